@@ -1,0 +1,162 @@
+"""The bundle: one folder that each stage opens, checks and enriches. `manifest.json` is written last, atomically.
+
+A bundle is trusted only after `Bundle.open` has compared every file with its hash. Weights are safetensors; nothing in
+a bundle is ever unpickled or evaluated.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from edgekd import __version__
+from edgekd.errors import EdgekdError
+from edgekd.files import inside, sha256_file, write_atomic
+from edgekd.preprocess import InputContract
+from edgekd.recipe import Section, validate
+
+SCHEMA = "edgekd.bundle/1"
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 4 * 2**20  # a manifest is a few KiB; more is not one of ours
+PACKAGES = ("torch", "timm", "numpy", "pillow", "safetensors")
+
+
+class FileRecord(Section):
+    """Size and hash of one file of the bundle."""
+
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size_bytes: int = Field(ge=0)
+
+
+class NetworkRecord(Section):
+    """What the network is, enough to build it again, and its real cost."""
+
+    network: str
+    width: float = 1.0
+    options: dict[str, Any] = {}
+    parameters: int
+    macs: int  # multiply-accumulates of one image
+
+
+class TeacherRecord(NetworkRecord):
+    """The teacher that a student learnt from."""
+
+    weights_sha256: str
+
+
+class Manifest(Section):
+    """Everything about a bundle except the bytes of its files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    schema_: Literal["edgekd.bundle/1"] = Field(SCHEMA, alias="schema")
+    role: Literal["teacher", "student", "control"]
+    name: str
+    label_names: tuple[str, ...]
+    input: InputContract
+    network: NetworkRecord
+    teacher: TeacherRecord | None = None
+    kd_temperature: float | None = None
+    calibration_temperature: dict[str, float] = {}  # artefact -> T; "torch" is the float network itself
+    split_hashes: dict[str, str] = {}  # train, val, test -> sha256 of the listing
+    pixels_sha256: str = ""
+    seed: int = 0
+    training_seconds: float = 0.0
+    recipe: dict[str, Any] = {}
+    versions: dict[str, str] = {}
+    licence: str = ""
+    files: dict[str, FileRecord] = {}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle whose files have the hashes that its manifest names."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Bundle:
+        """Read and check a bundle.
+
+        Raises: EdgekdError for no manifest, an unknown schema or key, a file that is missing, changed or outside.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        for name, record in manifest.files.items():
+            _check(folder, name, record)
+        return cls(folder, manifest)
+
+    def file(self, name: str) -> Path:
+        """The path of one file that the manifest lists."""
+        if name not in self.manifest.files:
+            raise EdgekdError(f"{self.folder / MANIFEST}", f"a file {name!r} in the bundle", "it is not listed")
+        return inside(self.folder, name)
+
+    def enriched(self, names: Iterable[str] = (), **fields: Any) -> Bundle:
+        """The same bundle with further (or replaced) files and changed manifest fields, written to disk."""
+        changed = self.manifest.model_copy(update=fields)
+        return write(self.folder, changed, [*changed.files, *names])
+
+
+def write(folder: str | Path, manifest: Manifest, names: Iterable[str]) -> Bundle:
+    """Hash the named files, which lie in `folder` already, and write the manifest as the last act."""
+    folder = Path(folder)
+    files = {}
+    for name in sorted(set(names)):
+        path = inside(folder, name)
+        files[name] = FileRecord(sha256=sha256_file(path), size_bytes=path.stat().st_size)
+    manifest = manifest.model_copy(update={"files": files})
+    text = json.dumps(manifest.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False)
+    write_atomic(folder / MANIFEST, text + "\n")
+    return Bundle(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest alone, its files unchecked."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise EdgekdError(
+            str(folder), "a bundle (a folder with manifest.json)", "no manifest.json there", "python -m edgekd.distill"
+        )
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise EdgekdError(str(path), f"at most {MAX_MANIFEST_BYTES} bytes", f"{path.stat().st_size} bytes")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as e:
+        raise EdgekdError(str(path), "JSON text", str(e)) from None
+    found = values.get("schema") if isinstance(values, dict) else None
+    if found != SCHEMA:
+        todo = "make the bundle again, or use the edgekd version that wrote it"
+        raise EdgekdError(str(path), f"schema {SCHEMA!r}", repr(found), todo)
+    return validate(Manifest, values, str(path), from_json=True)
+
+
+def _check(folder: Path, name: str, record: FileRecord) -> None:
+    path = inside(folder, name)
+    todo = "restore the file or make the bundle again"
+    if not path.is_file():
+        raise EdgekdError(str(path), "a file that the manifest lists", "missing", todo)
+    if path.stat().st_size != record.size_bytes:
+        raise EdgekdError(str(path), f"{record.size_bytes} bytes", f"{path.stat().st_size} bytes", todo)
+    found = sha256_file(path)
+    if found != record.sha256:
+        raise EdgekdError(str(path), f"sha256 {record.sha256}", f"sha256 {found}: the file was changed", todo)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers, for the manifest."""
+    found = {"edgekd": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,76 @@
+"""What every data source gives: named samples with labels, sides and groups, and a way to open each image."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+SPLITS = ("train", "val", "test")
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a set.
+
+    `name` is unique in the set and is what messages show (for files: the path inside the data folder, with `/`).
+    `split` is one of `SPLITS`, or "" where the source leaves it open.
+    `group` names what must not straddle two splits (a patient, say); None where the source knows no groups.
+    `fingerprint` changes when the image's content may have changed (size and time of a file, parameters of a generator).
+    """
+
+    name: str
+    label: int
+    split: str = ""
+    group: str | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples in a fixed order, the label names that `Sample.label` indexes, and a function that opens one image.
+
+    `open_image(sample)` returns an upright 8-bit RGB Pillow image of any size, or raises `CorruptImage`.
+    """
+
+    label_names: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    open_image: Callable[[Sample], Image.Image]
+
+    def side(self, split: str) -> tuple[Sample, ...]:
+        """The samples of one split, in the order of the set."""
+        return tuple(s for s in self.samples if s.split == split)
+
+    def with_samples(self, samples: Iterable[Sample]) -> Dataset:
+        """The same source with other samples (a subset, or with other splits)."""
+        return Dataset(self.label_names, tuple(samples), self.open_image)
+
+
+def listing_hash(samples: Iterable[Sample], fingerprints: bool = False) -> str:
+    """sha256 over the names and labels of samples in order, with `fingerprints` also over those (they hold file times)."""
+    digest = hashlib.sha256()
+    for s in samples:
+        digest.update(f"{s.name}\0{s.label}\0{s.fingerprint if fingerprints else ''}\n".encode())
+    return digest.hexdigest()
+
+
+def file_fingerprint(path: Path) -> str:
+    """Size and time of a file; "" if it is missing, which `open_image` will report."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def split_name(name: str) -> str | None:
+    """train, val or test for the usual names of splits in any case, None for anything else."""
+    return SPLIT_NAMES.get(name.strip().lower())

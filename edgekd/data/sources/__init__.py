@@ -1,0 +1,44 @@
+"""Image sources, one file each: a new source is a new module here with `Options` and `read`.
+
+`Options` is a `recipe.Section` with the source's own settings; `read(path, options)` gives a `Dataset`, raises
+EdgekdError for a set that cannot be read as a whole, and leaves single unreadable images to `open_image`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+from edgekd.data.dataset import Dataset
+from edgekd.errors import EdgekdError, nearest
+from edgekd.recipe import DataRecipe, validate
+
+
+def names() -> list[str]:
+    """The names of all sources: the modules of this folder."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__))
+
+
+def read(data: DataRecipe) -> Dataset:
+    """The set that a recipe's `[data]` section names, with splits as the source has them (see `split.complete`)."""
+    if data.source not in names():
+        raise EdgekdError(f"data.source = {data.source!r}", "a known source", todo=nearest(data.source, names()))
+    source = importlib.import_module(f"{__name__}.{data.source}")
+    options = validate(source.Options, data.options, "data.options")
+    return source.read(data.path, options)
+
+
+def detect(path: str) -> str:
+    """The source that reads `path`: "" or "phantom" -> phantom, a .csv -> csv, .mat files -> figshare, and so on.
+
+    Raises: EdgekdError if the path does not exist or holds nothing that a source reads.
+    """
+    if path in ("", "phantom"):
+        return "phantom"
+    if not Path(path).exists():
+        raise EdgekdError(f"data path {path}", "a folder or a file", "nothing there")
+    for name in names():
+        if importlib.import_module(f"{__name__}.{name}").reads(Path(path)):
+            return name
+    raise EdgekdError(f"data path {path}", "images, a CSV, .mat, DICOM or NIfTI files", "none of them")

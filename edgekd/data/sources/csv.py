@@ -1,0 +1,129 @@
+"""A CSV file that lists images: path, label, and optionally a group (patient) and a split.
+
+Columns are found by name (`COLUMNS`, any case) or named in `[data.options]`. Other columns are ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekd.data.dataset import Dataset, Sample, file_fingerprint, split_name
+from edgekd.errors import EdgekdError
+from edgekd.files import inside
+from edgekd.preprocess import decode
+from edgekd.recipe import Section
+
+COLUMNS = {
+    "path": ("path", "file", "image", "filename"),
+    "label": ("label", "class"),
+    "group": ("group", "patient", "patient_id", "pid"),
+    "split": ("split", "set"),
+}
+SHOWN = 10  # problems named in an error
+
+
+class Options(Section):
+    """Column names where they are none of `COLUMNS`, and the folder of relative paths (default: the CSV's)."""
+
+    path: str = ""
+    label: str = ""
+    group: str = ""
+    split: str = ""
+    root: str = ""
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    path: str
+    label: str
+    group: str
+    split: str
+
+
+def reads(path: Path) -> bool:
+    """Whether `path` is a CSV file."""
+    return path.is_file() and path.suffix.lower() == ".csv"
+
+
+def read(path: str, options: Options) -> Dataset:
+    """The images that the file lists.
+
+    Raises: EdgekdError that lists the first problems by line: paths that leave the folder, no label, an unknown split, the
+    same path twice; and for a file without the needed columns or rows.
+    """
+    rows = _rows(Path(path), options)
+    root = Path(options.root) if options.root else Path(path).parent
+    problems = [(row.line, text) for row in rows if (text := _problem(row, root))]
+    first: dict[str, int] = {}
+    for row in rows:
+        if first.setdefault(row.path, row.line) != row.line:
+            problems.append((row.line, f"{row.path!r} is listed in line {first[row.path]} already"))
+    if problems:
+        shown = "".join(f"\n  - line {line}: {text}" for line, text in sorted(problems)[:SHOWN])
+        more = f"\n  … and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise EdgekdError(f"{path}: {len(problems)} problems{shown}{more}")
+    label_names = tuple(sorted({row.label for row in rows}))
+    samples = (
+        Sample(
+            name=row.path,
+            label=label_names.index(row.label),
+            split=split_name(row.split) or "" if row.split else "",
+            group=row.group or None,
+            fingerprint=file_fingerprint(root / row.path),
+        )
+        for row in rows
+    )
+    return Dataset(label_names, tuple(samples), lambda s: decode(inside(root, s.name), s.name))
+
+
+def _rows(path: Path, options: Options) -> list[_Row]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            columns = _columns(path, list(reader.fieldnames or []), options)
+            rows = [
+                _Row(
+                    reader.line_num,
+                    *((line.get(columns[key]) or "").strip() if columns[key] else "" for key in COLUMNS),
+                )
+                for line in reader
+            ]
+    except FileNotFoundError:
+        raise EdgekdError(str(path), "a CSV file", "no such file", "set data.path, or give --data") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as e:
+        raise EdgekdError(str(path), "a CSV file in UTF-8", str(e)) from None
+    if not rows:
+        raise EdgekdError(str(path), "at least one row", "none")
+    return rows
+
+
+def _columns(path: Path, found: list[str], options: Options) -> dict[str, str]:
+    """What each column is called in this file; "" where an optional one is missing."""
+    by_lower = {name.strip().lower(): name for name in found}
+    columns = {}
+    for key, names in COLUMNS.items():
+        asked = getattr(options, key)
+        if asked and asked not in found:
+            raise EdgekdError(f"{path}, data.options.{key}", f"a column {asked!r}", f"columns {found}")
+        columns[key] = asked or next((by_lower[n] for n in names if n in by_lower), "")
+        if not columns[key] and key in ("path", "label"):
+            todo = f'name it: --set data.options.{key}="…"'
+            raise EdgekdError(
+                str(path), f"a column for the {key} (one of {', '.join(names)})", f"columns {found}", todo
+            )
+    return columns
+
+
+def _problem(row: _Row, root: Path) -> str:
+    if not row.path or not row.label:
+        return "no path" if not row.path else "no label"
+    if row.split and split_name(row.split) is None:
+        return f"unknown split {row.split!r} (train, val or test)"
+    try:
+        inside(root, row.path)
+    except EdgekdError:
+        return f"{row.path!r} is not a relative path inside {root}"
+    return ""

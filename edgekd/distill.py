@@ -1,0 +1,55 @@
+"""python -m edgekd.distill: a teacher's knowledge into a small student, as a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from edgekd import command
+from edgekd.bundle import Bundle
+
+EXAMPLE = """  python -m edgekd.distill                                   # the default recipe on phantom data
+  python -m edgekd.distill --recipe models/recipes/mri4-mobilenetv2.toml --data DIR/manifest.csv --control
+  torchrun --nproc-per-node=2 -m edgekd.distill --data DIR --set student.network=efficientnet_lite0"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Teacher (read or trained), then the control if asked for, then the student; ends with their comparison."""
+    arguments = command.parser("distill", "Distil the recipe's teacher into its student.", EXAMPLE)
+    command.add_recipe_arguments(arguments)
+    arguments.add_argument(
+        "--control", action="store_true", help="also train the student without the teacher, from the same start"
+    )
+    args = arguments.parse_args(argv)
+    recipe, folder = command.read_recipe(args)
+    command.confirm_folder(folder, args.resume, args.overwrite)
+
+    from edgekd.training import distributed, run, stages
+
+    processes = distributed.start()
+    console = Console(quiet=not processes.is_first)
+    if args.overwrite:
+        command.clear(folder, processes.is_first)
+    processes.barrier()
+    prepared = run.prepare(recipe, folder, processes, console)
+    made = {"teacher": stages.teacher(prepared, folder / "teacher")}
+    if args.control:
+        made["control"] = stages.student(prepared, None, folder / "control")
+    made["student"] = stages.student(prepared, made["teacher"], folder)
+    if processes.is_first:
+        show(made, folder, console)
+    distributed.stop()
+
+
+def show(made: dict[str, Bundle], folder: Path, console: Console) -> None:
+    """The comparison on the test split, on screen, as comparison.json and as a picture."""
+    from edgekd.reports import comparison
+
+    comparison.write(made, folder, console)
+    console.print(f"student: {folder}\nnext: python -m edgekd.evaluate {folder}", highlight=False)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,115 @@
+"""python -m edgekd.evaluate: accuracy and calibration of a bundle on a set of images."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from edgekd import command
+from edgekd import recipe as recipes
+from edgekd.bundle import Bundle
+from edgekd.data.dataset import SPLITS, Dataset
+from edgekd.errors import EdgekdError, nearest
+from edgekd.recipe import Recipe
+
+EXAMPLE = """  python -m edgekd.evaluate                                  # runs/default on the test split of its own data
+  python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --tta"""
+BATCH = 64
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Evaluate a bundle and write evaluation.json, class_labels.json and pictures."""
+    arguments = command.parser("evaluate", "Accuracy and calibration of a bundle on a set of images.", EXAMPLE)
+    add = arguments.add_argument
+    add("bundle", nargs="?", default="runs/default", help="a bundle (default: runs/default)")
+    add("--data", metavar="PATH", help="images to evaluate on (default: those of the bundle's recipe)")
+    add("--split", choices=[*SPLITS, "all"], help="default: test where there is one, else all images")
+    add("--tta", action="store_true", help="average the plain view and four light changes of it")
+    add("--out", metavar="DIR", help="where the results go (default: runs/evaluation/NAME)")
+    args = arguments.parse_args(argv)
+    bundle = Bundle.open(args.bundle)
+    recipe = recipes.validate(Recipe, bundle.manifest.recipe, f"recipe of {bundle.folder}", from_json=True)
+    if args.data:
+        recipe = command.with_data(recipe, args.data)
+    console = Console()
+    dataset = choose(recipe, bundle, args.split, own_data=not args.data)
+    out = Path(args.out or f"runs/evaluation/{bundle.folder.resolve().name}")
+    write(bundle, dataset, recipe, args.tta, out, console)
+
+
+def choose(recipe: Recipe, bundle: Bundle, side: str | None, own_data: bool) -> Dataset:
+    """The images to evaluate on, with the bundle's labels.
+
+    The default is the test split: as the source gives it, or (on the bundle's own data) as the recipe cut it; a set that
+    is neither is evaluated whole.
+    Raises: EdgekdError for a class that the bundle does not know, or an empty split.
+    """
+    from edgekd.data import sources, split
+
+    dataset = sources.read(recipe.data)
+    if side is None:
+        side = "test" if own_data or dataset.side("test") else "all"
+    if side != "all" and not dataset.side(side):
+        dataset = split.complete(dataset, recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed)
+    dataset = relabel(dataset, bundle.manifest.label_names, str(bundle.folder))
+    samples = dataset.samples if side == "all" else dataset.side(side)
+    if not samples:
+        raise EdgekdError(
+            f"split {side!r} of {recipe.data.path or recipe.data.source}", "images", "none", "--split all"
+        )
+    return dataset.with_samples(samples)
+
+
+def relabel(dataset: Dataset, label_names: tuple[str, ...], where: str) -> Dataset:
+    """The same images with labels that index the bundle's `label_names`, matched by name."""
+    from dataclasses import replace
+
+    for name in dataset.label_names:
+        if name not in label_names:
+            raise EdgekdError(f"class {name!r} of the data", f"a class of {where}", todo=nearest(name, label_names))
+    index = [label_names.index(name) for name in dataset.label_names]
+    samples = tuple(replace(s, label=index[s.label]) for s in dataset.samples)
+    return Dataset(label_names, samples, dataset.open_image)
+
+
+def write(bundle: Bundle, dataset: Dataset, recipe: Recipe, tta: bool, out: Path, console: Console) -> None:
+    """Run the bundle's network on the images; show and write what was measured."""
+    from edgekd.data.pixels import Pixels
+    from edgekd.data.tta import tta_views
+    from edgekd.files import write_atomic
+    from edgekd.measures.evaluation import evaluate
+    from edgekd.reports import evaluation, pictures
+    from edgekd.runtimes import torch as runtime
+
+    pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
+    for name, reason in pixels.corrupt:
+        console.print(f"[yellow]corrupt, left out:[/] {name}: {reason}", highlight=False)
+    session, parts = runtime.load(bundle), []
+    for begin in track(range(0, len(pixels.array), BATCH), "evaluating", console=console, transient=True):
+        batch = np.ascontiguousarray(pixels.array[begin : begin + BATCH])
+        views = tta_views(batch) if tta else [batch]
+        parts.append(np.mean([session.probs(view) for view in views], axis=0))
+    samples = pixels.dataset.samples
+    groups = [s.group for s in samples]
+    found = evaluate(
+        np.concatenate(parts),
+        np.array([s.label for s in samples]),
+        bundle.manifest.label_names,
+        groups=groups if all(groups) else None,
+    )
+    evaluation.show(found, console)
+    found.save(out / "evaluation.json")
+    labels = {str(i): name for i, name in enumerate(bundle.manifest.label_names)}
+    write_atomic(out / "class_labels.json", json.dumps(labels, indent=2, ensure_ascii=False) + "\n")
+    pictures.confusion(found, out / "confusion.png")
+    pictures.reliability(found, out / "reliability.png")
+    console.print(f"written to {out}", highlight=False)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,53 @@
+"""Files that are either whole or not there, their hashes, and paths that stay inside their folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path, PurePosixPath
+
+from edgekd.errors import EdgekdError
+
+
+def write_atomic(path: str | Path, content: bytes | str) -> None:
+    """Write under a temporary name beside `path`, flush to disk, then rename: readers see the old or the new file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode("utf-8") if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as e:
+        raise EdgekdError(str(path), "a place that can be written", str(e)) from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_bytes(content: bytes) -> str:
+    """Hex sha256 of bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hex sha256 of a file, read in pieces."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inside(folder: str | Path, relative: str) -> Path:
+    """`folder / relative`, refused if it is absolute, has `..`, or leaves the folder through a symbolic link.
+
+    Raises: EdgekdError.
+    """
+    parts = PurePosixPath(relative)
+    folder = Path(folder)
+    path = folder / relative
+    escapes = parts.is_absolute() or ".." in parts.parts or "\\" in relative or not relative or "\0" in relative
+    if escapes or not path.resolve().is_relative_to(folder.resolve()):
+        raise EdgekdError(
+            f"path {relative!r} in {folder}", "a relative path that stays inside the folder", "it leaves it"
+        )
+    return path

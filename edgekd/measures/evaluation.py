@@ -1,0 +1,150 @@
+"""Everything measured of one set of answers, as one JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+from edgekd.measures import accuracy as acc
+from edgekd.measures import calibration as cal
+from edgekd.recipe import Section, validate
+
+Interval = tuple[float, float]
+
+
+class ClassScores(Section):
+    """Scores of one class; `auc` is one against the rest, None where it is not defined."""
+
+    label_name: str
+    precision: float
+    recall: float
+    f1: float
+    images: int
+    auc: float | None
+
+
+class Averages(Section):
+    """Averages over classes."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+class Bin(Section):
+    """One bin (low, high] of the reliability diagram."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float
+    accuracy: float
+
+
+class Evaluation(Section):
+    """Measures on one split; all fractions in [0, 1], intervals are 95 % bootstrap intervals."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    schema_: Literal["edgekd.evaluation/1"] = Field("edgekd.evaluation/1", alias="schema")
+    images: int
+    groups: int | None = None  # if not None, the intervals resample whole groups
+    accuracy: float
+    accuracy_interval: Interval
+    macro_f1_interval: Interval
+    macro: Averages
+    weighted: Averages
+    macro_auc: float | None
+    classes: tuple[ClassScores, ...]
+    confusion: tuple[tuple[int, ...], ...]  # rows are labels, columns predictions
+    ece: float
+    ece_noise_floor: float  # mean ECE of a perfectly calibrated model with the same confidences
+    ece_noise_p95: float
+    adaptive_ece: float
+    classwise_ece: float
+    debiased_ece: float
+    nll: float
+    brier: float
+    reliability: tuple[Bin, ...]
+
+    def save(self, path: Path) -> None:
+        """Write as JSON, atomically."""
+        text = json.dumps(self.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False)
+        write_atomic(path, text + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Evaluation:
+        """Read what `save` wrote.
+
+        Raises: EdgekdError for a file that is missing or not one of ours.
+        """
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as e:
+            raise EdgekdError(str(path), "an evaluation in JSON", str(e)) from None
+        return validate(cls, values, str(path), from_json=True)
+
+
+def evaluate(
+    probs: np.ndarray,
+    labels: np.ndarray,
+    label_names: Sequence[str],
+    *,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Measure probabilities [N, K] against labels [N]; `groups` [N] makes the intervals honest about patients.
+
+    Raises: ValueError as `calibration.check` does.
+    """
+    p, y = cal.check(probs, labels)
+    predicted, count = p.argmax(1), len(label_names)
+    auc = acc.one_vs_rest_auc(p, y)
+    known = [a for a in auc if a is not None]
+    floor, p95 = cal.noise_floor(p, seed=seed)
+    return Evaluation(
+        images=len(y),
+        groups=len(set(groups)) if groups is not None else None,
+        accuracy=acc.accuracy(p, y),
+        accuracy_interval=acc.bootstrap_interval(lambda i: float((predicted[i] == y[i]).mean()), len(y), groups, seed),
+        macro_f1_interval=acc.bootstrap_interval(
+            lambda i: acc.macro_f1(predicted[i], y[i], count), len(y), groups, seed
+        ),
+        macro=Averages(**acc.averages(p, y, "macro")),
+        weighted=Averages(**acc.averages(p, y, "weighted")),
+        macro_auc=float(np.mean(known)) if known else None,
+        classes=_classes(p, y, label_names, auc),
+        confusion=tuple(tuple(row) for row in acc.confusion(p, y)),
+        ece=cal.ece(p, y),
+        ece_noise_floor=floor,
+        ece_noise_p95=p95,
+        adaptive_ece=cal.adaptive_ece(p, y),
+        classwise_ece=cal.classwise_ece(p, y),
+        debiased_ece=cal.debiased_ece(p, y),
+        nll=cal.nll(p, y),
+        brier=cal.brier(p, y),
+        reliability=tuple(Bin(**asdict(b)) for b in cal.reliability_bins(p, y)),
+    )
+
+
+def _classes(p: np.ndarray, y: np.ndarray, names: Sequence[str], auc: list[float | None]) -> tuple[ClassScores, ...]:
+    scores = acc.per_class(p, y)
+    return tuple(
+        ClassScores(
+            label_name=name,
+            precision=scores["precision"][k],
+            recall=scores["recall"][k],
+            f1=scores["f1"][k],
+            images=int(scores["support"][k]),
+            auc=auc[k],
+        )
+        for k, name in enumerate(names)
+    )

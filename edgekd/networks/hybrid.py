@@ -1,0 +1,86 @@
+"""Hybrids: a convolutional backbone for local texture and a ViT encoder for the whole picture."""
+
+from __future__ import annotations
+
+import timm
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from edgekd.errors import EdgekdError
+
+
+class HybridCnnVit(nn.Module):
+    """Backbone features and the class token of a ViT, concatenated, then an MLP head.
+
+    With a ViT name the ViT reads the pixels beside the backbone (EfficientNet-B0 + ViT-B/16: about 90 M parameters,
+    Zenodo 17494928). Without one, a small encoder reads the backbone's last feature map as tokens: far cheaper, and it
+    needs pretrained weights of the backbone only.
+    """
+
+    backbone_prefix = "backbone."  # a weights file may hold the backbone alone
+
+    def __init__(self, backbone: nn.Module, encoder: nn.Module, width: int, num_classes: int, hidden: int) -> None:
+        super().__init__()
+        self.backbone, self.encoder = backbone, encoder
+        self.head = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.2), nn.Linear(hidden, num_classes)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [B, K] of normalized images [B, 3, H, W]."""
+        features = self.backbone.forward_features(images)
+        token = self.encoder(features if isinstance(self.encoder, FeatureEncoder) else images)
+        return self.head(torch.cat([features.mean((2, 3)), token], dim=1))
+
+    def get_classifier(self) -> nn.Module:
+        """The last linear layer, as timm's networks name it."""
+        return self.head[-1]
+
+
+class FeatureEncoder(nn.Module):
+    """A ViT encoder over a feature map [B, C, H, W]: one token per position and a class token -> [B, dim]."""
+
+    def __init__(self, channels: int, positions: int, dim: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(channels, dim)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.position = nn.Parameter(torch.randn(1, positions + 1, dim) * 0.02)
+        self.blocks = nn.Sequential(*(Block(dim, heads, qkv_bias=True) for _ in range(depth)))
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The class token after the last block."""
+        tokens = self.project(features.flatten(2).transpose(1, 2))
+        tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        return self.norm(self.blocks(tokens + self.position))[:, 0]
+
+
+def hybrid_cnn_vit(
+    num_classes: int,
+    size: int,
+    width: float,
+    pretrained: bool,
+    backbone: str = "mobilenetv2_100",
+    vit: str = "",
+    depth: int = 4,
+    dim: int = 256,
+    heads: int = 4,
+    hidden: int = 256,
+) -> nn.Module:
+    """`HybridCnnVit` on any timm backbone; `vit` names a timm ViT beside it, else `depth` blocks of `dim` follow it."""
+    if width != 1.0:
+        raise EdgekdError("network 'hybrid_cnn_vit'", "width = 1.0; choose another backbone or dim", f"{width}")
+    cnn = timm.create_model(backbone, pretrained=pretrained)
+    cnn.reset_classifier(0)
+    channels = cnn.num_features
+    if vit:
+        encoder = timm.create_model(vit, pretrained=pretrained, num_classes=0, img_size=size)
+        return HybridCnnVit(cnn, encoder, channels + encoder.num_features, num_classes, hidden)
+    with torch.no_grad():
+        side = cnn.eval().forward_features(torch.zeros(1, 3, size, size)).shape[-1]
+    encoder = FeatureEncoder(channels, side * side, dim, depth, heads)
+    return HybridCnnVit(cnn, encoder, channels + dim, num_classes, hidden)
+
+
+BUILDERS = {"hybrid_cnn_vit": hybrid_cnn_vit}

@@ -1,0 +1,213 @@
+"""Recipes: TOML in, frozen pydantic models out. An unknown key or a wrong type is one error that lists every problem.
+
+A recipe is data, never code: nothing in it is imported or evaluated. Defaults are those of the demo on phantom data.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edgekd.errors import EdgekdError, nearest
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """Base of every recipe section: unknown keys and silent type conversions are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DataRecipe(Section):
+    """Where images come from and how they are dealt to train, val and test."""
+
+    source: str = "phantom"  # a file name in edgekd/data/sources
+    path: str = ""
+    options: dict[str, Any] = {}  # checked by the source itself
+    validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
+    test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
+    max_corrupt: float | None = Field(None, ge=0, le=1)  # fraction; default 0.01, or 0 if strict
+    strict: bool = False
+
+    @property
+    def corrupt_limit(self) -> float:
+        """The fraction of unreadable images above which a run stops."""
+        if self.max_corrupt is not None:
+            return self.max_corrupt
+        return 0.0 if self.strict else 0.01
+
+
+class InputRecipe(Section):
+    """How a decoded image becomes the network's pixels; copied into the bundle as the input contract."""
+
+    size: int = Field(96, ge=16, le=1024)  # px, square
+    fit: Literal["squash", "crop"] = "squash"
+    crop_fraction: float = Field(1.0, gt=0, le=1)  # for fit = "crop": side of the crop / side after resizing
+    kernel: Literal["bilinear", "bicubic"] = "bilinear"
+
+
+class AugmentRecipe(Section):
+    """Random changes of a training view. Ranges are symmetric around no change unless said otherwise."""
+
+    rotation_deg: float = Field(15.0, ge=0, le=180)
+    shift: float = Field(0.1, ge=0, le=0.5)  # fraction of the side
+    zoom: float = Field(0.1, ge=0, lt=1)
+    shear: float = Field(0.1, ge=0, lt=1)
+    horizontal_flip: float = Field(0.5, ge=0, le=1)  # probability
+    vertical_flip: float = Field(0.0, ge=0, le=1)
+    brightness: float = Field(0.15, ge=0, lt=1)  # factor 1 +- brightness
+    contrast: float = Field(0.0, ge=0, lt=1)  # factor 1 +- contrast about the view's mean
+    saturation: float = Field(0.0, ge=0, lt=1)
+    noise: float = Field(0.0, ge=0, le=0.5)  # largest standard deviation of Gaussian noise, fraction of full range
+    elastic_alpha: float = Field(0.0, ge=0)  # px; 34 in Simard et al. 2003 for 4 * sigma displacement fields
+    elastic_sigma: float = Field(4.0, gt=0)  # px
+    erase: float = Field(0.0, ge=0, le=1)  # probability of one grey rectangle of 2-20 % of the area
+
+
+class Network(Section):
+    """Which network, and where its first weights come from."""
+
+    network: str = "mobilenetv2"
+    width: float = Field(1.0, gt=0, le=4)  # channel multiplier, for families that have one
+    pretrained: bool = False  # timm's published weights; never silently replaced by random ones
+    weights: str = ""  # a .safetensors, .pth or .pt file to start from (its classifier may have other classes)
+    options: dict[str, Any] = {}  # further arguments of the builder, checked by its signature
+
+
+class TrainingRecipe(Section):
+    """One training stage."""
+
+    epochs: int = Field(12, ge=1)
+    batch_size: int = Field(32, ge=2)  # over all processes together
+    learning_rate: float = Field(2e-3, gt=0)
+    min_learning_rate: float = Field(1e-6, ge=0)
+    warmup_epochs: float = Field(1.0, ge=0)
+    schedule: Literal["cosine", "plateau"] = "cosine"
+    plateau_patience: int = Field(3, ge=0)
+    plateau_factor: float = Field(0.3, gt=0, lt=1)
+    head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
+    weight_decay: float = Field(0.02, ge=0)
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    class_weights: bool = True  # N / (K n_i), computed on the images trained on
+    mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
+    gradient_clip: float = Field(1.0, ge=0)  # largest norm; 0 turns it off
+    ema_decay: float = Field(0.99, ge=0, lt=1)  # 0 turns the averaged weights off
+    early_stopping_patience: int = Field(0, ge=0)  # epochs without a better val; 0 turns it off
+    best_by: Literal["nll", "accuracy"] = "nll"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class TeacherRecipe(Network):
+    """The teacher: a finished bundle or checkpoint, or a network to train first."""
+
+    network: str = "hybrid_cnn_vit"
+    bundle: str = ""  # a teacher bundle to read instead of training one
+    checkpoint: str = ""  # a fine-tuned .safetensors/.pth/.pt of `network`, whose head must fit the label names
+    training: TrainingRecipe = TrainingRecipe()
+
+
+class DistillationRecipe(Section):
+    """L = task_loss_weight * CE + distill_loss_weight * sum_i weight_i * loss_i."""
+
+    losses: dict[str, float] = {"kd": 1.0}  # name in edgekd/distillation/losses.py -> weight
+    task_loss_weight: float = Field(0.3, ge=0)
+    distill_loss_weight: float = Field(0.7, ge=0)
+    kd_temperature: float = Field(4.0, gt=0)
+    store: bool = True  # keep the teacher's outputs; a second student never runs the teacher
+
+    @model_validator(mode="after")
+    def _weights(self) -> DistillationRecipe:
+        if any(w < 0 for w in self.losses.values()):
+            raise ValueError("every weight in losses must be >= 0")
+        if not any((self.task_loss_weight, self.distill_loss_weight)):
+            raise ValueError("task_loss_weight and distill_loss_weight are both 0: nothing would be learnt")
+        return self
+
+
+class Recipe(Section):
+    """Everything that decides a run. `Recipe()` is the default recipe of `python -m edgekd.distill`."""
+
+    name: str = "default"
+    seed: int = Field(0, ge=0, lt=2**31)
+    licence: str = ""  # of the data and so of the trained weights; written into the bundle
+    cache: str = "runs/cache"  # decoded pixels and teacher outputs, shared by runs
+    data: DataRecipe = DataRecipe()
+    input: InputRecipe = InputRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    teacher: TeacherRecipe = TeacherRecipe()
+    student: Network = Network()
+    distillation: DistillationRecipe = DistillationRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+
+
+def load(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe file (None: the default recipe) and apply `section.key=value` overrides.
+
+    Raises: EdgekdError that lists all problems at once, each with the nearest valid name.
+    """
+    where = str(path) if path else "default recipe"
+    values: dict[str, Any] = {}
+    if path:
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise EdgekdError(where, "a recipe file", "no such file", "see models/recipes for examples") from None
+        except (OSError, UnicodeDecodeError) as e:
+            raise EdgekdError(where, "a readable text file", str(e)) from None
+        except tomllib.TOMLDecodeError as e:
+            raise EdgekdError(where, "TOML", str(e)) from None
+    for override in overrides or []:
+        _apply(values, override)
+    return validate(Recipe, values, where)
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise EdgekdError(f"--set {override}", "section.key=value", todo="for example --set student.width=0.75")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string: --set student.network=efficientnet_lite0
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise EdgekdError(f"--set {override}", f"{section!r} to be a section", f"the value {inner!r}")
+        values = inner
+    values[last] = value
+
+
+def validate(model: type[M], values: Any, where: str, *, from_json: bool = False) -> M:
+    """`model` built from plain values (TOML's, or JSON's where lists stand for tuples); integers are taken for floats.
+
+    Raises: EdgekdError that lists every problem, each with the nearest valid name.
+    """
+    try:
+        return model.model_validate_json(json.dumps(values)) if from_json else model.model_validate(values)
+    except ValidationError as e:
+        problems = [_explain(model, problem) for problem in e.errors()]
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise EdgekdError(f"{where}: {count}\n" + "\n".join(f"  - {p}" for p in problems)) from None
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    path = [str(p) for p in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        return f"{'.'.join(path)}: unknown key; {nearest(path[-1], _fields(model, path[:-1]))}"
+    found = f", found {problem['input']!r}" if not isinstance(problem["input"], dict) else ""
+    return f"{'.'.join(path) or 'recipe'}: {problem['msg'][0].lower()}{problem['msg'][1:]}{found}"
+
+
+def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
+    for name in path:
+        field = model.model_fields.get(name)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return list(model.model_fields)
+        model = field.annotation
+    return list(model.model_fields)

@@ -1,0 +1,42 @@
+"""Live progress on the screen: the epoch's bar with every loss component, then one line per finished epoch."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Row = dict[str, float]
+
+
+class Screen:
+    """Shows the training `title`; a context manager, so that the bar goes when the training ends or fails."""
+
+    def __init__(self, console: Console, title: str, epochs: int) -> None:
+        self.console, self.title, self.epochs = console, title, epochs
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, TextColumn("{task.fields[values]}"), console=console, transient=True)
+        self._task = self._bar.add_task(title, total=None, values="")
+
+    def __enter__(self) -> Screen:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def step(self, epoch: int, step: int, steps: int, row: Row) -> None:
+        """Move the bar; time left is that of all epochs."""
+        done = epoch * steps + step + 1
+        label = f"{self.title} epoch {epoch + 1}/{self.epochs}"
+        self._bar.update(self._task, description=label, total=self.epochs * steps, completed=done, values=_values(row))
+
+    def epoch(self, history: list[Row]) -> None:
+        """One line for the epoch that ended."""
+        row = history[-1]
+        result = f"val nll {row['val_nll']:.4f} acc {100 * row['val_accuracy']:.2f} %"
+        self.console.print(f"{self.title} {int(row['epoch'])}/{self.epochs}  {_values(row)}  {result}", highlight=False)
+
+
+def _values(row: Row) -> str:
+    losses = " ".join(f"{n.removeprefix('loss_')} {v:.3f}" for n, v in row.items() if n.startswith("loss_"))
+    return f"{losses}  train acc {100 * row['train_accuracy']:.1f} %  {row['images_per_s']:.0f} img/s"

@@ -1,0 +1,33 @@
+"""The float network itself, in torch: the reference that every artefact is compared with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekd.bundle import Bundle
+from edgekd.measures.calibration import softmax
+
+
+class TorchSession:
+    """A bundle's float network with its calibration temperature."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        import torch
+
+        from edgekd.networks import from_bundle
+
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.temperature = bundle.manifest.calibration_temperature["torch"]
+        self.network = from_bundle(bundle).to(self.device, memory_format=torch.channels_last)
+
+    def probs(self, pixels: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
+        from edgekd.training.loop import predict
+
+        logits = predict(self.network, pixels, np.arange(len(pixels)), self.device)
+        return softmax(logits, self.temperature).astype(np.float32)
+
+
+def load(bundle: Bundle) -> TorchSession:
+    """A session on the bundle's float weights."""
+    return TorchSession(bundle)

@@ -1,0 +1,54 @@
+"""The state of a training between two epochs: one safetensors file, written atomically, nothing pickled.
+
+Random numbers need no saving: every one of them is a function of the seed, the epoch and the sample.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+
+SEPARATOR = "/"
+
+
+def save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Write modules, optimizer moments and the JSON-able `state`."""
+    tensors: dict[str, Tensor] = {}
+    for part, module in modules.items():
+        tensors |= {f"{part}{SEPARATOR}{name}": t.contiguous() for name, t in module.state_dict().items()}
+    for index, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer{SEPARATOR}{index}{SEPARATOR}{k}": v.contiguous() for k, v in moments.items()}
+    write_atomic(path, safetensors.torch.save(tensors, metadata={"state": json.dumps(state)}))
+
+
+def restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Fill modules and optimizer from a file of `save`; gives its `state`.
+
+    Raises: EdgekdError if the file is not one of ours or belongs to another network.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {})["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        for part, module in modules.items():
+            prefix = part + SEPARATOR
+            module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+    except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError, OSError) as e:
+        todo = "start anew with --overwrite"
+        raise EdgekdError(f"checkpoint {path}", "the state of this training", str(e).splitlines()[0], todo) from None
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimizer" + SEPARATOR):
+            _, index, key = name.split(SEPARATOR)
+            moments.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
+    return state

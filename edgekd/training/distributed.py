@@ -1,0 +1,122 @@
+"""Several processes under torchrun that together compute what one process would.
+
+The global batch is dealt row by row to the processes; batch normalization uses the statistics of the global batch and
+losses see the logits of the global batch, so the numbers agree with a single process up to float rounding.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn import functional as dist_functional
+from torch.nn.parallel import DistributedDataParallel
+
+from edgekd.errors import EdgekdError
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process's place among all, and its device."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process prints and writes."""
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.count > 1:
+            dist.barrier()
+
+    def share(self, batch_rows: int) -> slice:
+        """This process's part of a global batch; all parts are of equal size."""
+        if batch_rows % self.count:
+            raise EdgekdError("training.batch_size", f"a multiple of the {self.count} processes", f"{batch_rows}")
+        part = batch_rows // self.count
+        return slice(self.rank * part, (self.rank + 1) * part)
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes in order; gradients flow into this process's own rows only."""
+        if self.count == 1:
+            return rows
+        parts = [torch.empty_like(rows) for _ in range(self.count)]
+        dist.all_gather(parts, rows.detach().contiguous())
+        parts[self.rank] = rows
+        return torch.cat(parts)
+
+    def gradient_scale(self) -> int:
+        """What undoes DistributedDataParallel's averaging, as every process differentiates the whole batch's loss."""
+        return self.count
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network ready for a training step: global batch statistics and summed gradients if processes are many."""
+        if self.count == 1:
+            return network
+        use_global_batch_norm(network)
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
+
+
+def start() -> Processes:
+    """The processes that torchrun started, or this one alone; nccl on GPUs, gloo on CPUs."""
+    count, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_RANK", 0))
+    cuda = torch.cuda.is_available()
+    device = torch.device("cuda", local) if cuda else torch.device("cpu")
+    if cuda:
+        torch.cuda.set_device(device)
+    if count > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if cuda else "gloo")
+    return Processes(dist.get_rank() if count > 1 else 0, count, device)
+
+
+def stop() -> None:
+    """Leave the process group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def use_global_batch_norm(network: nn.Module) -> None:
+    """Make every BatchNorm2d of `network` normalize with the statistics of all processes in training mode.
+
+    torch's SyncBatchNorm does the same on GPUs only.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            own = type(module)
+            module.__class__ = type(f"Global{own.__name__}", (_GlobalBatchNorm, own), {})
+
+
+class _GlobalBatchNorm(nn.BatchNorm2d):
+    """Mixed in before a BatchNorm2d class (timm's fused activations included); needs momentum and running statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        mean, var, count = _global_statistics(x)
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
+        scale = self.weight * torch.rsqrt(var + self.eps)
+        shift = self.bias - mean * scale
+        y = (x.float() * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        if hasattr(self, "act"):  # timm's BatchNormAct2d
+            y = self.act(self.drop(y))
+        return y
+
+
+def _global_statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
+    """Mean and biased variance per channel over all processes, and the number of values behind them."""
+    values = x.float()
+    count = float(x.numel() // x.shape[1]) * dist.get_world_size()
+    mean = dist_functional.all_reduce(values.sum((0, 2, 3))) / count
+    squares = (values - mean[:, None, None]).square().sum((0, 2, 3))
+    return mean, dist_functional.all_reduce(squares) / count, count

@@ -1,0 +1,162 @@
+"""From a trained network to its bundle: temperature, evaluation, golden vectors, model card, manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from edgekd import bundle as bundles
+from edgekd.bundle import Bundle, Manifest, NetworkRecord, TeacherRecord
+from edgekd.data.phantom import phantom
+from edgekd.files import write_atomic
+from edgekd.measures.calibration import fit_temperature, softmax
+from edgekd.measures.evaluation import evaluate
+from edgekd.networks import PixelNetwork, cost
+from edgekd.preprocess import InputContract, decode, to_pixels
+from edgekd.recipe import Network
+from edgekd.reports import pictures
+from edgekd.reports.card import model_card
+from edgekd.training.log import write_csv
+from edgekd.training.loop import Progress, predict
+
+if TYPE_CHECKING:
+    from edgekd.training.run import Run
+
+WEIGHTS = "weights.safetensors"
+GOLDEN_IMAGES = 4
+IDENTITY = "identity.txt"  # beside the bundle: lets --resume tell whether the stage is the one it would make
+
+
+def is_finished(folder: Path, identity: str) -> bool:
+    """Whether `folder` holds the finished bundle of just this stage."""
+    path = folder / "training" / IDENTITY
+    return (folder / bundles.MANIFEST).exists() and path.exists() and path.read_text() == identity
+
+
+def to_bundle(
+    run: Run,
+    role: Literal["teacher", "student", "control"],
+    settings: Network,
+    network: PixelNetwork,
+    progress: Progress,
+    folder: Path,
+    identity: str,
+    teacher: Bundle | None = None,
+) -> Bundle:
+    """Write everything about `network` into `folder`; the first process writes, all return the bundle."""
+    if run.processes.is_first:
+        network.to(run.processes.device)
+        names = [WEIGHTS, *_logs(folder, progress)]
+        tensors = {name: t.contiguous().cpu() for name, t in network.body.state_dict().items()}
+        write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors))
+        temperature = fit_temperature(_logits(run, network, "val"), run.labels[run.rows("val")])
+        for side in ("val", "test"):
+            names += _evaluate(run, network, temperature, side, folder)
+        contract = input_contract(run, network)
+        names += write_golden(network, contract, folder)
+        manifest = Manifest(
+            role=role,
+            name=run.recipe.name,
+            label_names=run.label_names,
+            input=contract,
+            network=network_record(settings, network),
+            teacher=teacher_record(teacher) if teacher else None,
+            kd_temperature=run.recipe.distillation.kd_temperature if teacher else None,
+            calibration_temperature={"torch": temperature},
+            split_hashes=run.split_hashes(),
+            pixels_sha256=run.pixels.sha256,
+            seed=run.recipe.seed,
+            training_seconds=round(progress.seconds, 1),
+            recipe=run.recipe.model_dump(mode="json"),
+            versions=bundles.versions(),
+            licence=run.recipe.licence,
+        )
+        write_atomic(folder / "README.md", model_card(manifest, folder))
+        write_atomic(folder / "training" / IDENTITY, identity)
+        bundles.write(folder, manifest, [*names, "README.md"])
+    run.processes.barrier()
+    return Bundle.open(folder)
+
+
+def _logits(run: Run, network: PixelNetwork, side: str) -> np.ndarray:
+    return predict(network, run.pixels.array, run.rows(side), run.processes.device)
+
+
+def _evaluate(run: Run, network: PixelNetwork, temperature: float, side: str, folder: Path) -> list[str]:
+    """Logits, measures and pictures of one split; gives the names of the files."""
+    rows, logits = run.rows(side), _logits(run, network, side)
+    samples = [run.pixels.dataset.samples[i] for i in rows]
+    groups = [s.group for s in samples]
+    found = evaluate(
+        softmax(logits, temperature),
+        run.labels[rows],
+        run.label_names,
+        groups=groups if all(groups) else None,
+        seed=run.recipe.seed,
+    )
+    found.save(folder / f"evaluation/{side}.json")
+    tensors = {"logits": torch.from_numpy(logits), "labels": torch.from_numpy(run.labels[rows])}
+    names = json.dumps([s.name for s in samples], ensure_ascii=False)
+    write_atomic(folder / f"evaluation/{side}.safetensors", safetensors.torch.save(tensors, {"names": names}))
+    pictures.confusion(found, folder / f"evaluation/{side}_confusion.png")
+    pictures.reliability(found, folder / f"evaluation/{side}_reliability.png")
+    return [f"evaluation/{side}{end}" for end in (".json", ".safetensors", "_confusion.png", "_reliability.png")]
+
+
+def _logs(folder: Path, progress: Progress) -> list[str]:
+    if not progress.history:
+        return []
+    write_csv(folder / "log.csv", progress.history)
+    pictures.curves(progress.history, folder / "curves.png")
+    return ["log.csv", "curves.png"]
+
+
+def input_contract(run: Run, network: PixelNetwork) -> InputContract:
+    """How an image becomes this network's input."""
+    mean, std = tuple(map(float, network.mean)), tuple(map(float, network.std))
+    return InputContract(**run.recipe.input.model_dump(), mean=mean, std=std)
+
+
+def network_record(settings: Network, network: PixelNetwork) -> NetworkRecord:
+    """Name, options and real cost."""
+    return NetworkRecord(
+        network=settings.network,
+        width=settings.width,
+        options=settings.options,
+        parameters=cost.parameters(network),
+        macs=cost.macs(network, network.size),
+    )
+
+
+def teacher_record(teacher: Bundle) -> TeacherRecord:
+    """What a student's manifest says of its teacher."""
+    weights = teacher.manifest.files[WEIGHTS].sha256
+    return TeacherRecord(**teacher.manifest.network.model_dump(), weights_sha256=weights)
+
+
+def write_golden(network: PixelNetwork, contract: InputContract, folder: Path) -> list[str]:
+    """Golden vectors: pictures, the exact input pixels and the logits that every device has to reproduce.
+
+    The pictures are phantoms, not square and of another size than the input, so that the resize is tested too and no
+    one's medical image travels with a bundle.
+    """
+    names, pixels = [], []
+    for index in range(GOLDEN_IMAGES):
+        from PIL import Image
+
+        picture = Image.fromarray(phantom(2026, index, 256).image).crop((0, 8, 256, 248))
+        path = folder / "golden" / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        picture.save(path)
+        pixels.append(to_pixels(decode(path), contract))
+        names.append(f"golden/{index}.png")
+    array = np.stack(pixels)
+    logits = predict(network, array, np.arange(len(array)), next(network.parameters()).device)
+    tensors = {"pixels": torch.from_numpy(array), "logits": torch.from_numpy(logits)}
+    write_atomic(folder / "golden/vectors.safetensors", safetensors.torch.save(tensors))
+    return [*names, "golden/vectors.safetensors"]

@@ -1,0 +1,268 @@
+"""The one training loop: teachers, students and controls all pass through `Trainer.fit`.
+
+Everything random in an epoch follows from (seed, epoch), so a run that was killed and resumed ends with the same bits as
+one that was not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from edgekd.data.augment import Augmenter, plain_views
+from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+from edgekd.measures.calibration import nll, softmax
+from edgekd.networks import PixelNetwork
+from edgekd.recipe import TrainingRecipe
+from edgekd.training import checkpoint
+from edgekd.training.distributed import Processes
+from edgekd.training.ema import Ema
+from edgekd.training.memory import keep_freed_memory
+from edgekd.training.objective import Batch, Objective, Term
+from edgekd.training.precision import autocast, autocast_dtype
+from edgekd.training.schedule import Schedule
+
+Row = dict[str, float]
+
+
+class Watcher(Protocol):
+    """Who is told of the progress: the screen, the log."""
+
+    def step(self, epoch: int, step: int, steps: int, row: Row) -> None:
+        """One step is done; `row` holds the epoch's running means."""
+
+    def epoch(self, history: list[Row]) -> None:
+        """One epoch is done and safely on disk; its row is the last of `history`."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what: images [N, S, S, 3] uint8 and labels [N], the rows of train and val, views, the seed."""
+
+    array: np.ndarray
+    labels: np.ndarray
+    train_rows: np.ndarray
+    val_rows: np.ndarray
+    augmenter: Augmenter
+    seed: int
+
+
+@dataclass
+class Progress:
+    """How far a training has come; a checkpoint keeps it beside the tensors."""
+
+    epochs_done: int = 0
+    best: float = math.inf
+    best_epoch: int = 0
+    seconds: float = 0.0
+    history: list[Row] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains one network; its state after every epoch lies in `folder`.
+
+    `identity` names everything that decides the result: a state of another identity is refused.
+    """
+
+    def __init__(
+        self,
+        network: PixelNetwork,
+        objective: Objective,
+        task: Task,
+        settings: TrainingRecipe,
+        processes: Processes,
+        folder: Path,
+        identity: str,
+    ) -> None:
+        keep_freed_memory()
+        self.network, self.objective, self.task, self.settings = network, objective, task, settings
+        self.processes, self.folder, self.identity = processes, folder, identity
+        self.steps = len(task.train_rows) // settings.batch_size
+        if not self.steps:
+            found = f"{len(task.train_rows)} training images for batches of {settings.batch_size}"
+            raise EdgekdError("training.batch_size", "at most the number of training images", found, "lower it")
+        network.to(processes.device, memory_format=torch.channels_last)
+        self.ema = Ema(network, settings.ema_decay) if settings.ema_decay else None
+        self.optimizer = make_optimizer(network, settings)
+        self.schedule = Schedule(settings, self.steps)
+        self.precision = autocast_dtype(settings.precision, processes.device)
+        self.progress = Progress()
+
+    def fit(self, watcher: Watcher) -> Progress:
+        """Train to the end, or from where `folder` stands, and leave the best weights in the network (in eval mode).
+
+        Raises: EdgekdError for a foreign state or a loss that is no longer finite.
+        """
+        if (self.folder / "last.safetensors").exists():
+            self._resume()
+        trained = self.processes.wrap(self.network)
+        while self.progress.epochs_done < self.settings.epochs and not self._stopped_early():
+            begin = time.perf_counter()
+            row = self._train_epoch(trained, watcher)
+            row |= self._validate()
+            self._finish_epoch(row, time.perf_counter() - begin, watcher)
+        self.network.load_state_dict(safetensors.torch.load_file(self.folder / "best.safetensors"))
+        self.network.eval()
+        return self.progress
+
+    @property
+    def shipped(self) -> nn.Module:
+        """The network that is validated and kept: the averaged one where averaging is on."""
+        return self.ema.network if self.ema else self.network
+
+    def _train_epoch(self, trained: nn.Module, watcher: Watcher) -> Row:
+        epoch, size = self.progress.epochs_done, self.settings.batch_size
+        torch.manual_seed(derived_seed(self.task.seed, "dropout", epoch, self.processes.rank))
+        trained.train()
+        order = epoch_order(self.task.train_rows, self.task.seed, epoch)
+        row: Row = {}
+        begin = time.perf_counter()
+        for step in range(self.steps):
+            rows = order[step * size : (step + 1) * size][self.processes.share(size)]
+            views = self.task.augmenter.views(epoch, rows, self.processes.device)
+            rate = self._set_learning_rate(epoch * self.steps + step)
+            values = self._step(trained, Batch(epoch, rows, views.pixels, views.targets))
+            if not math.isfinite(values["train_loss"]):
+                todo = "lower training.learning_rate, or set training.precision to fp32"
+                raise EdgekdError(f"epoch {epoch + 1}, step {step + 1}", "a finite loss", str(values), todo)
+            row = {k: row.get(k, 0.0) + (v - row.get(k, 0.0)) / (step + 1) for k, v in values.items()}
+            speed = (step + 1) * size / (time.perf_counter() - begin)
+            if self.processes.is_first:
+                watcher.step(epoch, step, self.steps, row | {"images_per_s": speed})
+        return {"epoch": epoch + 1, "learning_rate": rate} | row | {"images_per_s": speed}
+
+    def _step(self, trained: nn.Module, batch: Batch) -> Row:
+        with autocast(self.processes.device, self.precision):
+            logits = trained(batch.pixels).float()
+        terms = self.objective(logits, batch)
+        total = weighted_sum(terms)
+        self.optimizer.zero_grad(set_to_none=True)
+        (total * self.processes.gradient_scale()).backward()
+        if self.settings.gradient_clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
+        self.optimizer.step()
+        if self.ema:
+            self.ema.update(self.network)
+        right = (logits.argmax(1) == batch.targets.argmax(1)).float().mean()
+        values = {"train_loss": total, "train_accuracy": right} | {f"loss_{t.name}": t.value for t in terms}
+        return {name: float(value.detach()) for name, value in values.items()}
+
+    def _set_learning_rate(self, step: int) -> float:
+        rate = self.schedule.learning_rate(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        return rate
+
+    def _validate(self) -> Row:
+        # Every process validates everything: the result, and so every later decision, is the same without messages.
+        logits = predict(self.shipped, self.task.array, self.task.val_rows, self.processes.device)
+        labels = self.task.labels[self.task.val_rows]
+        accuracy = float((logits.argmax(1) == labels).mean())
+        return {"val_nll": nll(softmax(logits), labels), "val_accuracy": accuracy}
+
+    def _finish_epoch(self, row: Row, seconds: float, watcher: Watcher) -> None:
+        p = self.progress
+        self.schedule.after_epoch(row["val_nll"])
+        p.epochs_done += 1
+        p.seconds += seconds
+        p.history.append(row | {"seconds": p.seconds})
+        score = row["val_nll"] if self.settings.best_by == "nll" else -row["val_accuracy"]
+        is_best = score < p.best
+        if is_best:
+            p.best, p.best_epoch = score, p.epochs_done
+        if self.processes.is_first:
+            # The best weights go first: a kill between the two files repeats the epoch and writes the same best again.
+            if is_best:
+                tensors = {name: t.contiguous() for name, t in self.shipped.state_dict().items()}
+                write_atomic(self.folder / "best.safetensors", safetensors.torch.save(tensors))
+            checkpoint.save(self.folder / "last.safetensors", self._modules(), self.optimizer, self._state())
+            watcher.epoch(p.history)
+        self.processes.barrier()
+
+    def _stopped_early(self) -> bool:
+        patience = self.settings.early_stopping_patience
+        return bool(patience) and self.progress.epochs_done - self.progress.best_epoch >= patience
+
+    def _modules(self) -> dict[str, nn.Module]:
+        return {"network": self.network} | ({"ema": self.ema.network} if self.ema else {})
+
+    def _state(self) -> dict[str, object]:
+        return {
+            "identity": self.identity,
+            "progress": dataclasses.asdict(self.progress),
+            "schedule": self.schedule.state(),
+            "ema_updates": self.ema.updates if self.ema else 0,
+        }
+
+    def _resume(self) -> None:
+        path = self.folder / "last.safetensors"
+        state = checkpoint.restore(path, self._modules(), self.optimizer)
+        if state["identity"] != self.identity:
+            todo = "resume with the recipe and data of that run, or start anew with --overwrite"
+            raise EdgekdError(f"checkpoint {path}", "the state of this recipe on these images", "another one's", todo)
+        self.progress = Progress(**state["progress"])
+        self.schedule.restore(state["schedule"])
+        if self.ema:
+            self.ema.updates = state["ema_updates"]
+
+
+def weighted_sum(terms: list[Term]) -> Tensor:
+    """Σ weight · value."""
+    return torch.stack([t.weight * t.value for t in terms]).sum()
+
+
+def derived_seed(*parts: object) -> int:
+    """A seed that is a function of its parts and of nothing else, below 2^63."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """`rows` in the random order of `epoch`."""
+    return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(rows)
+
+
+def make_optimizer(network: nn.Module, settings: TrainingRecipe) -> torch.optim.Optimizer:
+    """AdamW; no decay on biases and normalization; the classifier's rate times `head_learning_rate_factor`."""
+    classifier = network.body.get_classifier() if hasattr(network.body, "get_classifier") else None
+    head = {id(p) for p in classifier.parameters()} if isinstance(classifier, nn.Module) else set()
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        if parameter.requires_grad:
+            groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {
+                "params": parameters,
+                "weight_decay": settings.weight_decay if decays else 0.0,
+                "factor": settings.head_learning_rate_factor if is_head else 1.0,
+            }
+            for (is_head, decays), parameters in groups.items()
+        ],
+        lr=settings.learning_rate,
+        foreach=True,
+    )
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module, array: np.ndarray, rows: np.ndarray, device: torch.device, batch_size: int = 64
+) -> np.ndarray:
+    """Logits [len(rows), K] float32 of the unchanged images, in eval mode, in float32."""
+    network.eval()
+    parts = [
+        network(plain_views(array, rows[i : i + batch_size], device)).float().cpu().numpy()
+        for i in range(0, len(rows), batch_size)
+    ]
+    return np.concatenate(parts)

@@ -1,0 +1,96 @@
+"""A run: a recipe on its images, decoded and dealt to train, val and test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from edgekd.data import sources, split
+from edgekd.data.augment import Augmenter
+from edgekd.data.dataset import SPLITS, Dataset, listing_hash
+from edgekd.data.pixels import Pixels
+from edgekd.errors import EdgekdError
+from edgekd.recipe import Recipe
+from edgekd.training.distributed import Processes
+from edgekd.training.loop import Task
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe with its images; what every stage starts from."""
+
+    recipe: Recipe
+    folder: Path
+    processes: Processes
+    console: Console
+    pixels: Pixels
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the logits."""
+        return self.pixels.dataset.label_names
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Labels [N] of all images."""
+        return np.array([s.label for s in self.pixels.dataset.samples])
+
+    def rows(self, side: str) -> np.ndarray:
+        """The rows of one split."""
+        return np.array([i for i, s in enumerate(self.pixels.dataset.samples) if s.split == side], dtype=np.int64)
+
+    def split_hashes(self) -> dict[str, str]:
+        """sha256 of the listing of each split."""
+        return {side: listing_hash(self.pixels.dataset.side(side)) for side in SPLITS}
+
+    def task(self, mixup: float) -> Task:
+        """The training task; views are those of the recipe's seed, so every stage sees the same ones."""
+        r, array = self.recipe, self.pixels.array
+        augmenter = Augmenter(array, self.labels, len(self.label_names), r.augment, r.seed, self.rows("train"), mixup)
+        return Task(array, self.labels, self.rows("train"), self.rows("val"), augmenter, r.seed)
+
+
+def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console) -> Run:
+    """Read, split and decode the recipe's images; the first process decodes, the others read what it wrote.
+
+    Raises: EdgekdError for a set that cannot be read, too many corrupt images, or leaking groups in a strict recipe.
+    """
+    d = recipe.data
+    dataset = split.complete(sources.read(d), d.validation_fraction, d.test_fraction, recipe.seed)
+    if processes.is_first:
+        _warn_of_leaks(dataset, d.strict, console)
+        _report(_decode(recipe, dataset, console), console)
+    processes.barrier()
+    return Run(recipe, folder, processes, console, _decode(recipe, dataset, None))
+
+
+def _warn_of_leaks(dataset: Dataset, strict: bool, console: Console) -> None:
+    leaks = split.leaking_groups(dataset)
+    if not leaks:
+        return
+    found = f"{len(leaks)} groups lie on two sides, for example {min(leaks)!r}"
+    if strict:
+        raise EdgekdError("data", "every group on one side of the split", found, "correct the split, or strict = false")
+    console.print(f"[yellow]warning:[/] {found}; accuracies will look better than they are", highlight=False)
+
+
+def _decode(recipe: Recipe, dataset: Dataset, console: Console | None) -> Pixels:
+    limit, cache = recipe.data.corrupt_limit, Path(recipe.cache)
+    if console is None:
+        return Pixels.of(dataset, recipe.input, cache, limit)
+    with Progress(console=console, transient=True) as bar:
+        shown = bar.add_task("decoding images", total=len(dataset.samples))
+        return Pixels.of(dataset, recipe.input, cache, limit, lambda done, _: bar.update(shown, completed=done))
+
+
+def _report(pixels: Pixels, console: Console) -> None:
+    for name, reason in pixels.corrupt:
+        console.print(f"[yellow]corrupt, left out:[/] {name}: {reason}", highlight=False)
+    sides = ", ".join(f"{len(pixels.dataset.side(side))} {side}" for side in SPLITS)
+    classes = len(pixels.dataset.label_names)
+    console.print(f"{len(pixels.dataset.samples)} images ({sides}), {classes} classes", highlight=False)

@@ -1,0 +1,171 @@
+"""The stages of a run: teacher, student, control. Each ends in a bundle.
+
+A finished stage is read back, an interrupted one continues: a run can be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgekd.bundle import Bundle
+from edgekd.distillation.store import TeacherOutputs, TeacherStore, store_key
+from edgekd.errors import EdgekdError
+from edgekd.networks import PixelNetwork, build, from_bundle
+from edgekd.networks.weights import load_weights
+from edgekd.recipe import TrainingRecipe
+from edgekd.reports.progress import Screen
+from edgekd.training import finish
+from edgekd.training.log import Log
+from edgekd.training.loop import Progress, Row, Trainer, derived_seed
+from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
+from edgekd.training.precision import autocast_dtype
+from edgekd.training.run import Run
+
+
+def teacher(run: Run, folder: Path) -> Bundle:
+    """The recipe's teacher: read from its bundle, made from its checkpoint, or trained with labels into `folder`."""
+    settings = run.recipe.teacher
+    if settings.bundle:
+        found = Bundle.open(settings.bundle)
+        check_labels(found, run.label_names)
+        return found
+    identity = _identity(run, settings.model_dump(), None)
+    if finish.is_finished(folder, identity):
+        return _announce(run, Bundle.open(folder))
+    torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
+    network = build(settings, len(run.label_names), run.recipe.input.size)
+    progress = Progress()
+    if settings.checkpoint:
+        load_weights(network.body, settings.checkpoint)
+    else:
+        objective = LabelObjective(
+            settings.training, run.labels[run.rows("train")], len(run.label_names), run.processes
+        )
+        progress = _train(run, "teacher", network, objective, settings.training, folder, identity)
+    return finish.to_bundle(run, "teacher", settings, network, progress, folder, identity)
+
+
+def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
+    """The recipe's student, taught by `teacher_bundle`; without one it is the control, which sees labels alone.
+
+    Both start from the same weights and see the same views in the same order, so their difference is the teaching.
+    """
+    recipe, settings = run.recipe, run.recipe.student
+    role = "student" if teacher_bundle else "control"
+    told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
+    facts = {"network": settings.model_dump(), "training": recipe.training.model_dump(), "distillation": told}
+    identity = _identity(run, facts, teacher_bundle)
+    if finish.is_finished(folder, identity):
+        return _announce(run, Bundle.open(folder))
+    torch.manual_seed(derived_seed(recipe.seed, "student"))
+    network = build(settings, len(run.label_names), recipe.input.size)
+    objective: Objective = LabelObjective(
+        recipe.training, run.labels[run.rows("train")], len(run.label_names), run.processes
+    )
+    if teacher_bundle:
+        outputs = teacher_outputs(run, teacher_bundle)
+        objective = DistillationObjective(objective, recipe.distillation, outputs)
+    progress = _train(run, role, network, objective, recipe.training, folder, identity)
+    return finish.to_bundle(run, role, settings, network, progress, folder, identity, teacher_bundle)
+
+
+def teacher_outputs(run: Run, teacher_bundle: Bundle) -> TeacherOutputs:
+    """The teacher's outputs on the run's training views, from the store where they are kept already."""
+    check_labels(teacher_bundle, run.label_names)
+    recipe, device = run.recipe, run.processes.device
+    precision = autocast_dtype(recipe.training.precision, device)
+    store = None
+    if recipe.distillation.store:
+        key = store_key(
+            teacher=teacher_bundle.manifest.files["weights.safetensors"].sha256,
+            pixels=run.pixels.sha256,
+            splits=run.split_hashes(),
+            augment=recipe.augment.model_dump(),
+            mixup=recipe.training.mixup_alpha,
+            seed=recipe.seed,
+            precision=str(precision),
+            device=device.type,
+        )
+        shape = len(run.labels), len(run.label_names)
+        store = TeacherStore(Path(recipe.cache) / "teacher" / key, *shape)
+    return TeacherOutputs(lambda: from_bundle(teacher_bundle), store, precision)
+
+
+def check_labels(bundle: Bundle, label_names: tuple[str, ...]) -> None:
+    """Refuse a bundle whose head has other classes, or the same in another order.
+
+    Raises: EdgekdError.
+    """
+    found = bundle.manifest.label_names
+    if found != label_names:
+        todo = "use a bundle that was trained on these classes"
+        raise EdgekdError(f"bundle {bundle.folder}", f"labels {list(label_names)}", f"labels {list(found)}", todo)
+
+
+def _train(
+    run: Run,
+    role: str,
+    network: PixelNetwork,
+    objective: Objective,
+    settings: TrainingRecipe,
+    folder: Path,
+    identity: str,
+) -> Progress:
+    state = folder / "training"
+    state.mkdir(parents=True, exist_ok=True)
+    task = run.task(settings.mixup_alpha)
+    trainer = Trainer(network, objective, task, settings, run.processes, state, identity)
+    if not run.processes.is_first:
+        return trainer.fit(_Silent())
+    log = Log(state)
+    with contextlib.closing(log), Screen(run.console, role, settings.epochs) as screen:
+        return trainer.fit(_Watchers(screen, log))
+
+
+class _Silent:
+    """The watcher of processes that neither print nor write."""
+
+    def step(self, epoch: int, step: int, steps: int, row: Row) -> None:
+        """Nothing."""
+
+    def epoch(self, history: list[Row]) -> None:
+        """Nothing."""
+
+
+class _Watchers:
+    """Tells the screen and the log."""
+
+    def __init__(self, screen: Screen, log: Log) -> None:
+        self.step, self._screen, self._log = screen.step, screen, log
+
+    def epoch(self, history: list[Row]) -> None:
+        """One epoch is done."""
+        self._screen.epoch(history)
+        self._log.epoch(history)
+
+
+def _identity(run: Run, facts: dict[str, Any], teacher_bundle: Bundle | None) -> str:
+    """A hash of everything that decides a stage's result."""
+    r = run.recipe
+    everything = {
+        "facts": facts,
+        "seed": r.seed,
+        "augment": r.augment.model_dump(),
+        "input": r.input.model_dump(),
+        "pixels": run.pixels.sha256,
+        "splits": run.split_hashes(),
+        "teacher": teacher_bundle.manifest.files["weights.safetensors"].sha256 if teacher_bundle else "",
+    }
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _announce(run: Run, bundle: Bundle) -> Bundle:
+    if run.processes.is_first:
+        run.console.print(f"{bundle.manifest.role}: finished already, read from {bundle.folder}", highlight=False)
+    return bundle

@@ -1,0 +1,17 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data and weights, named by EDGEKD_SHARED or beside the project."""
+    folder = Path(os.environ.get("EDGEKD_SHARED", Path(__file__).parents[2] / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no real data at {folder} (set EDGEKD_SHARED)")
+    return folder
