@@ -28,12 +28,12 @@ Array = np.ndarray
 TISSUES = ("fat", "bone", "marrow", "dura", "csf", "grey", "white", "vessel", "muscle", "choroid",
            "rim", "necrosis", "oedema", "meningioma", "pituitary")  # fmt: skip
 SEQUENCES = {
-    "t1": (0.85, 0.07, 0.55, 0.28, 0.12, 0.40, 0.56, 0.20, 0.35, 0.36, 0.38, 0.22, 0.40, 0.36, 0.37),
+    "t1": (0.85, 0.07, 0.55, 0.28, 0.12, 0.40, 0.56, 0.20, 0.35, 0.36, 0.38, 0.20, 0.37, 0.30, 0.33),
     "t1ce": (0.80, 0.07, 0.50, 0.55, 0.12, 0.36, 0.48, 0.80, 0.33, 0.68, 0.80, 0.20, 0.34, 0.78, 0.68),
-    "t2": (0.60, 0.05, 0.30, 0.15, 0.92, 0.56, 0.36, 0.06, 0.25, 0.75, 0.66, 0.90, 0.76, 0.64, 0.62),
-    "flair": (0.50, 0.05, 0.25, 0.20, 0.10, 0.54, 0.42, 0.14, 0.28, 0.45, 0.78, 0.28, 0.80, 0.70, 0.66),
+    "t2": (0.60, 0.05, 0.30, 0.15, 0.92, 0.56, 0.36, 0.06, 0.25, 0.75, 0.66, 0.92, 0.80, 0.72, 0.68),
+    "flair": (0.50, 0.05, 0.25, 0.20, 0.10, 0.54, 0.42, 0.14, 0.28, 0.45, 0.78, 0.26, 0.84, 0.78, 0.72),
 }
-SEQUENCE_SHARE = (0.05, 0.65, 0.15, 0.15)
+SEQUENCE_SHARE = (0.05, 0.69, 0.13, 0.13)
 
 
 @dataclass(frozen=True)
@@ -144,12 +144,12 @@ def _draw_tumour(rng: Generator, label: int) -> dict[str, float]:
     side = rng.choice((-1.0, 1.0))
     low = label == PITUITARY or rng.random() < 0.42
     found = {"label": label, "level": rng.uniform(0.06, 0.40) if low else rng.uniform(0.40, 0.95), "radius": 0.0}
-    found |= {"u": 0.0, "v": 0.0, "push": 0.0, "variant": rng.random(), "strength": rng.uniform(0.82, 1.15)}
+    found |= {"u": 0.0, "v": 0.0, "push": 0.0, "variant": rng.random(), "strength": rng.uniform(0.9, 1.15)}
     if label == GLIOMA:
-        found |= {"u": side * rng.uniform(0.2, 0.52), "v": rng.uniform(-0.5, 0.2 if low else 0.48)}
-        found |= {"radius": rng.uniform(0.16, 0.30), "push": rng.uniform(0.0, 0.09)}
+        found |= {"u": side * rng.uniform(0.22, 0.48), "v": rng.uniform(-0.5, 0.2 if low else 0.48)}
+        found |= {"radius": rng.uniform(0.18, 0.31), "push": rng.uniform(0.0, 0.09)}
     elif label == MENINGIOMA:
-        radius = rng.uniform(0.15, 0.29)
+        radius = rng.uniform(0.17, 0.30)
         if not low and rng.random() < 0.3:  # on the falx
             found |= {"u": side * radius * rng.uniform(0.7, 1.1), "v": rng.choice((-1, 1)) * rng.uniform(0.3, 0.6)}
         else:  # on the convexity; at low levels the face is in front
@@ -175,8 +175,8 @@ def _page(head: Generator, view: Generator, size: int, tumour: dict[str, float])
     x, y = axis[None, :] - np.float32(shift_x), -axis[:, None] - np.float32(shift_y)
     c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
     u, v = (c * x + s * y) / np.float32(aspect), c * y - s * x
-    u += _field(view, 4, size) * np.float32(0.011) + _field(view, 11, size) * np.float32(0.007)
-    v += _field(view, 4, size) * np.float32(0.011) + _field(view, 11, size) * np.float32(0.007)
+    u += _field(view, 4, size) * np.float32(0.011) + _field(view, 10, size) * np.float32(0.005)
+    v += _field(view, 4, size) * np.float32(0.011) + _field(view, 10, size) * np.float32(0.005)
     u *= 1 + np.float32(outline[0]) + np.float32(0.10) * np.clip(v, -0.5, 1)  # the forehead is the narrow end
     rho = np.hypot(u, v)
     rho *= 1 + np.float32(outline[1]) * (u * v) + np.float32(outline[2]) * v
@@ -324,7 +324,7 @@ def _paint_distractors(page: _Slice, rng: Generator, label: int) -> None:
     slope = np.hypot(*np.gradient(course)) / np.float32(page.pixel)
     parts = np.clip(_field(rng, 8, size) * 2 - np.float32(rng.uniform(1.2, 2.6)), 0, 1)
     page.paint(page.soft(np.float32(0.008) - np.abs(course) / (slope + 1)) * parts * brain, t["vessel"])
-    for _ in range(rng.poisson(2.5 if label == NOTUMOR else 0.8)):
+    for _ in range(rng.poisson(2.5 if label == NOTUMOR else 1.0)):
         angle, reach, kind = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.78), rng.random()
         u, v = reach * np.cos(angle), reach * np.sin(angle)
         if kind < 0.45:  # a spot of small vessel disease, or a vessel seen end on
@@ -355,12 +355,12 @@ def _paint_glioma(page: _Slice, tumour: dict[str, float], radius: float, rng: Ge
     wave = _field(rng, 6, size) * np.float32(radius * 0.5)
     page.paint(page.soft(depth + spread + wave, 4) * inside * 0.9, t["oedema"])
     core = page.soft(depth, 1.5) * inside
-    texture = np.float32(0.06) * _field(rng, 20, size)
+    texture = np.float32(0.07) * _field(rng, 16, size)
     if tumour["variant"] < 0.2:  # low grade
         page.paint(page.soft(depth, 4) * inside, 0.6 * t["oedema"] + 0.4 * t["necrosis"] + texture)
         return core
-    page.paint(core, t["rim"] * tumour["strength"] + texture)
-    if tumour["variant"] < 0.85:
+    page.paint(core, t["rim"] * tumour["strength"] + 1.5 * texture)
+    if tumour["variant"] < 0.9:
         ring = np.float32(radius * rng.uniform(0.2, 0.5)) * (1 + np.float32(0.5) * wave / np.float32(radius))
         page.paint(page.soft(depth - ring, 2) * inside, t["necrosis"] + texture)
     return core
@@ -402,7 +402,7 @@ def _paint_pituitary(page: _Slice, tumour: dict[str, float], radius: float, rng:
 def _acquire(page: _Slice, head: Generator, view: Generator) -> Array:
     """What the scanner makes of it: blur, coil bias, Rician noise, window and gamma; [H, W] uint8."""
     size = page.canvas.shape[0]
-    gamma, gain, noise = head.uniform(0.75, 1.3), head.uniform(0.85, 1.3), head.uniform(0.005, 0.028)
+    gamma, gain, noise = head.uniform(0.75, 1.3), head.uniform(0.88, 1.22), head.uniform(0.005, 0.026)
     image = ndimage.gaussian_filter(page.canvas, view.uniform(0.35, 0.8) * size / 128, truncate=2.5)
     image *= 1 + np.float32(0.10) * _field(view, 2, size)
     real, imaginary = view.standard_normal((2, size, size), dtype=np.float32) * np.float32(noise)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgekd.bundle import Manifest
 from edgekd.measures.evaluation import Evaluation
+from edgekd.reports.evaluation import percent, with_interval
 
 CARD = """# {name}: {role}
 
@@ -59,4 +60,5 @@ def model_card(manifest: Manifest, folder: Path) -> str:
 
 
 def _row(side: str, e: Evaluation) -> str:
-    return f"| {side} | {e.images} | ... |"
+    floor = f"{e.ece:.4f} ({e.ece_noise_floor:.4f})"
+    return f"| {side} | {e.images} | {with_interval(e)} | {percent(e.macro.f1)} | {floor} | {e.nll:.4f} |"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import safetensors.torch
 import torch
+from PIL import Image
 
 from edgekd import bundle as bundles
 from edgekd.bundle import Bundle, Manifest, NetworkRecord, TeacherRecord
@@ -147,8 +148,6 @@ def write_golden(network: PixelNetwork, contract: InputContract, folder: Path) -
     """
     names, pixels = [], []
     for index in range(GOLDEN_IMAGES):
-        from PIL import Image
-
         picture = Image.fromarray(phantom(2026, index, 256).image).crop((0, 8, 256, 248))
         path = folder / "golden" / f"{index}.png"
         path.parent.mkdir(exist_ok=True)

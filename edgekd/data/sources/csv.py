@@ -59,8 +59,9 @@ def read(path: str, options: Options) -> Dataset:
     problems = [(row.line, text) for row in rows if (text := _problem(row, root))]
     first: dict[str, int] = {}
     for row in rows:
-        if first.setdefault(row.path, row.line) != row.line:
-            problems.append((row.line, f"{row.path!r} is listed in line {first[row.path]} already"))
+        first.setdefault(row.path, row.line)
+    again = [row for row in rows if first[row.path] != row.line]
+    problems += [(row.line, f"{row.path!r} is listed in line {first[row.path]} already") for row in again]
     if problems:
         shown = "".join(f"\n  - line {line}: {text}" for line, text in sorted(problems)[:SHOWN])
         more = f"\n  … and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""

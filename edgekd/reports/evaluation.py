@@ -1,0 +1,87 @@
+"""An evaluation, and several side by side, as tables on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from edgekd.measures.evaluation import Evaluation
+
+
+def percent(fraction: float) -> str:
+    """93.4 %."""
+    return f"{100 * fraction:.2f} %"
+
+
+def with_interval(evaluation: Evaluation) -> str:
+    """Accuracy with its interval: 93.40 % [91.20, 95.10]."""
+    low, high = evaluation.accuracy_interval
+    return f"{percent(evaluation.accuracy)} [{100 * low:.2f}, {100 * high:.2f}]"
+
+
+def show(evaluation: Evaluation, console: Console) -> None:
+    """Headline, scores per class and confusion matrix."""
+    e = evaluation
+    console.print(_headline(e))
+    table = Table("class", "images", "precision", "recall", "F1", "AUC", title="per class", title_justify="left")
+    for c in e.classes:
+        auc = "–" if c.auc is None else f"{c.auc:.4f}"
+        table.add_row(c.label_name, str(c.images), percent(c.precision), percent(c.recall), percent(c.f1), auc)
+    for name, a in (("macro", e.macro), ("weighted", e.weighted)):
+        table.add_row(name, "", percent(a.precision), percent(a.recall), percent(a.f1), "", style="dim")
+    _right(table)
+    console.print(table)
+    console.print(_confusion(e))
+
+
+def _headline(e: Evaluation) -> Table:
+    sampled = f"{e.images} images" + (f" of {e.groups} groups; intervals resample groups" if e.groups else "")
+    table = Table(title=sampled, title_justify="left", box=None, show_header=False)
+    low, high = e.macro_f1_interval
+    auc = "–" if e.macro_auc is None else f"{e.macro_auc:.4f}"
+    verdict = "within noise" if e.ece <= e.ece_noise_p95 else "above noise"
+    floor = f"a perfect model shows {e.ece_noise_floor:.4f}, up to {e.ece_noise_p95:.4f}: {verdict}"
+    table.add_row("accuracy", with_interval(e))
+    table.add_row("macro F1", f"{percent(e.macro.f1)} [{100 * low:.2f}, {100 * high:.2f}]")
+    table.add_row("macro AUC", auc)
+    table.add_row("ECE", f"{e.ece:.4f} ({floor})")
+    table.add_row(
+        "ECE otherwise",
+        f"adaptive {e.adaptive_ece:.4f}, class-wise {e.classwise_ece:.4f}, debiased {e.debiased_ece:.4f}",
+    )
+    table.add_row("NLL, Brier", f"{e.nll:.4f}, {e.brier:.4f}")
+    return table
+
+
+def _confusion(e: Evaluation) -> Table:
+    names = [c.label_name for c in e.classes]
+    table = Table("label \\ answer", *names, title="confusion", title_justify="left")
+    for i, (name, row) in enumerate(zip(names, e.confusion, strict=True)):
+        table.add_row(name, *(f"[bold]{n}[/]" if i == j else str(n) if n else "·" for j, n in enumerate(row)))
+    _right(table)
+    return table
+
+
+def show_comparison(
+    evaluations: Mapping[str, Evaluation], facts: Mapping[str, Mapping[str, str]], console: Console, title: str
+) -> None:
+    """One row per network: accuracy with interval, calibration, and whatever `facts` says of each."""
+    columns = list(dict.fromkeys(name for row in facts.values() for name in row))
+    table = Table(
+        "network", "accuracy [95 %]", "macro F1", "ECE (noise)", "NLL", *columns, title=title, title_justify="left"
+    )
+    for name, e in evaluations.items():
+        row = facts.get(name, {})
+        calibration = f"{e.ece:.4f} ({e.ece_noise_floor:.4f})"
+        table.add_row(
+            name, with_interval(e), percent(e.macro.f1), calibration, f"{e.nll:.4f}", *(row.get(c, "") for c in columns)
+        )
+    _right(table)
+    console.print(table)
+
+
+def _right(table: Table) -> None:
+    for column in table.columns[1:]:
+        column.justify = "right"
