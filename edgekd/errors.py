@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class EdgekdError(Exception):
@@ -32,6 +32,14 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     names = sorted(valid)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"did you mean {close[0]!r}?" if close else "valid names: " + ", ".join(names)
+
+
+def several(where: str, problems: Sequence[str], todo: str = "", shown: int = 10) -> EdgekdError:
+    """One error for all problems of a thing; the first `shown` are listed and the rest counted."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    listed = "".join(f"\n  - {problem}" for problem in problems[:shown])
+    more = f"\n  … and {len(problems) - shown} more" if len(problems) > shown else ""
+    return EdgekdError(f"{where}: {count}{listed}{more}", todo=todo)
 
 
 def missing_package(package: str, extra: str, needed_for: str) -> EdgekdError:

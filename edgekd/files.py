@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path, PurePosixPath
@@ -10,11 +11,15 @@ from edgekd.errors import EdgekdError
 
 
 def write_atomic(path: str | Path, content: bytes | str) -> None:
-    """Write under a temporary name beside `path`, flush to disk, then rename: readers see the old or the new file."""
+    """Write under a temporary name beside `path`, flush to disk, then rename: readers see the old or the new file.
+
+    Folders that are missing are made.
+    Raises: EdgekdError where that cannot be written; the old file is then untouched.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             file.write(content.encode("utf-8") if isinstance(content, str) else content)
             file.flush()
@@ -23,7 +28,8 @@ def write_atomic(path: str | Path, content: bytes | str) -> None:
     except OSError as e:
         raise EdgekdError(str(path), "a place that can be written", str(e)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what went wrong above must not be hidden
+            temporary.unlink(missing_ok=True)
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -46,7 +52,11 @@ def inside(folder: str | Path, relative: str) -> Path:
     folder = Path(folder)
     path = folder / relative
     escapes = parts.is_absolute() or ".." in parts.parts or "\\" in relative or not relative or "\0" in relative
-    if escapes or not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        escapes = escapes or not path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or a name that no file can have
+        escapes = True
+    if escapes:
         raise EdgekdError(
             f"path {relative!r} in {folder}", "a relative path that stays inside the folder", "it leaves it"
         )

@@ -6,12 +6,13 @@ Pillow and NumPy only. What is written here is also what the bundle's input cont
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, UnidentifiedImageError
 from pydantic import Field
 
 from edgekd.errors import CorruptImage
@@ -23,21 +24,43 @@ WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 KERNELS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
-# Pillow's own limit is a warning first and cannot be set per call; `decode` checks MAX_PIXELS before any pixel is read.
-Image.MAX_IMAGE_PIXELS = None
+# Formats of photographs and scans. Others stay shut: files come from strangers, and Pillow hands EPS to Ghostscript.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "TGA", "PCX")
+EXTENSIONS = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".webp"),
+    *(".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".pcx"),
+)
+# What undoes each EXIF orientation; 1 is upright.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Pillow warns from the limit on and raises from twice the limit on, also for images inside images. The warning is
+# silenced below, so this half makes MAX_PIXELS the limit wherever a reader allocates; the other readers of this process
+# get the same one (Pillow has no limit per call).
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+_PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class InputContract(Section):
     """How an image becomes a network's input; `mean` and `std` are per channel, in units of pixel / 255."""
 
-    size: int = Field(ge=1)  # px, square
+    size: int = Field(ge=1, le=1024)  # px, square; the limit is the recipe's, and keeps a hostile manifest small
     fit: Literal["squash", "crop"] = "squash"
     crop_fraction: float = Field(1.0, gt=0, le=1)
     kernel: Literal["bilinear", "bicubic"] = "bilinear"
     colour: Literal["RGB"] = "RGB"
     layout: Literal["NHWC"] = "NHWC"
     mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    std: tuple[Positive, Positive, Positive] = IMAGENET_STD
 
 
 class Geometry(Protocol):
@@ -53,24 +76,53 @@ def decode(source: str | Path | bytes, name: str | None = None) -> Image.Image:
     """An upright 8-bit RGB image of the file or bytes `source`; of several frames the first.
 
     EXIF orientation is applied. Transparency is laid over black. More than 8 bits per channel of grey (16-bit, 32-bit,
-    float) are scaled from the image's own minimum..maximum to 0..255, as such files rarely use their nominal range.
+    float) are scaled from the image's own minimum..maximum to 0..255, as such files rarely use their nominal range; of
+    16-bit colour Pillow keeps the upper byte. Colour profiles are not applied.
     Raises: CorruptImage, and nothing else, for whatever cannot be decoded or is larger than MAX_PIXELS.
     """
     where = name or ("bytes" if isinstance(source, bytes) else str(source))
+    _silence_pillow()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # broken metadata is no reason to refuse good pixels
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    found = f"{image.width} x {image.height} px"
-                    raise CorruptImage(where, f"at most {MAX_PIXELS // 10**6} million pixels", found, "make it smaller")
-                image.load()
-                return to_rgb(ImageOps.exif_transpose(image))
-    except CorruptImage:
-        raise
+        if not isinstance(source, bytes) and Path(source).exists() and not Path(source).is_file():
+            raise ValueError("not a file")  # opening a pipe would wait for ever
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Image.DecompressionBombError(f"{image.width} x {image.height} px")
+            image.load()
+            return to_rgb(_upright(image))
+    except Image.DecompressionBombError as e:
+        expected = f"at most {MAX_PIXELS // 10**6} million pixels"
+        raise CorruptImage(where, expected, str(e), "make it smaller") from None
     except Exception as e:  # Pillow's readers raise almost anything for malformed files
-        found = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise CorruptImage(where, "an image that can be decoded", found, "repair or remove the file") from None
+        raise CorruptImage(where, "an image that can be decoded", _reason(e), "repair or remove the file") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format, or its header is damaged"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _silence_pillow() -> None:
+    """Ignore Pillow's warnings in this process: broken metadata is no reason to refuse good pixels.
+
+    `warnings.catch_warnings` would be local but is not safe in threads. The filter is looked for at each call because
+    others (pytest, say) replace the list.
+    """
+    if _PILLOW not in warnings.filters:
+        warnings.filterwarnings("ignore", module=_PILLOW[3].pattern)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The loaded image turned as its EXIF or XMP orientation says; metadata that cannot be read turns nothing."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # the parser of EXIF raises what it likes
+        return image
+    turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -81,6 +133,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in HIGH_DEPTH:
         return Image.fromarray(stretch(np.asarray(image, dtype=np.float64))).convert("RGB")
     if image.mode in WITH_ALPHA or "transparency" in image.info:
+        if image.mode == "La":
+            image = image.convert("LA")  # Pillow knows no direct way
         opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
         return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
     return image.convert("RGB")
@@ -96,22 +150,32 @@ def stretch(values: np.ndarray) -> np.ndarray:
         raise ValueError("pixels that are not finite")
     if high == low:
         return np.zeros(values.shape, np.uint8)
-    return np.floor((values - low) * (255.0 / (high - low)) + 0.5).astype(np.uint8)
+    # Multiplied before it is divided: exact for integers of up to 32 bits, so that halves are halves.
+    scaled = np.subtract(values, low, dtype=np.float64)
+    scaled *= 255.0
+    scaled /= high - low
+    scaled += 0.5
+    return scaled.astype(np.uint8)  # truncates, and nothing is negative
 
 
 def to_pixels(image: Image.Image, geometry: Geometry) -> np.ndarray:
     """Pixels [S, S, 3] uint8 of an RGB image, by Pillow's antialiased resize.
 
-    `squash` resizes to S x S whatever the shape. `crop` resizes the shorter side to round(S / crop_fraction), the longer in
-    proportion (rounded), and cuts S x S from the middle, the odd pixel on the right and at the bottom.
+    `squash` resizes to S x S whatever the shape. `crop` resizes to short x long with short = floor(S / crop_fraction + 1/2)
+    and long = floor(short * longer / shorter + 1/2), both integers, and cuts S x S from the middle, from
+    floor((side - S) / 2) on.
+    Raises: CorruptImage if a long thin image would have more than MAX_PIXELS on the way.
     """
     size, kernel = geometry.size, KERNELS[geometry.kernel]
     if geometry.fit == "squash":
-        return np.asarray(image.resize((size, size), kernel))
-    scale = round(size / geometry.crop_fraction) / min(image.size)
-    width, height = (max(size, round(side * scale)) for side in image.size)
+        return np.asarray(image.resize((size, size), kernel, reducing_gap=None))
+    short, shorter = int(size / geometry.crop_fraction + 0.5), min(image.size)
+    width, height = ((2 * side * short + shorter) // (2 * shorter) for side in image.size)
+    if width * height > MAX_PIXELS:
+        where = f"image of {image.width} x {image.height} px"
+        raise CorruptImage(where, "a shape that fit = 'crop' can use", where, "fit = 'squash', or leave it out")
     left, top = (width - size) // 2, (height - size) // 2
-    resized = image.resize((width, height), kernel)
+    resized = image.resize((width, height), kernel, reducing_gap=None)
     return np.asarray(resized.crop((left, top, left + size, top + size)))
 
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgekd.data.dataset import Dataset, Sample, listing_hash
-from edgekd.errors import CorruptImage, EdgekdError
+from edgekd.errors import CorruptImage, EdgekdError, several
 from edgekd.files import write_atomic
 from edgekd.preprocess import Geometry, to_pixels
 
-SHOWN = 10  # corrupt images named in an error
+try:
+    import fcntl
+except ImportError:  # Windows: temporary names keep processes apart, only leftovers of killed ones stay
+    fcntl = None  # type: ignore[assignment]
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -39,21 +47,29 @@ class Pixels:
         geometry: Geometry,
         cache: Path,
         corrupt_limit: float,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> Pixels:
         """Decode `dataset`, or find it decoded in `cache`.
 
-        A kill half-way leaves a temporary file and no wrong result. `progress(done, total)` is told of each image.
-        Raises: EdgekdError if more than the fraction `corrupt_limit` of the images is unreadable.
+        A kill half-way leaves a temporary file and no wrong result; the next run removes it. Of several processes one
+        decodes and the others wait. `progress(done, total)` is told of each image.
+        Raises: EdgekdError if more than the fraction `corrupt_limit` of the images is unreadable, if there are none at
+        all, or if the cache cannot be written.
         """
+        if not dataset.samples:
+            raise EdgekdError("data", "images", "none")
         shape = [geometry.size, geometry.fit, geometry.crop_fraction, geometry.kernel]
-        key = hashlib.sha256(
-            json.dumps([listing_hash(dataset.samples, fingerprints=True), shape]).encode()
-        ).hexdigest()[:32]
+        listing = listing_hash(dataset.samples, fingerprints=True)
+        key = hashlib.sha256(json.dumps([listing, shape]).encode()).hexdigest()[:32]
         array_path, facts_path = cache / "pixels" / f"{key}.npy", cache / "pixels" / f"{key}.json"
-        if not facts_path.exists() or not array_path.exists():
-            _decode(dataset, geometry, array_path, facts_path, progress)
-        facts = json.loads(facts_path.read_text(encoding="utf-8"))
+        try:
+            with _lock(array_path):
+                facts = _facts(dataset, array_path, facts_path)
+                if facts is None:
+                    facts = _decode(dataset, geometry, array_path, progress)
+                    write_atomic(facts_path, json.dumps(facts, ensure_ascii=False))
+        except OSError as e:
+            raise EdgekdError(str(array_path.parent), "a folder with room for decoded images", str(e)) from None
         corrupt = tuple((name, reason) for name, reason in facts["corrupt"])
         _check(corrupt, len(dataset.samples), corrupt_limit)
         left_out = {name for name, _ in corrupt}
@@ -64,31 +80,58 @@ class Pixels:
 
 def _check(corrupt: tuple[tuple[str, str], ...], total: int, limit: float) -> None:
     if len(corrupt) > limit * total:
-        shown = "".join(f"\n  - {name}: {reason}" for name, reason in corrupt[:SHOWN])
-        more = f"\n  … and {len(corrupt) - SHOWN} more" if len(corrupt) > SHOWN else ""
-        raise EdgekdError(
-            f"{len(corrupt)} of {total} images cannot be read{shown}{more}",
-            f"at most {limit:.2%} (data.max_corrupt)",
-            f"{len(corrupt) / total:.2%}",
+        raise several(
+            f"{len(corrupt)} of {total} images cannot be read, more than {limit:.2%} (data.max_corrupt)",
+            [f"{name}: {reason}" for name, reason in corrupt],
             "remove or repair them, or raise data.max_corrupt",
         )
 
 
-def _decode(
-    dataset: Dataset,
-    geometry: Geometry,
-    array_path: Path,
-    facts_path: Path,
-    progress: Callable[[int, int], None] | None,
-) -> None:
-    """Write the array, then the facts that make it valid."""
+def _facts(dataset: Dataset, array_path: Path, facts_path: Path) -> dict[str, Any] | None:
+    """What an earlier run wrote beside the array; None if there is none or an image that was corrupt opens now.
+
+    The latter happens without a change of the file: a permission given, a disk that answers again.
+    """
+    if not facts_path.exists() or not array_path.exists():
+        return None
+    facts = json.loads(facts_path.read_text(encoding="utf-8"))
+    corrupt = {name for name, _ in facts["corrupt"]}
+    for sample in dataset.samples:
+        if sample.name in corrupt:
+            try:
+                dataset.open_image(sample)
+                return None
+            except CorruptImage:
+                continue
+    return facts
+
+
+@contextmanager
+def _lock(array_path: Path) -> Iterator[None]:
+    """Hold the key's lock, which ends with the process, and remove what a killed holder left.
+
+    The lock file stays: removing it would let a third process lock another file of the same name.
+    """
+    array_path.parent.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:
+        yield
+        return
+    with array_path.with_suffix(".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for leftover in array_path.parent.glob(f".{array_path.stem}.*.tmp"):
+            leftover.unlink(missing_ok=True)
+        yield
+
+
+def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Progress | None) -> dict[str, Any]:
+    """Write the array; gives the facts, without which it does not count."""
     samples, corrupt, row = dataset.samples, [], 0
     content = hashlib.sha256()
-    array_path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = array_path.with_name(f".{array_path.stem}.{os.getpid()}.tmp")
+    temporary = array_path.with_name(f".{array_path.stem}.{uuid.uuid4().hex}.tmp")
     shape = (len(samples), geometry.size, geometry.size, 3)
     try:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(temporary)
         for done, (sample, found) in enumerate(_each(dataset, geometry), start=1):
             if isinstance(found, CorruptImage):
                 corrupt.append([sample.name, found.found or found.where])
@@ -103,7 +146,14 @@ def _decode(
         temporary.replace(array_path)
     finally:
         temporary.unlink(missing_ok=True)
-    write_atomic(facts_path, json.dumps({"corrupt": corrupt, "sha256": content.hexdigest()}, ensure_ascii=False))
+    return {"corrupt": corrupt, "sha256": content.hexdigest()}
+
+
+def _reserve(path: Path) -> None:
+    """Take the disk space now: a memory map that finds the disk full later kills the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _each(dataset: Dataset, geometry: Geometry) -> Iterator[tuple[Sample, np.ndarray | CorruptImage]]:

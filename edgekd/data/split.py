@@ -5,13 +5,13 @@ A split that the source gives is never changed; only what is missing is cut: tes
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from edgekd.data.dataset import Dataset, Sample
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, several
 
 
 def complete(dataset: Dataset, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
@@ -19,8 +19,10 @@ def complete(dataset: Dataset, validation_fraction: float, test_fraction: float,
 
     Samples without a split go to train first. Fractions are of the samples of train at that moment and are met per class
     as closely as whole groups allow. The result depends on names, labels, groups and seed, not on the order of files.
-    Raises: EdgekdError if a class has too few samples or groups to be on every side.
+    Raises: EdgekdError if there are fewer than two classes, or one has too few samples or groups to be on every side.
     """
+    if len(dataset.label_names) < 2:
+        raise EdgekdError("data", "at least two classes", f"only {', '.join(dataset.label_names) or 'none'}")
     samples = [s if s.split else replace(s, split="train") for s in dataset.samples]
     for side, fraction in (("test", test_fraction), ("val", validation_fraction)):
         if not any(s.split == side for s in samples):
@@ -38,27 +40,46 @@ def leaking_groups(dataset: Dataset) -> dict[str, set[str]]:
 
 
 def _cut(samples: list[Sample], side: str, fraction: float, seed: int, label_names: tuple[str, ...]) -> list[Sample]:
-    """Move whole groups from train to `side`, in random order, as long as no class gets more than its share."""
-    groups: dict[str, list[Sample]] = defaultdict(list)
+    """Move whole groups from train to `side`: in random order, those that bring it closer to its share of each class."""
+    groups: dict[str, Counter[int]] = defaultdict(Counter)
     for s in samples:
         if s.split == "train":
-            groups[_unit(s)].append(s)
-    totals = Counter(s.label for g in groups.values() for s in g)
+            groups[_unit(s)][s.label] += 1
+    totals = sum(groups.values(), Counter())
     share = {label: fraction * count for label, count in totals.items()}
-    order = np.random.default_rng([seed, len(side)]).permutation(np.array(sorted(groups), dtype=object))
+    order = sorted(groups, key=lambda unit: _order(seed, side, unit))
+    moved = {}
     taken: Counter[int] = Counter()
-    moved: set[str] = set()
     for unit in order:
-        counts = Counter(s.label for s in groups[unit])
-        if all(taken[label] + n <= max(1.0, share[label] + 0.5) for label, n in counts.items()):
-            moved.add(unit)
-            taken.update(counts)
-    for label, count in totals.items():
-        if not 0 < taken[label] < count:
-            found = f"{count} samples, of which whole groups give {taken[label]} to {side}"
-            todo = "add images of this class, give a split, or change the fraction"
-            raise EdgekdError(f"class {label_names[label]!r}", f"samples for train and for {side}", found, todo)
+        if _gain(groups[unit], taken, share) > 0:
+            moved[unit] = groups[unit]
+            taken.update(groups[unit])
+    for label in sorted(totals):  # a class of which every group is more than twice the share: the best there is
+        rest = [u for u in order if u not in moved and 0 < groups[u][label] < totals[label]]
+        if not taken[label] and rest:
+            best = max(rest, key=lambda unit: _gain(groups[unit], taken, share))
+            moved[best] = groups[best]
+            taken.update(groups[best])
+    problems = [
+        f"class {label_names[label]!r}: {totals[label]} samples, of which whole groups leave "
+        f"{totals[label] - taken[label]} in train and {taken[label]} in {side}"
+        for label in sorted(totals)
+        if not 0 < taken[label] < totals[label]
+    ]
+    if problems:
+        todo = f"add images of these classes, or bring a split of your own with a {side} side"
+        raise several(f"no {side} split can be cut from train", problems, todo)
     return [replace(s, split=side) if s.split == "train" and _unit(s) in moved else s for s in samples]
+
+
+def _gain(group: Mapping[int, int], taken: Mapping[int, int], share: Mapping[int, float]) -> float:
+    """By how much a group brings the taken counts closer to the shares: the fall of the sum of squared distances."""
+    return sum(n * (2 * (share[label] - taken[label]) - n) for label, n in group.items())
+
+
+def _order(seed: int, side: str, unit: str) -> bytes:
+    """A random place in the queue that no other sample, file order or NumPy version has a say in."""
+    return hashlib.sha256(f"{seed}\0{side}\0{unit}".encode()).digest()
 
 
 def _unit(sample: Sample) -> str:

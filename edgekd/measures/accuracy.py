@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from edgekd.errors import missing_package
 from edgekd.measures.calibration import check
 
 RESAMPLES = 2000
 Interval = tuple[float, float]
+
+
+def _sklearn() -> Any:
+    try:
+        from sklearn import metrics
+    except ModuleNotFoundError:
+        raise missing_package("scikit-learn", "train", "scoring by class") from None
+    return metrics
 
 
 def accuracy(probs: np.ndarray, labels: np.ndarray) -> float:
@@ -20,10 +30,8 @@ def accuracy(probs: np.ndarray, labels: np.ndarray) -> float:
 
 def per_class(probs: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
     """precision, recall, f1 and support, one value per class; 0 where a class is never predicted or absent."""
-    from sklearn.metrics import precision_recall_fscore_support
-
     p, y = check(probs, labels)
-    found = precision_recall_fscore_support(y, p.argmax(1), labels=range(p.shape[1]), zero_division=0)
+    found = _sklearn().precision_recall_fscore_support(y, p.argmax(1), labels=range(p.shape[1]), zero_division=0)
     return {
         n: [float(v) for v in values] for n, values in zip(("precision", "recall", "f1", "support"), found, strict=True)
     }
@@ -31,55 +39,67 @@ def per_class(probs: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
 
 def averages(probs: np.ndarray, labels: np.ndarray, average: str) -> dict[str, float]:
     """precision, recall and f1, averaged over classes (`macro`) or by their support (`weighted`)."""
-    from sklearn.metrics import precision_recall_fscore_support
-
     p, y = check(probs, labels)
     classes = range(p.shape[1])
-    found = precision_recall_fscore_support(y, p.argmax(1), labels=classes, average=average, zero_division=0)
+    found = _sklearn().precision_recall_fscore_support(y, p.argmax(1), labels=classes, average=average, zero_division=0)
     return {n: float(v) for n, v in zip(("precision", "recall", "f1"), found[:3], strict=True)}
 
 
 def one_vs_rest_auc(probs: np.ndarray, labels: np.ndarray) -> list[float | None]:
     """Area under the ROC curve of each class against the rest; None where a class is absent or the only one."""
-    from sklearn.metrics import roc_auc_score
-
     p, y = check(probs, labels)
-    return [float(roc_auc_score(y == k, p[:, k])) if 0 < (y == k).sum() < len(y) else None for k in range(p.shape[1])]
+    return [
+        float(_sklearn().roc_auc_score(y == k, p[:, k])) if 0 < (y == k).sum() < len(y) else None
+        for k in range(p.shape[1])
+    ]
 
 
 def confusion(probs: np.ndarray, labels: np.ndarray) -> list[list[int]]:
     """Counts [K][K]: rows are labels, columns predictions."""
-    from sklearn.metrics import confusion_matrix
-
     p, y = check(probs, labels)
-    return confusion_matrix(y, p.argmax(1), labels=range(p.shape[1])).tolist()
+    return _sklearn().confusion_matrix(y, p.argmax(1), labels=range(p.shape[1])).tolist()
 
 
-def macro_f1(predicted: np.ndarray, labels: np.ndarray, classes: int) -> float:
-    """Mean F1 over the classes, 0 for one that is neither predicted nor present."""
-    table = np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
-    sums = table.sum(0) + table.sum(1)
-    return float(np.mean(2 * np.diag(table) / np.maximum(sums, 1)))
-
-
-def bootstrap_interval(
-    statistic: Callable[[np.ndarray], float], images: int, groups: Sequence[str] | None = None, seed: int = 0
-) -> Interval:
-    """95 % percentile interval of `statistic(indices)` over RESAMPLES resamples of the images.
+def bootstrap_intervals(
+    probs: np.ndarray, labels: np.ndarray, groups: Sequence[str] | None = None, seed: int = 0
+) -> dict[str, Interval]:
+    """95 % percentile bootstrap intervals of `accuracy` and `macro_f1` over RESAMPLES resamples of the images.
 
     With `groups` [N] whole groups are drawn: slices of one patient are not independent, and an interval that takes them
-    for independent is too narrow (cluster bootstrap; Field & Welsh, JRSS B 2007).
-    Raises: ValueError if there are no images, or groups are not one per image.
+    for independent is too narrow (cluster bootstrap; Field & Welsh, JRSS B 2007). One group says nothing about
+    another: (0, 1). Where every answer is right the interval is (1, 1): no resample shows a mistake that was not made.
+    Raises: ValueError as `calibration.check` does, or if groups are not one per image.
     """
-    if not images or (groups is not None and len(groups) != images):
-        raise ValueError(f"expected N > 0 images and as many groups, found {images} and {groups and len(groups)}")
+    p, y = check(probs, labels)
+    classes = p.shape[1]
+    cells, index = np.unique(
+        y * classes + p.argmax(1), return_inverse=True
+    )  # of the confusion matrix, that are not empty
     rng = np.random.default_rng(seed)
     if groups is None:
-        found = [statistic(rng.integers(0, images, images)) for _ in range(RESAMPLES)]
+        counts = rng.multinomial(len(y), np.bincount(index) / len(y), RESAMPLES)
     else:
-        _, index = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-        members = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
-        draws = (rng.integers(0, len(members), len(members)) for _ in range(RESAMPLES))
-        found = [statistic(np.concatenate([members[i] for i in draw])) for draw in draws]
-    low, high = np.quantile(found, [0.025, 0.975])
+        if len(groups) != len(y):
+            raise ValueError(f"expected a group for each of {len(y)} images, found {len(groups)}")
+        _, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+        number = int(member.max()) + 1
+        if number == 1:
+            return {"accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0)}
+        draws = (np.bincount(rng.integers(0, number, number), minlength=number) for _ in range(RESAMPLES))
+        counts = np.stack([np.bincount(index, draw[member]) for draw in draws])
+    accuracies, f1 = _scores(counts, cells // classes, cells % classes, classes)
+    return {"accuracy": _interval(accuracies), "macro_f1": _interval(f1)}
+
+
+def _scores(counts: np.ndarray, labels: np.ndarray, answers: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracy and macro F1 [R] of R confusion matrices, given by the counts [R, C] of C cells."""
+    every = np.arange(classes)
+    of_label, of_answer = (labels[:, None] == every).astype(float), (answers[:, None] == every).astype(float)
+    right = counts * (labels == answers)
+    f1 = 2 * (right @ of_label) / np.maximum(counts @ (of_label + of_answer), 1)  # 0 if neither predicted nor present
+    return right.sum(1) / counts.sum(1), f1.mean(1)
+
+
+def _interval(values: np.ndarray) -> Interval:
+    low, high = np.quantile(values, [0.025, 0.975])
     return float(low), float(high)

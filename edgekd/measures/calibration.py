@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekd.errors import missing_package
+
 BINS = 15
 TEMPERATURE_RANGE = (0.05, 20.0)
 SMALLEST = 1e-12  # probabilities are clipped here before a logarithm
+CHUNK = 4_000_000  # random numbers drawn at a time: tens of MiB, for devices
 
 
 def check(probs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -31,14 +34,29 @@ def check(probs: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Probabilities [N, K] float64 of logits [N, K] divided by the temperature."""
-    z = np.asarray(logits, np.float64) / temperature
-    e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    """Probabilities [N, K] float64 of logits [N, K] divided by the temperature.
+
+    Raises: ValueError for logits that are not finite or not [N, K], or a temperature that is not finite and positive.
+    """
+    return np.exp(_log_softmax(_check_logits(logits), temperature))
+
+
+def _check_logits(logits: np.ndarray) -> np.ndarray:
+    z = np.asarray(logits, np.float64)
+    if z.ndim != 2 or not np.isfinite(z).all():
+        raise ValueError(f"expected finite logits [N, K], found {z.shape}, {int((~np.isfinite(z)).sum())} not finite")
+    return z
+
+
+def _log_softmax(z: np.ndarray, temperature: float) -> np.ndarray:
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"expected a finite positive temperature, found {temperature}")
+    z = (z - z.max(axis=1, keepdims=True)) / temperature
+    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
 
 def nll(probs: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood in nats."""
+    """Mean negative log-likelihood in nats; a probability below 1e-12 counts as 1e-12."""
     p, y = check(probs, labels)
     return float(-np.log(np.maximum(p[np.arange(len(y)), y], SMALLEST)).mean())
 
@@ -75,9 +93,18 @@ def reliability_bins(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) ->
 
 
 def bin_index(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """The bin (low, high] of each confidence; 0 counts to the first."""
+    """The bin (low, high] of each confidence; 0 counts to the first.
+
+    Raises: ValueError if there is not at least one bin.
+    """
+    _check_bins(bins)
     # searchsorted on the same edges that are reported: ceil(c * bins) errs where c * bins is rounded.
     return np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), confidence, side="left") - 1, 0, bins - 1)
+
+
+def _check_bins(bins: int) -> None:
+    if bins < 1:
+        raise ValueError(f"expected at least 1 bin, found {bins}")
 
 
 def ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
@@ -98,11 +125,22 @@ def _ece(confidence: np.ndarray, right: np.ndarray, bins: int) -> np.ndarray:
 
 
 def adaptive_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
-    """ECE with bins of equal mass instead of equal width (Nguyen & O'Connor, EMNLP 2015)."""
+    """ECE with bins of equal mass instead of equal width (Nguyen & O'Connor, EMNLP 2015).
+
+    Equal confidences share a bin, so that the order of the images does not matter.
+    """
     p, y = check(probs, labels)
-    order = np.argsort(p.max(1), kind="stable")
-    gap = ((p.argmax(1) == y) - p.max(1))[order]
-    return float(sum(abs(part.sum()) for part in np.array_split(gap, min(bins, len(gap)))) / len(gap))
+    index = mass_index(p.max(1), bins)
+    gap = (p.argmax(1) == y) - p.max(1)
+    return float(np.abs(np.bincount(index, gap)).sum() / len(gap))
+
+
+def mass_index(confidence: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of each confidence where each bin takes N / bins images in ascending order and ties stay together."""
+    _check_bins(bins)
+    _, inverse, count = np.unique(confidence, return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - count / 2  # of the ranks that a value holds, in (0, N)
+    return (middle * bins / len(confidence)).astype(np.int64)[inverse]
 
 
 def classwise_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
@@ -117,13 +155,11 @@ def debiased_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> flo
     Per bin (mean accuracy - mean confidence)² - a (1 - a) / (n - 1) (Kumar et al., NeurIPS 2019, section 5).
     """
     p, y = check(probs, labels)
-    order = np.argsort(p.max(1), kind="stable")
-    confidence, right = p.max(1)[order], (p.argmax(1) == y)[order].astype(np.float64)
-    total = 0.0
-    for part in np.array_split(np.arange(len(y)), min(bins, len(y))):
-        if len(part) > 1:
-            a = right[part].mean()
-            total += len(part) / len(y) * ((a - confidence[part].mean()) ** 2 - a * (1 - a) / (len(part) - 1))
+    index, confidence, right = mass_index(p.max(1), bins), p.max(1), (p.argmax(1) == y).astype(np.float64)
+    n, c, a = (np.bincount(index, w) for w in (None, confidence, right))
+    n, c, a = (values[n > 1] for values in (n, c, a))  # one image tells nothing of its bin's variance
+    c, a = c / n, a / n
+    total = (n * ((a - c) ** 2 - a * (1 - a) / (n - 1))).sum() / len(y)
     return float(np.sqrt(max(0.0, total)))
 
 
@@ -131,27 +167,36 @@ def noise_floor(probs: np.ndarray, bins: int = BINS, draws: int = 1000, seed: in
     """Mean and 95th percentile of the ECE that a perfectly calibrated model with these confidences would show.
 
     Correctness is drawn with probability equal to the confidence, `draws` times; an ECE below this says nothing.
+    Raises: ValueError as the module says, or without a draw.
     """
+    if draws < 1:
+        raise ValueError(f"expected at least 1 draw, found {draws}")
     p, _ = check(probs, np.zeros(len(probs), int))
     confidence = p.max(1)
-    right = np.random.default_rng(seed).random((draws, len(confidence))) < confidence
-    found = _ece(confidence, right, bins)
+    rng, rows = np.random.default_rng(seed), max(1, CHUNK // len(confidence))
+    parts = (min(rows, draws - begin) for begin in range(0, draws, rows))
+    found = np.concatenate([_ece(confidence, rng.random((n, len(confidence))) < confidence, bins) for n in parts])
     return float(found.mean()), float(np.quantile(found, 0.95))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature in TEMPERATURE_RANGE that minimises the NLL of softmax(logits / T) (Guo et al., ICML 2017).
 
-    Where every answer is right the minimum is at the lower end of the range: no finite sample tells a smaller one.
+    Logits [N, K], labels [N]. The NLL is convex in 1 / T, so the search cannot end in a wrong minimum. It is at the lower end
+    of the range where every answer is right, at the upper where logits mislead: no finite sample tells a more extreme one.
+    1 where no temperature is better than that.
+    Raises: ValueError as the module says, or for logits that are not finite.
     """
-    from scipy.optimize import minimize_scalar
+    try:
+        from scipy.optimize import minimize_scalar
+    except ModuleNotFoundError:
+        raise missing_package("scipy", "train", "fitting a temperature") from None
+    z = _check_logits(logits)
+    _, y = check(softmax(z), labels)
 
-    check(softmax(logits), labels)
-    bounds = tuple(np.log(TEMPERATURE_RANGE))
-    found = minimize_scalar(
-        lambda log_t: nll(softmax(logits, np.exp(log_t)), labels),
-        bounds=bounds,
-        method="bounded",
-        options={"xatol": 1e-6},
-    )
-    return float(np.exp(found.x))
+    def loss(log_t: float) -> float:  # not `nll`: its clipping would make plateaus
+        return float(-_log_softmax(z, np.exp(log_t))[np.arange(len(y)), y].mean())
+
+    low, high = (float(np.log(t)) for t in TEMPERATURE_RANGE)
+    found = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
+    return float(np.exp(min((0.0, low, high, found), key=loss)))

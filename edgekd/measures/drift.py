@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekd.errors import missing_package
 from edgekd.measures.calibration import check
 
 
@@ -20,7 +21,7 @@ class Drift:
     accuracy_change_pp: float
     mcnemar_p: float
     recall_change_pp: tuple[float | None, ...]  # per class; None for a class without images
-    smallest_significant_pp: float  # a one-sided drift below this cannot be significant with so few images
+    smallest_significant_pp: float  # a drift below this cannot be significant; above 100: none can, with so few images
 
 
 def drift(probs_a: np.ndarray, probs_b: np.ndarray, labels: np.ndarray) -> Drift:
@@ -52,14 +53,22 @@ def drift(probs_a: np.ndarray, probs_b: np.ndarray, labels: np.ndarray) -> Drift
 
 def mcnemar(only_a_right: int, only_b_right: int) -> float:
     """Exact two-sided McNemar p: the discordant images are fair coin tosses if nothing changed (McNemar, 1947)."""
-    from scipy.stats import binomtest
+    try:
+        from scipy.stats import binomtest
+    except ModuleNotFoundError:
+        raise missing_package("scipy", "train", "a paired test") from None
 
     discordant = only_a_right + only_b_right
     return float(binomtest(only_a_right, discordant).pvalue) if discordant else 1.0
 
 
 def smallest_significant_flips(level: float = 0.05) -> int:
-    """The fewest flips, all in one direction, whose exact two-sided p is below `level`: 6 for 0.05."""
+    """The fewest flips, all in one direction, whose exact two-sided p is below `level`: 6 for 0.05.
+
+    Raises: ValueError for a level that no p can be below.
+    """
+    if not 0 < level <= 1:
+        raise ValueError(f"expected a level in (0, 1], found {level}")
     flips = 1
     while 2 * 0.5**flips >= level:
         flips += 1

@@ -103,21 +103,21 @@ def evaluate(
 ) -> Evaluation:
     """Measure probabilities [N, K] against labels [N]; `groups` [N] makes the intervals honest about patients.
 
-    Raises: ValueError as `calibration.check` does.
+    Raises: ValueError as `calibration.check` does, or if there is not one name per class or one group per image.
     """
     p, y = cal.check(probs, labels)
-    predicted, count = p.argmax(1), len(label_names)
+    if len(label_names) != p.shape[1]:
+        raise ValueError(f"expected {p.shape[1]} label names, found {len(label_names)}")
+    intervals = acc.bootstrap_intervals(p, y, groups, seed)
     auc = acc.one_vs_rest_auc(p, y)
     known = [a for a in auc if a is not None]
     floor, p95 = cal.noise_floor(p, seed=seed)
     return Evaluation(
         images=len(y),
-        groups=len(set(groups)) if groups is not None else None,
+        groups=len({str(g) for g in groups}) if groups is not None else None,
         accuracy=acc.accuracy(p, y),
-        accuracy_interval=acc.bootstrap_interval(lambda i: float((predicted[i] == y[i]).mean()), len(y), groups, seed),
-        macro_f1_interval=acc.bootstrap_interval(
-            lambda i: acc.macro_f1(predicted[i], y[i], count), len(y), groups, seed
-        ),
+        accuracy_interval=intervals["accuracy"],
+        macro_f1_interval=intervals["macro_f1"],
         macro=Averages(**acc.averages(p, y, "macro")),
         weighted=Averages(**acc.averages(p, y, "weighted")),
         macro_auc=float(np.mean(known)) if known else None,

@@ -20,11 +20,17 @@ class HybridCnnVit(nn.Module):
 
     backbone_prefix = "backbone."  # a weights file may hold the backbone alone
 
-    def __init__(self, backbone: nn.Module, encoder: nn.Module, width: int, num_classes: int, hidden: int) -> None:
+    def __init__(
+        self, backbone: nn.Module, encoder: nn.Module, width: int, num_classes: int, hidden: int, drop_rate: float
+    ) -> None:
         super().__init__()
         self.backbone, self.encoder = backbone, encoder
         self.head = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(0.2), nn.Linear(hidden, num_classes)
+            nn.LayerNorm(width),
+            nn.Linear(width, hidden),
+            nn.GELU(),
+            nn.Dropout(drop_rate),
+            nn.Linear(hidden, num_classes),
         )
 
     def forward(self, images: Tensor) -> Tensor:
@@ -67,6 +73,7 @@ def hybrid_cnn_vit(
     dim: int = 256,
     heads: int = 4,
     hidden: int = 256,
+    drop_rate: float = 0.2,
 ) -> nn.Module:
     """`HybridCnnVit` on any timm backbone; `vit` names a timm ViT beside it, else `depth` blocks of `dim` follow it."""
     if width != 1.0:
@@ -76,11 +83,11 @@ def hybrid_cnn_vit(
     channels = cnn.num_features
     if vit:
         encoder = timm.create_model(vit, pretrained=pretrained, num_classes=0, img_size=size)
-        return HybridCnnVit(cnn, encoder, channels + encoder.num_features, num_classes, hidden)
+        return HybridCnnVit(cnn, encoder, channels + encoder.num_features, num_classes, hidden, drop_rate)
     with torch.no_grad():
         side = cnn.eval().forward_features(torch.zeros(1, 3, size, size)).shape[-1]
     encoder = FeatureEncoder(channels, side * side, dim, depth, heads)
-    return HybridCnnVit(cnn, encoder, channels + dim, num_classes, hidden)
+    return HybridCnnVit(cnn, encoder, channels + dim, num_classes, hidden, drop_rate)
 
 
 BUILDERS = {"hybrid_cnn_vit": hybrid_cnn_vit}

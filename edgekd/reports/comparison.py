@@ -56,9 +56,9 @@ def paired(a: Bundle, b: Bundle) -> Drift:
 def _facts(bundle: Bundle) -> dict[str, str]:
     n = bundle.manifest.network
     return {
-        "parameters": f"{n.parameters / 1e6:.2f} M",
+        "params": f"{n.parameters / 1e6:.2f} M",
         "MACs": f"{n.macs / 1e6:.0f} M",
-        "training": f"{bundle.manifest.training_seconds:.0f} s",
+        "time": f"{bundle.manifest.training_seconds:.0f} s",
     }
 
 

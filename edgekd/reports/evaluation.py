@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from edgekd.measures.evaluation import Evaluation
@@ -28,7 +30,7 @@ def show(evaluation: Evaluation, console: Console) -> None:
     table = Table("class", "images", "precision", "recall", "F1", "AUC", title="per class", title_justify="left")
     for c in e.classes:
         auc = "–" if c.auc is None else f"{c.auc:.4f}"
-        table.add_row(c.label_name, str(c.images), percent(c.precision), percent(c.recall), percent(c.f1), auc)
+        table.add_row(escape(c.label_name), str(c.images), percent(c.precision), percent(c.recall), percent(c.f1), auc)
     for name, a in (("macro", e.macro), ("weighted", e.weighted)):
         table.add_row(name, "", percent(a.precision), percent(a.recall), percent(a.f1), "", style="dim")
     _right(table)
@@ -56,7 +58,7 @@ def _headline(e: Evaluation) -> Table:
 
 
 def _confusion(e: Evaluation) -> Table:
-    names = [c.label_name for c in e.classes]
+    names = [escape(c.label_name) for c in e.classes]
     table = Table("label \\ answer", *names, title="confusion", title_justify="left")
     for i, (name, row) in enumerate(zip(names, e.confusion, strict=True)):
         table.add_row(name, *(f"[bold]{n}[/]" if i == j else str(n) if n else "·" for j, n in enumerate(row)))
@@ -69,14 +71,13 @@ def show_comparison(
 ) -> None:
     """One row per network: accuracy with interval, calibration, and whatever `facts` says of each."""
     columns = list(dict.fromkeys(name for row in facts.values() for name in row))
-    table = Table(
-        "network", "accuracy [95 %]", "macro F1", "ECE (noise)", "NLL", *columns, title=title, title_justify="left"
-    )
+    header = ("network", "accuracy [95 %]", "ECE (noise)", "NLL", *(escape(c) for c in columns))
+    table = Table(*header, title=escape(title), title_justify="left", box=SIMPLE)
     for name, e in evaluations.items():
         row = facts.get(name, {})
         calibration = f"{e.ece:.4f} ({e.ece_noise_floor:.4f})"
         table.add_row(
-            name, with_interval(e), percent(e.macro.f1), calibration, f"{e.nll:.4f}", *(row.get(c, "") for c in columns)
+            escape(name), with_interval(e), calibration, f"{e.nll:.4f}", *(escape(row.get(c, "")) for c in columns)
         )
     _right(table)
     console.print(table)
@@ -84,4 +85,4 @@ def show_comparison(
 
 def _right(table: Table) -> None:
     for column in table.columns[1:]:
-        column.justify = "right"
+        column.justify, column.no_wrap = "right", True

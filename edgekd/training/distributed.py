@@ -107,7 +107,7 @@ class _GlobalBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps)
         shift = self.bias - mean * scale
-        y = (x.float() * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        y = (x * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
         if hasattr(self, "act"):  # timm's BatchNormAct2d
             y = self.act(self.drop(y))
         return y
@@ -115,7 +115,7 @@ class _GlobalBatchNorm(nn.BatchNorm2d):
 
 def _global_statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
     """Mean and biased variance per channel over all processes, and the number of values behind them."""
-    values = x.float()
+    values = x if x.dtype == torch.float64 else x.float()
     count = float(x.numel() // x.shape[1]) * dist.get_world_size()
     mean = dist_functional.all_reduce(values.sum((0, 2, 3))) / count
     squares = (values - mean[:, None, None]).square().sum((0, 2, 3))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,23 +79,28 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
 def teacher_outputs(run: Run, teacher_bundle: Bundle) -> TeacherOutputs:
     """The teacher's outputs on the run's training views, from the store where they are kept already."""
     check_labels(teacher_bundle, run.label_names)
+    weights = teacher_bundle.manifest.files["weights.safetensors"].sha256
+    return outputs_of(run, lambda: from_bundle(teacher_bundle), weights, run.recipe.distillation.store)
+
+
+def outputs_of(run: Run, load: Callable[[], PixelNetwork], weights: str, store: bool) -> TeacherOutputs:
+    """Outputs of any network on the run's training views; `weights` names its weights, `load` builds it when needed."""
     recipe, device = run.recipe, run.processes.device
     precision = autocast_dtype(recipe.training.precision, device)
-    store = None
-    if recipe.distillation.store:
-        key = store_key(
-            teacher=teacher_bundle.manifest.files["weights.safetensors"].sha256,
-            pixels=run.pixels.sha256,
-            splits=run.split_hashes(),
-            augment=recipe.augment.model_dump(),
-            mixup=recipe.training.mixup_alpha,
-            seed=recipe.seed,
-            precision=str(precision),
-            device=device.type,
-        )
-        shape = len(run.labels), len(run.label_names)
-        store = TeacherStore(Path(recipe.cache) / "teacher" / key, *shape)
-    return TeacherOutputs(lambda: from_bundle(teacher_bundle), store, precision)
+    if not store:
+        return TeacherOutputs(load, None, precision)
+    key = store_key(
+        teacher=weights,
+        pixels=run.pixels.sha256,
+        splits=run.split_hashes(),
+        augment=recipe.augment.model_dump(),
+        mixup=recipe.training.mixup_alpha,
+        seed=recipe.seed,
+        precision=str(precision),
+        device=device.type,
+    )
+    shape = len(run.labels), len(run.label_names)
+    return TeacherOutputs(load, TeacherStore(Path(recipe.cache) / "teacher" / key, *shape), precision)
 
 
 def check_labels(bundle: Bundle, label_names: tuple[str, ...]) -> None:

@@ -16,13 +16,15 @@ from torch.nn import functional
 
 from edgekd.data.phantom import GLIOMA, LABEL_NAMES, MENINGIOMA, NOTUMOR, PITUITARY, patient, phantom
 
-TRAIN, TEST, SIZE = 2048, 640, 64
+TRAIN, TEST, SIZE = 2304, 640, 64
 
 
 def digest(indices: list[int]) -> str:
     """One hash over images and masks, in the order of `indices` sorted."""
     slices = {i: phantom(5, i, 96) for i in indices}
-    return hashlib.sha256(b"".join(slices[i].image.tobytes() + slices[i].mask.tobytes() for i in sorted(indices))).hexdigest()
+    return hashlib.sha256(
+        b"".join(slices[i].image.tobytes() + slices[i].mask.tobytes() for i in sorted(indices))
+    ).hexdigest()
 
 
 def test_same_arguments_give_the_same_bytes_in_any_order_and_process():
@@ -173,15 +175,17 @@ def standardised(images: np.ndarray) -> torch.Tensor:
 
 def train_small_cnn(images: torch.Tensor, labels: torch.Tensor, epochs: int, batch: int = 32) -> nn.Module:
     """Four convolutions, 85 thousand parameters, shifts and mirrored pictures."""
-    net = nn.Sequential(*block(1, 16, 2), *block(16, 32, 2), *block(32, 64, 2), *block(64, 96, 1), nn.AdaptiveAvgPool2d(4))
+    net = nn.Sequential(
+        *block(1, 16, 2), *block(16, 32, 2), *block(32, 64, 2), *block(64, 96, 1), nn.AdaptiveAvgPool2d(4)
+    )
     net = nn.Sequential(net, nn.Flatten(), nn.Dropout(0.3), nn.Linear(96 * 16, 4)).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), 3e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=epochs * (len(labels) // batch))
     for _ in range(epochs):
         for chosen in torch.randperm(len(labels)).split(batch):
-            shift = torch.randint(-5, 6, (2,)).tolist()
-            x = torch.roll(images[chosen], shift, (2, 3))
-            x = x.flip(3) if torch.rand(()) < 0.5 else x
+            dy, dx = torch.randint(-5, 6, (2,)).tolist()
+            plain, mirrored = images[chosen].chunk(2)
+            x = torch.cat([plain.roll((dy, dx), (2, 3)), mirrored.roll((dx, -dy), (2, 3)).flip(3)])
             loss = functional.cross_entropy(net(x), labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()
@@ -194,7 +198,7 @@ def test_a_small_cnn_does(sets):
     train, train_labels, test, test_labels = sets
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        net = train_small_cnn(standardised(train), torch.from_numpy(train_labels), epochs=20)
+        net = train_small_cnn(standardised(train), torch.from_numpy(train_labels), epochs=22)
     with torch.no_grad():
         guesses = torch.cat([net(x) for x in standardised(test).split(128)]).argmax(1).numpy()
     accuracy = (guesses == test_labels).mean()

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from edgekd.data.dataset import Dataset, Sample, file_fingerprint, split_name
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, nearest, several
 from edgekd.files import inside
 from edgekd.preprocess import decode
 from edgekd.recipe import Section
@@ -21,11 +21,10 @@ COLUMNS = {
     "group": ("group", "patient", "patient_id", "pid"),
     "split": ("split", "set"),
 }
-SHOWN = 10  # problems named in an error
 
 
 class Options(Section):
-    """Column names where they are none of `COLUMNS`, and the folder of relative paths (default: the CSV's)."""
+    """Column names where they are none of `COLUMNS`, and the folder that the paths start from (default: the CSV's)."""
 
     path: str = ""
     label: str = ""
@@ -41,6 +40,7 @@ class _Row:
     label: str
     group: str
     split: str
+    too_long: bool  # more cells than columns: a comma in an unquoted name has shifted the cells
 
 
 def reads(path: Path) -> bool:
@@ -58,14 +58,10 @@ def read(path: str, options: Options) -> Dataset:
     root = Path(options.root) if options.root else Path(path).parent
     problems = [(row.line, text) for row in rows if (text := _problem(row, root))]
     first: dict[str, int] = {}
-    for row in rows:
-        first.setdefault(row.path, row.line)
-    again = [row for row in rows if first[row.path] != row.line]
+    again = [row for row in rows if row.path and first.setdefault(row.path, row.line) != row.line]
     problems += [(row.line, f"{row.path!r} is listed in line {first[row.path]} already") for row in again]
     if problems:
-        shown = "".join(f"\n  - line {line}: {text}" for line, text in sorted(problems)[:SHOWN])
-        more = f"\n  … and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise EdgekdError(f"{path}: {len(problems)} problems{shown}{more}")
+        raise several(path, [f"line {line}: {text}" for line, text in sorted(problems)])
     label_names = tuple(sorted({row.label for row in rows}))
     samples = (
         Sample(
@@ -85,13 +81,7 @@ def _rows(path: Path, options: Options) -> list[_Row]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             columns = _columns(path, list(reader.fieldnames or []), options)
-            rows = [
-                _Row(
-                    reader.line_num,
-                    *((line.get(columns[key]) or "").strip() if columns[key] else "" for key in COLUMNS),
-                )
-                for line in reader
-            ]
+            rows = [_row(reader.line_num, line, columns) for line in reader]
     except FileNotFoundError:
         raise EdgekdError(str(path), "a CSV file", "no such file", "set data.path, or give --data") from None
     except (OSError, UnicodeDecodeError, csv.Error) as e:
@@ -101,6 +91,12 @@ def _rows(path: Path, options: Options) -> list[_Row]:
     return rows
 
 
+def _row(number: int, line: dict[str, str | None], columns: dict[str, str]) -> _Row:
+    path, label, group, split = ((line.get(columns[key]) or "").strip() if columns[key] else "" for key in COLUMNS)
+    # One spelling per file: ./a//b.png and a/b.png are the same row twice.
+    return _Row(number, str(PurePosixPath(path)) if path else "", label, group, split, None in line)
+
+
 def _columns(path: Path, found: list[str], options: Options) -> dict[str, str]:
     """What each column is called in this file; "" where an optional one is missing."""
     by_lower = {name.strip().lower(): name for name in found}
@@ -108,7 +104,7 @@ def _columns(path: Path, found: list[str], options: Options) -> dict[str, str]:
     for key, names in COLUMNS.items():
         asked = getattr(options, key)
         if asked and asked not in found:
-            raise EdgekdError(f"{path}, data.options.{key}", f"a column {asked!r}", f"columns {found}")
+            raise EdgekdError(f"{path}, data.options.{key} = {asked!r}", "a column", todo=nearest(asked, found))
         columns[key] = asked or next((by_lower[n] for n in names if n in by_lower), "")
         if not columns[key] and key in ("path", "label"):
             todo = f'name it: --set data.options.{key}="…"'
@@ -119,6 +115,8 @@ def _columns(path: Path, found: list[str], options: Options) -> dict[str, str]:
 
 
 def _problem(row: _Row, root: Path) -> str:
+    if row.too_long:
+        return "more cells than columns (quote cells that hold commas)"
     if not row.path or not row.label:
         return "no path" if not row.path else "no label"
     if row.split and split_name(row.split) is None:

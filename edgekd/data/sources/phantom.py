@@ -11,6 +11,8 @@ from edgekd.data import phantom as generator
 from edgekd.data.dataset import Dataset, Sample
 from edgekd.recipe import Section
 
+ALIGNED = 4 * generator.SLICES_PER_PATIENT  # slices after which a new patient begins for every label
+
 
 class Options(Section):
     """How many slices of which size (px); `seed` makes another set."""
@@ -28,11 +30,15 @@ def reads(path: Path) -> bool:
 
 
 def read(path: str, options: Options) -> Dataset:
-    """The generated set; val is cut from train, by patient, like that of any other source."""
+    """The generated set; val is cut from train, by patient, like that of any other source.
+
+    Test slices begin at the next index that is a multiple of 8, so that no patient is on both sides.
+    """
     del path
     parameters = f"{options.seed} {options.size}"
     samples = []
-    for index in range(options.train + options.test):
+    first_test = -(-options.train // ALIGNED) * ALIGNED
+    for index in (*range(options.train), *range(first_test, first_test + options.test)):
         label = index % len(generator.LABEL_NAMES)
         name = f"{generator.LABEL_NAMES[label]}/{index:05d}"
         split = "train" if index < options.train else "test"

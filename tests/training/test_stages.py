@@ -1,0 +1,111 @@
+"""A whole tiny run: bundles that open, a store that changes nothing but the time, a control from the same start."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from edgekd.bundle import Bundle
+from edgekd.errors import EdgekdError
+from edgekd.files import sha256_file
+from edgekd.networks import from_bundle
+from edgekd.preprocess import decode, to_pixels
+from edgekd.training import stages
+from edgekd.training.loop import predict
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def teacher(prepare, tmp_path):
+    return stages.teacher(prepare(), tmp_path / "teacher")
+
+
+def weights(bundle):
+    return sha256_file(bundle.file("weights.safetensors"))
+
+
+def test_the_store_gives_the_same_bits_and_spares_the_teacher(prepare, teacher, tmp_path, monkeypatch):
+    plain = stages.student(prepare("distillation.store=false"), teacher, tmp_path / "plain")
+    filling = stages.student(prepare(), teacher, tmp_path / "filling")
+
+    def forbidden(bundle):
+        raise AssertionError("the teacher was built although its outputs are stored")
+
+    monkeypatch.setattr(stages, "from_bundle", forbidden)
+    reading = stages.student(prepare(), teacher, tmp_path / "reading")
+    assert weights(plain) == weights(filling) == weights(reading)
+    other = prepare("student.options={drop_rate=0.0}", "distillation.kd_temperature=2.0")
+    assert weights(stages.student(other, teacher, tmp_path / "other")) != weights(plain)
+
+
+def test_another_seed_or_augmentation_has_another_store(prepare, teacher):
+    outputs = [stages.teacher_outputs(prepare(*s), teacher) for s in ((), ("seed=1",), ("augment.zoom=0.2",))]
+    assert len({o.store.folder for o in outputs}) == 3
+
+
+def test_the_bundle_holds_what_it_promises(prepare, teacher, tmp_path):
+    student = stages.student(prepare(), teacher, tmp_path / "student")
+    m = Bundle.open(student.folder).manifest
+    assert m.role == "student"
+    assert m.teacher.weights_sha256 == weights(teacher)
+    assert (m.kd_temperature, m.network.parameters) == (4.0, sum(p.numel() for p in from_bundle(student).parameters()))
+    assert set(m.split_hashes) == {"train", "val", "test"}
+    assert m.recipe["student"]["width"] == 0.35
+    assert {"README.md", "log.csv", "curves.png", "evaluation/test.json"} <= set(m.files)
+
+
+def test_golden_vectors_replay_from_the_picture_to_the_logits(prepare, teacher):
+    golden = load_file(teacher.file("golden/vectors.safetensors"))
+    for index, expected in enumerate(golden["pixels"]):
+        assert np.array_equal(to_pixels(decode(teacher.file(f"golden/{index}.png")), teacher.manifest.input), expected)
+    logits = predict(from_bundle(teacher), golden["pixels"], np.arange(len(golden["pixels"])), CPU)
+    assert logits == pytest.approx(golden["logits"], abs=1e-5)
+
+
+def test_control_and_student_start_alike_and_the_teaching_makes_the_difference(prepare, teacher, tmp_path):
+    nothing_taught = prepare("distillation.task_loss_weight=1.0", "distillation.distill_loss_weight=0.0")
+    control = stages.student(nothing_taught, None, tmp_path / "control")
+    untaught = stages.student(nothing_taught, teacher, tmp_path / "untaught")
+    taught = stages.student(prepare(), teacher, tmp_path / "taught")
+    assert weights(control) == weights(untaught)
+    assert weights(control) != weights(taught)
+
+
+def test_a_finished_stage_is_read_and_a_changed_recipe_is_refused(prepare, teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages.Trainer, "fit", lambda *_: pytest.fail("trained again"))
+    assert weights(stages.teacher(prepare(), tmp_path / "teacher")) == weights(teacher)
+    monkeypatch.undo()
+    with pytest.raises(EdgekdError, match="another one's"):
+        stages.teacher(prepare("teacher.training.learning_rate=1e-4"), tmp_path / "teacher")
+
+
+def test_a_teacher_bundle_with_other_labels_is_refused(prepare, teacher):
+    changed = teacher.enriched(label_names=("a", "b", "c", "d"))
+    with pytest.raises(EdgekdError, match="labels"):
+        stages.teacher(prepare(f"teacher.bundle={changed.folder}"), changed.folder)
+
+
+def test_a_checkpoint_becomes_a_teacher_without_training(prepare, teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(stages.Trainer, "fit", lambda *_: pytest.fail("trained"))
+    given = prepare(f"teacher.checkpoint={teacher.file('weights.safetensors')}")
+    made = stages.teacher(given, tmp_path / "from_checkpoint")
+    assert weights(made) == weights(teacher)
+
+
+def test_early_stopping_stops_and_the_best_epoch_is_kept(prepare, tmp_path):
+    settings = "training={epochs=30, batch_size=16, learning_rate=1e-9, warmup_epochs=0, early_stopping_patience=2, ema_decay=0}"
+    control = stages.student(prepare(settings, "student.options={drop_rate=0.0}"), None, tmp_path / "control")
+    rows = control.file("log.csv").read_text().splitlines()
+    assert len(rows) - 1 < 30
+
+
+def test_an_exploding_loss_is_one_error(prepare, tmp_path):
+    wild = prepare("training={epochs=3, batch_size=16, learning_rate=1e30, warmup_epochs=0, gradient_clip=0}")
+    with pytest.raises(EdgekdError, match="finite loss"):
+        stages.student(wild, None, tmp_path / "control")
+
+
+def test_too_few_images_for_a_batch_is_one_error(prepare, tmp_path):
+    with pytest.raises(EdgekdError, match=r"training\.batch_size"):
+        stages.student(prepare("training={epochs=1, batch_size=512}"), None, tmp_path / "control")
