@@ -47,6 +47,7 @@ Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
 _PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -59,7 +60,7 @@ class InputContract(Section):
     kernel: Literal["bilinear", "bicubic"] = "bilinear"
     colour: Literal["RGB"] = "RGB"
     layout: Literal["NHWC"] = "NHWC"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
+    mean: tuple[Finite, Finite, Finite] = IMAGENET_MEAN
     std: tuple[Positive, Positive, Positive] = IMAGENET_STD
 
 
@@ -131,7 +132,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     Raises: ValueError for pixels that are not finite.
     """
     if image.mode in HIGH_DEPTH:
-        return Image.fromarray(stretch(np.asarray(image, dtype=np.float64))).convert("RGB")
+        return Image.fromarray(stretch(np.asarray(image))).convert("RGB")
     if image.mode in WITH_ALPHA or "transparency" in image.info:
         if image.mode == "La":
             image = image.convert("LA")  # Pillow knows no direct way

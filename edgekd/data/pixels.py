@@ -68,14 +68,14 @@ class Pixels:
                 if facts is None:
                     facts = _decode(dataset, geometry, array_path, progress)
                     write_atomic(facts_path, json.dumps(facts, ensure_ascii=False))
+                array = np.load(array_path, mmap_mode="r", allow_pickle=False)
         except OSError as e:
             raise EdgekdError(str(array_path.parent), "a folder with room for decoded images", str(e)) from None
         corrupt = tuple((name, reason) for name, reason in facts["corrupt"])
         _check(corrupt, len(dataset.samples), corrupt_limit)
         left_out = {name for name, _ in corrupt}
         kept = dataset.with_samples(s for s in dataset.samples if s.name not in left_out)
-        array = np.load(array_path, mmap_mode="r", allow_pickle=False)[: len(kept.samples)]
-        return cls(kept, array, corrupt, facts["sha256"])
+        return cls(kept, array[: len(kept.samples)], corrupt, facts["sha256"])
 
 
 def _check(corrupt: tuple[tuple[str, str], ...], total: int, limit: float) -> None:

@@ -79,7 +79,10 @@ class TeacherOutputs:
         if found is not None:
             return torch.from_numpy(found).to(pixels.device)
         if self._teacher is None:
-            self._teacher = self._load().eval().to(pixels.device, memory_format=torch.channels_last)
+            with (
+                torch.random.fork_rng()
+            ):  # building a network draws random weights; the student's dropout must not notice
+                self._teacher = self._load().eval().to(pixels.device, memory_format=torch.channels_last)
         self.calls += 1
         with torch.autocast(pixels.device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
             logits = self._teacher(pixels).float()

@@ -33,10 +33,12 @@ class Screen:
     def epoch(self, history: list[Row]) -> None:
         """One line for the epoch that ended."""
         row = history[-1]
-        result = f"val nll {row['val_nll']:.4f} acc {100 * row['val_accuracy']:.2f} %"
-        self.console.print(f"{self.title} {int(row['epoch'])}/{self.epochs}  {_values(row)}  {result}", highlight=False)
+        result = f"val {100 * row['val_accuracy']:.2f} % nll {row['val_nll']:.3f}"
+        self.console.print(
+            f"{self.title} {int(row['epoch'])}/{self.epochs}: {result} | {_values(row)}", highlight=False
+        )
 
 
 def _values(row: Row) -> str:
     losses = " ".join(f"{n.removeprefix('loss_')} {v:.3f}" for n, v in row.items() if n.startswith("loss_"))
-    return f"{losses}  train acc {100 * row['train_accuracy']:.1f} %  {row['images_per_s']:.0f} img/s"
+    return f"train {100 * row['train_accuracy']:.1f} % {losses} | {row['images_per_s']:.0f} img/s"

@@ -17,7 +17,7 @@ import torch
 from edgekd.bundle import Bundle
 from edgekd.distillation.store import TeacherOutputs, TeacherStore, store_key
 from edgekd.errors import EdgekdError
-from edgekd.networks import PixelNetwork, build, from_bundle
+from edgekd.networks import PixelNetwork, build, cost, from_bundle
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import TrainingRecipe
 from edgekd.reports.progress import Screen
@@ -129,6 +129,8 @@ def _train(
     trainer = Trainer(network, objective, task, settings, run.processes, state, identity)
     if not run.processes.is_first:
         return trainer.fit(_Silent())
+    count = cost.parameters(network)
+    run.console.print(f"{role}: {type(network.body).__name__}, {count:,} parameters", highlight=False)
     log = Log(state)
     with contextlib.closing(log), Screen(run.console, role, settings.epochs) as screen:
         return trainer.fit(_Watchers(screen, log))

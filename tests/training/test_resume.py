@@ -30,9 +30,9 @@ distill.main(sys.argv[3:])
 MOMENTS = [
     ("edgekd.data.pixels.to_pixels", 40),  # while images are decoded
     ("edgekd.reports.progress.Screen.step", 4),  # in the teacher's second epoch
-    ("edgekd.training.checkpoint.save", 2),  # after the best weights were written, before the state
-    ("edgekd.bundle.write", 1),  # all files of the teacher's bundle but its manifest
+    ("edgekd.bundle.write", 1),  # all files of the teacher's bundle are written but its manifest
     ("edgekd.reports.progress.Screen.step", 5),  # in the student's second epoch
+    ("edgekd.training.checkpoint.save", 1),  # at its end, when the best weights are written and the state is not
 ]
 
 

@@ -1,0 +1,125 @@
+"""The Figshare brain-tumour set: MATLAB v7.3 files (HDF5), one slice each, with label and patient.
+
+`cjdata/image` is int16 [W, H] (MATLAB stores columns first), `cjdata/label` 1, 2 or 3, `cjdata/PID` the patient, which
+becomes the group. A folder is searched with its subfolders; `cvind.mat` (the authors' folds) is ignored.
+Source: Cheng et al., PLoS ONE 2015; figshare 1512427.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from edgekd.data.dataset import Dataset, Sample, file_fingerprint
+from edgekd.data.folders import Walk, any_file, relative
+from edgekd.errors import CorruptImage, EdgekdError, missing_package, several
+from edgekd.files import inside
+from edgekd.preprocess import MAX_PIXELS, stretch
+from edgekd.recipe import Section
+
+LABEL_NAMES = ("glioma", "meningioma", "pituitary")
+LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
+
+
+class Options(Section):
+    """This source has no settings."""
+
+
+def accepts(path: Path) -> bool:
+    """Whether a file is a .mat file other than the folds."""
+    return path.suffix.lower() == ".mat" and path.name.lower() != "cvind.mat"
+
+
+def reads(path: Path) -> bool:
+    """Whether `path` is a .mat file or a folder with some."""
+    return (path.is_file() and accepts(path)) or any_file(path, accepts)
+
+
+def read(path: str, options: Options) -> Dataset:
+    """The slices of a folder of .mat files, or of one file.
+
+    Labels are read here; a file whose label cannot be read is kept, for `open_image` to report.
+    Raises: EdgekdError if there is no such file, a name is refused (see `edgekd.data.folders`), or h5py is missing.
+    """
+    del options
+    _h5py()
+    given = Path(path)
+    if not path or not given.exists():
+        raise EdgekdError(f"data path {path!r}", "a folder of .mat files", "nothing there", "check data.path")
+    root = given if given.is_dir() else given.parent
+    walk = Walk(root, accepts)
+    files = sorted(walk.files(root)) if given.is_dir() else [given]
+    if walk.problems or not files:
+        raise several(f"data path {path}", walk.problems or ["no .mat file of the Figshare set"])
+    samples = []
+    for file in files:
+        name = relative(root, file)
+        try:
+            label, group = _label(file, name)
+        except CorruptImage:
+            label, group = LABEL_NAMES[0], None  # never used: opening fails for the same reason
+        samples.append(Sample(name, LABEL_NAMES.index(label), "", group, file_fingerprint(file)))
+    return Dataset(LABEL_NAMES, tuple(samples), lambda s: _open(inside(root, s.name), s.name))
+
+
+def _h5py() -> Any:
+    try:
+        import h5py
+    except ImportError:
+        raise missing_package("h5py", "medical", "reading Figshare .mat files") from None
+    return h5py
+
+
+def _label(path: Path, name: str) -> tuple[str, str | None]:
+    """Label name and patient (None if the file names none)."""
+    try:
+        with _h5py().File(path, "r") as file:
+            value = float(_array(file, "label").reshape(-1)[0])
+            if value not in LABELS:
+                raise ValueError(f"label {value:g}, not 1, 2 or 3")
+            codes: Iterable[Any] = _array(file, "PID").reshape(-1) if "PID" in file["cjdata"] else ()
+            patient = "".join(chr(int(c)) for c in codes if 32 <= int(c) < 127).strip()
+            return LABELS[int(value)], patient or None
+    except Exception as e:  # HDF5 raises OSError, KeyError, RuntimeError and more
+        raise _corrupt(name, e) from None
+
+
+def _open(path: Path, name: str) -> Image.Image:
+    _label(path, name)
+    try:
+        with _h5py().File(path, "r") as file:
+            pixels = _array(file, "image").T
+        if pixels.ndim != 2 or not pixels.size:
+            raise ValueError(f"cjdata/image of shape {pixels.shape}")
+        return Image.fromarray(stretch(pixels)).convert("RGB")
+    except Exception as e:
+        raise _corrupt(name, e) from None
+
+
+def _array(file: Any, field: str) -> np.ndarray:
+    """The numeric dataset cjdata/`field`, if it is stored in this file and has a sensible size.
+
+    HDF5 can point to other files (external links, external storage, virtual datasets): a stranger's file must not make
+    this process read those.
+    """
+    h5py = _h5py()
+    if isinstance(file.get("cjdata", getlink=True), h5py.ExternalLink):
+        raise ValueError("a link to another file")
+    link = file["cjdata"].get(field, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        raise ValueError("a link to another file")
+    found = file["cjdata"][field]
+    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
+        raise ValueError(f"cjdata/{field} is not stored in this file")
+    if found.dtype.kind not in "iufb" or found.size > MAX_PIXELS:
+        raise ValueError(f"cjdata/{field} of type {found.dtype} and shape {found.shape}")
+    return np.asarray(found[()])
+
+
+def _corrupt(name: str, error: Exception) -> CorruptImage:
+    found = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return CorruptImage(name, "a MATLAB v7.3 file with cjdata/image and cjdata/label", found, "remove the file")
