@@ -103,7 +103,7 @@ def class_folders(path: str, accepts: Accepts, kind: str) -> tuple[Path, tuple[s
             label = label_names.index(folder.name)
             samples += [Sample(relative(root, f), label, split, fingerprint=file_fingerprint(f)) for f in files]
     if walk.problems:
-        raise several(f"data folder {path}", walk.problems)
+        raise several(f"data folder {path}", list(dict.fromkeys(walk.problems)))
     return root, label_names, samples
 
 

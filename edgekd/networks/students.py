@@ -25,7 +25,11 @@ def efficientnet_lite0(
 
 def _timm(generator: Any, name: str, num_classes: int, width: float, pretrained: bool, **options: Any) -> nn.Module:
     # timm registers fixed widths only; its generators take any.
-    return generator(name, channel_multiplier=width, pretrained=pretrained, num_classes=num_classes, **options)
+    body = generator(name, channel_multiplier=width, pretrained=pretrained, num_classes=num_classes, **options)
+    # timm draws the classifier from +-1 / sqrt(classes): with few classes the first logits are huge and learning waits for
+    # them to shrink. MobileNetV2's authors start from a standard deviation of 0.01.
+    nn.init.normal_(body.classifier.weight, std=0.01)
+    return body
 
 
 BUILDERS = {"mobilenetv2": mobilenetv2, "efficientnet_lite0": efficientnet_lite0}

@@ -20,7 +20,7 @@ from edgekd.reports.evaluation import show_comparison
 
 
 def write(made: dict[str, Bundle], folder: Path, console: Console) -> None:
-    """Show the table on the test split; write comparison.json and comparison.png into `folder`."""
+    """Show the table on the test split; add comparison.json and comparison.png to the student's bundle in `folder`."""
     evaluations = {role: Evaluation.load(b.file("evaluation/test.json")) for role, b in made.items()}
     facts = {role: _facts(bundle) for role, bundle in made.items()}
     show_comparison(evaluations, facts, console, f"test split, {evaluations['student'].images} images")
@@ -39,6 +39,21 @@ def write(made: dict[str, Bundle], folder: Path, console: Console) -> None:
         console.print(_sentence(gain), highlight=False)
     write_atomic(folder / "comparison.json", json.dumps(document, indent=2) + "\n")
     pictures.comparison(evaluations, folder / "comparison.png")
+    made["student"].enriched(["comparison.json", "comparison.png"])
+
+
+def readme_row(role: str, facts: dict[str, Any]) -> str:
+    """One network of comparison.json as a row of a Markdown table."""
+    low, high = (100 * v for v in facts["accuracy_interval"])
+    cells = (
+        f"{role} `{facts['network']}`",
+        f"{facts['parameters'] / 1e6:.2f} M",
+        f"{facts['macs'] / 1e6:.0f} M",
+        f"{100 * facts['accuracy']:.2f} [{low:.2f}, {high:.2f}]",
+        f"{facts['ece']:.4f} ({facts['ece_noise_floor']:.4f})",
+        f"{facts['training_seconds']:.0f}",
+    )
+    return "| " + " | ".join(cells) + " |"
 
 
 def paired(a: Bundle, b: Bundle) -> Drift:

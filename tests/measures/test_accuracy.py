@@ -87,7 +87,7 @@ def test_intervals_are_those_of_a_plain_bootstrap(groups):
     ids = np.arange(240) // 2 if groups else np.arange(240)
     found = acc.bootstrap_intervals(probs, labels, [f"p{i}" for i in ids] if groups else None)
     rng, accuracies, f1 = np.random.default_rng(7), [], []
-    for _ in range(600):
+    for _ in range(250):
         drawn = rng.integers(0, ids.max() + 1, ids.max() + 1)
         i = np.concatenate([np.flatnonzero(ids == g) for g in drawn])
         accuracies.append((probs[i].argmax(1) == labels[i]).mean())
@@ -110,14 +110,14 @@ def test_intervals_by_group_cover_the_truth_where_those_by_image_do_not():
     # 60 patients with 8 slices each; a patient's slices are all right or all wrong: 60 independent answers, not 480.
     rng, by_group, by_image = np.random.default_rng(1), 0, 0
     groups = [f"p{i}" for i in np.repeat(np.arange(60), 8)]
-    for seed in range(150):
+    for seed in range(80):
         probs, labels = one_hot(np.repeat(rng.random(60) < 0.8, 8))
         low, high = acc.bootstrap_intervals(probs, labels, groups, seed)["accuracy"]
         by_group += low <= 0.8 <= high
         low, high = acc.bootstrap_intervals(probs, labels, None, seed)["accuracy"]
         by_image += low <= 0.8 <= high
-    assert by_group / 150 > 0.88
-    assert by_image / 150 < 0.7
+    assert by_group / 80 > 0.88
+    assert by_image / 80 < 0.7
 
 
 def test_groups_of_one_image_change_nothing_but_the_draw():
@@ -148,7 +148,7 @@ def test_groups_are_one_per_image(groups):
 
 
 def test_many_classes_and_images_take_little_memory_and_time():
-    probs, labels = data(3000, 200, shift=3.0)
+    probs, labels = data(3000, 100, shift=3.0)
     low, high = acc.bootstrap_intervals(probs, labels)["accuracy"]
     assert low < acc.accuracy(probs, labels) < high
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 3000), rel=0.25)

@@ -210,12 +210,12 @@ def test_debiasing_removes_the_bias_of_a_calibrated_model():
 def test_noise_floor_is_that_of_a_slow_simulation():
     probs = cal.softmax(answers(200, 3, seed=5)[0])
     rng, found = np.random.default_rng(99), []
-    for _ in range(1500):
+    for _ in range(1000):
         labels = (probs.cumsum(1) < rng.random((200, 1))).sum(1)
         found.append(cal.ece(probs, np.minimum(labels, 2)))
-    mean, p95 = cal.noise_floor(probs, draws=1500)
-    assert mean == pytest.approx(np.mean(found), rel=0.03)
-    assert p95 == pytest.approx(np.quantile(found, 0.95), rel=0.05)
+    mean, p95 = cal.noise_floor(probs, draws=1000)
+    assert mean == pytest.approx(np.mean(found), rel=0.05)
+    assert p95 == pytest.approx(np.quantile(found, 0.95), rel=0.07)
     assert p95 > mean > 0.02
 
 
@@ -244,9 +244,9 @@ def test_temperature_is_the_minimum_of_a_fine_search_and_repeatable():
     logits, labels = answers(300, 5, seed=2, scale=6.0)
     labels[:60] = (labels[:60] + 1) % 5
     found = cal.fit_temperature(logits, labels)
-    grid = np.exp(np.linspace(np.log(0.05), np.log(20), 4001))
+    grid = np.exp(np.linspace(np.log(0.05), np.log(20), 1001))
     best = grid[np.argmin([cal.nll(cal.softmax(logits, t), labels) for t in grid])]
-    assert found == pytest.approx(best, rel=2e-3)
+    assert found == pytest.approx(best, rel=7e-3)
     assert found == cal.fit_temperature(logits, labels)
 
 

@@ -1,0 +1,133 @@
+"""Figshare .mat files, made here with numbers that can be checked by hand."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekd.data import sources
+from edgekd.data.dataset import Dataset
+from edgekd.data.split import complete, leaking_groups
+from edgekd.errors import CorruptImage, EdgekdError
+from edgekd.recipe import DataRecipe
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what importing the package says is its own affair
+    h5py = pytest.importorskip("h5py")
+
+
+def read(source: str, path: Path, /, **options) -> Dataset:
+    return sources.read(DataRecipe(source=source, path=str(path), options=options))
+
+
+def pixels(data: Dataset, index: int = 0) -> np.ndarray:
+    image = data.open_image(data.samples[index])
+    assert image.mode == "RGB"
+    array = np.asarray(image)
+    assert (array == array[..., :1]).all()
+    return array[..., 0]
+
+
+def corrupt(data: Dataset, index: int = 0) -> str:
+    with pytest.raises(CorruptImage) as raised:
+        data.open_image(data.samples[index])
+    assert raised.value.where == data.samples[index].name
+    return str(raised.value)
+
+
+SLICE = np.array([[0, 100, 200], [300, 400, 510]], np.int16)  # [H, W]; 510 = 2 * 255
+
+
+def mat(path: Path, image=SLICE, label=1.0, patient="100360") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w", userblock_size=512) as file:  # MATLAB puts its own header first
+        group = file.create_group("cjdata")
+        group["image"] = np.asarray(image).T
+        group["label"] = np.array([[label]])
+        group["PID"] = np.array([[ord(c)] for c in patient], np.uint16)
+    return path
+
+
+def test_figshare_folder(tmp_path):
+    for number, label in ((1, 1), (2, 2), (10, 3)):
+        mat(tmp_path / "part" / f"{number}.mat", label=float(label), patient=f"p{label}")
+    mat(tmp_path / "cvind.mat")
+    data = read("figshare", tmp_path)
+    assert data.label_names == ("glioma", "meningioma", "pituitary")
+    assert [(s.name, data.label_names[s.label], s.group) for s in data.samples] == [
+        ("part/1.mat", "meningioma", "p1"),
+        ("part/10.mat", "pituitary", "p3"),
+        ("part/2.mat", "glioma", "p2"),
+    ]
+    np.testing.assert_array_equal(pixels(data), [[0, 50, 100], [150, 200, 255]])
+    assert sources.detect(str(tmp_path)) == "figshare"
+
+
+def test_figshare_single_file(tmp_path):
+    path = mat(tmp_path / "7.mat", label=2.0)
+    mat(tmp_path / "8.mat")
+    data = read("figshare", path)
+    assert [s.name for s in data.samples] == ["7.mat"]
+    assert sources.detect(str(path)) == "figshare"
+
+
+def test_figshare_patients_stay_on_one_side(tmp_path):
+    for n in range(60):
+        mat(tmp_path / f"{n}.mat", label=1.0 + n % 3, patient=f"p{n // 6}-{n % 3}")
+    assert not leaking_groups(complete(read("figshare", tmp_path), 0.2, 0.2, 0))
+
+
+def broken_mats(folder: Path) -> dict[str, Path]:
+    made = {
+        "label 4": mat(folder / "label.mat", label=4.0),
+        "label nan": mat(folder / "nan.mat", label=np.nan),
+        "not finite": mat(folder / "infinite.mat", image=np.array([[0.0, np.inf]])),
+        "shape": mat(folder / "flat.mat", image=np.zeros(3)),
+    }
+    (folder / "text.mat").write_text("MATLAB 5.0 MAT-file")
+    made["signature"] = folder / "text.mat"
+    cut = mat(folder / "cut.mat")
+    cut.write_bytes(cut.read_bytes()[:1500])
+    made["."] = cut
+    with h5py.File(folder / "empty.mat", "w"):
+        made["cjdata"] = folder / "empty.mat"
+    return made
+
+
+def test_figshare_corrupt_files_are_reported_one_by_one(tmp_path):
+    for reason, path in broken_mats(tmp_path).items():
+        assert reason in corrupt(read("figshare", path)), path.name
+
+
+def test_figshare_files_cannot_point_to_other_files(tmp_path):
+    secret = mat(tmp_path / "secret.mat")
+    raw = tmp_path / "secret.bin"
+    raw.write_bytes(bytes(12))
+    outside = tmp_path / "set"
+    outside.mkdir()
+    with h5py.File(outside / "1.mat", "w") as file:
+        file["cjdata"] = h5py.ExternalLink(str(secret), "/cjdata")
+    with h5py.File(mat(outside / "2.mat"), "r+") as file:
+        del file["cjdata/image"]
+        file["cjdata/image"] = h5py.ExternalLink(str(secret), "/cjdata/image")
+    with h5py.File(mat(outside / "3.mat"), "r+") as file:
+        del file["cjdata/image"]
+        file.create_dataset("cjdata/image", (3, 2), "<i2", external=[(str(raw), 0, 12)])
+    with h5py.File(mat(outside / "4.mat"), "r+") as file:
+        del file["cjdata/image"]
+        layout = h5py.VirtualLayout((3, 2), "<i2")
+        layout[:] = h5py.VirtualSource(str(secret), "cjdata/image", (3, 2))
+        file.create_virtual_dataset("cjdata/image", layout)
+    data = read("figshare", outside)
+    for index in range(4):
+        assert "another file" in corrupt(data, index) or "not stored in this file" in corrupt(data, index)
+
+
+def test_figshare_nothing_there(tmp_path):
+    with pytest.raises(EdgekdError, match=r"no \.mat file"):
+        read("figshare", tmp_path)
+    with pytest.raises(EdgekdError, match="nothing there"):
+        read("figshare", tmp_path / "missing")

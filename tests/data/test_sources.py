@@ -1,0 +1,382 @@
+"""Sources that need Pillow alone: class folders, CSV files and phantoms, whole and hostile."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekd.data import sources
+from edgekd.data.dataset import Dataset
+from edgekd.data.split import complete, leaking_groups
+from edgekd.errors import CorruptImage, EdgekdError
+from edgekd.recipe import DataRecipe
+
+
+def image(path: Path, value: int = 100) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", (4, 3), value).save(path)
+    return path
+
+
+def read(source: str, path: Path | str, /, **options) -> Dataset:
+    return sources.read(DataRecipe(source=source, path=str(path), options=options))
+
+
+def listing(data: Dataset) -> list[tuple[str, str, str]]:
+    return [(s.name, data.label_names[s.label], s.split) for s in data.samples]
+
+
+# Folders
+
+
+def test_class_folders_alone(tmp_path):
+    for name in ("b/2.png", "b/1.PNG", "a/deep/er/x.jpeg", "a/y.bmp"):
+        image(tmp_path / name)
+    data = read("folder", tmp_path)
+    assert listing(data) == [
+        ("a/deep/er/x.jpeg", "a", ""),
+        ("a/y.bmp", "a", ""),
+        ("b/1.PNG", "b", ""),
+        ("b/2.png", "b", ""),
+    ]
+    assert data.open_image(data.samples[3]).getpixel((0, 0)) == (100, 100, 100)
+    assert all(s.group is None for s in data.samples)
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["Training", "Testing"], ["train", "test"]),
+        (["train", "val", "test"], ["train", "val", "test"]),
+        (["TRAIN", "Validation", "TEST"], ["train", "val", "test"]),
+        (["train", "valid"], ["train", "val"]),
+    ],
+)
+def test_names_of_splits(tmp_path, names, splits):
+    for name in names:
+        for label in ("x", "y"):
+            image(tmp_path / name / label / "1.png")
+    found = {s.name.split("/")[0]: s.split for s in read("folder", tmp_path).samples}
+    assert found == dict(zip(names, splits, strict=True))
+
+
+def test_what_is_no_image_is_ignored(tmp_path):
+    image(tmp_path / "a/1.png")
+    image(tmp_path / "b/1.png")
+    image(tmp_path / "beside.png")
+    image(tmp_path / "a/.hidden.png")
+    image(tmp_path / ".cache/1.png")
+    image(tmp_path / "__MACOSX/a/1.png")
+    for name in ("a/Thumbs.db", "a/notes.txt", "a/._1.png", "README.md"):
+        (tmp_path / name).write_text("no image")
+    assert [s.name for s in read("folder", tmp_path).samples] == ["a/1.png", "b/1.png"]
+
+
+def test_names_in_any_script(tmp_path):
+    for name in ("опухоль/снимок 1.png", "脑/图像.png", "ورم/صورة.png", "क्ष‍/अ.png"):
+        image(tmp_path / name)
+    data = read("folder", tmp_path)
+    assert sorted(data.label_names) == list(data.label_names)
+    assert len(data.label_names) == 4
+    assert {data.open_image(s).size for s in data.samples} == {(4, 3)}
+
+
+def test_splits_must_have_the_same_classes(tmp_path):
+    for name in ("Training/a", "Training/b", "Training/c", "Testing/a", "Testing/d"):
+        image(tmp_path / name / "1.png")
+    with pytest.raises(EdgekdError) as raised:
+        read("folder", tmp_path)
+    assert "train: no class folder 'd'" in str(raised.value)
+    assert "test: no class folder 'b', 'c'" in str(raised.value)
+
+
+def test_empty_classes_are_all_named(tmp_path):
+    image(tmp_path / "a/1.png")
+    for name in ("b", "c"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(EdgekdError, match=r"2 problems\n  - 'b': a class without images\n  - 'c'"):
+        read("folder", tmp_path)
+
+
+def test_folders_that_are_no_set(tmp_path):
+    with pytest.raises(EdgekdError, match="no class folders"):
+        read("folder", tmp_path)
+    with pytest.raises(EdgekdError, match="no folder"):
+        read("folder", tmp_path / "missing")
+    with pytest.raises(EdgekdError, match="no folder"):
+        read("folder", "")
+    with pytest.raises(EdgekdError, match="no folder"):
+        read("folder", image(tmp_path / "x.png"))
+
+
+def test_a_wrapping_folder_is_named_and_not_entered(tmp_path):
+    for name in ("set/a/1.png", "set/b/1.png"):
+        image(tmp_path / name)
+    with pytest.raises(EdgekdError, match=r"is .*/set meant\?"):
+        read("folder", tmp_path)
+
+
+def test_two_folders_for_one_split_and_strangers_beside_splits(tmp_path):
+    for name in ("train/a", "train/b", "Training/a", "Training/b"):
+        image(tmp_path / "one" / name / "1.png")
+    with pytest.raises(EdgekdError, match="would both be train"):
+        read("folder", tmp_path / "one")
+    for name in ("train/a", "train/b", "more/a"):
+        image(tmp_path / "two" / name / "1.png")
+    with pytest.raises(EdgekdError, match=r"beside \['more'\]"):
+        read("folder", tmp_path / "two")
+    for name in ("train/a", "train/b"):
+        image(tmp_path / "three" / name / "1.png")
+    (tmp_path / "three/docs").mkdir()  # holds no images: no ambiguity
+    assert len(read("folder", tmp_path / "three").samples) == 2
+
+
+def test_links_inside_are_followed_once_and_loops_end(tmp_path):
+    image(tmp_path / "a/1.png")
+    image(tmp_path / "b/1.png")
+    (tmp_path / "a/loop").symlink_to(tmp_path / "a")
+    (tmp_path / "a/up").symlink_to("..")
+    (tmp_path / "a/2.png").symlink_to("1.png")
+    names = [s.name for s in read("folder", tmp_path).samples]
+    assert names[:2] == ["a/1.png", "a/2.png"]
+    assert len(names) == len(set(names)) <= 6  # the loop through the root shows each folder once more at most
+
+
+def test_links_to_the_outside_are_refused(tmp_path):
+    secret = image(tmp_path / "outside/secret.png")
+    for name in ("a/1.png", "b/1.png"):
+        image(tmp_path / "set" / name)
+    (tmp_path / "set/a/link.png").symlink_to(secret)
+    (tmp_path / "set/b/folder").symlink_to(secret.parent)
+    (tmp_path / "set/c").symlink_to(secret.parent)
+    with pytest.raises(EdgekdError, match="3 problems") as raised:
+        read("folder", tmp_path / "set")
+    for name in ("'a/link.png'", "'b/folder'", "'c'"):
+        assert f"{name}: a link that leads out" in str(raised.value)
+
+
+def test_a_link_that_appears_after_reading_is_refused_too(tmp_path):
+    secret = image(tmp_path / "secret.png")
+    for name in ("a/1.png", "b/1.png"):
+        image(tmp_path / "set" / name)
+    data = read("folder", tmp_path / "set")
+    (tmp_path / "set/a/1.png").unlink()
+    (tmp_path / "set/a/1.png").symlink_to(secret)
+    with pytest.raises(EdgekdError, match="leaves it"):
+        data.open_image(data.samples[0])
+
+
+def test_a_broken_link_is_a_corrupt_image(tmp_path):
+    image(tmp_path / "a/1.png")
+    image(tmp_path / "b/1.png")
+    (tmp_path / "b/2.png").symlink_to("gone.png")
+    data = read("folder", tmp_path)
+    assert data.samples[2].name == "b/2.png"
+    with pytest.raises(CorruptImage, match="no such file"):
+        data.open_image(data.samples[2])
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.png", b"back\\slash.png", b"line\nbreak.png", b"bell\x07.png"])
+def test_names_that_are_no_plain_text_are_refused(tmp_path, name):
+    image(tmp_path / "a/1.png")
+    image(tmp_path / "b/1.png")
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path / "b") + b"/" + name)).write_bytes((tmp_path / "b/1.png").read_bytes())
+    except OSError as e:
+        pytest.skip(f"this file system refuses the name: {e}")
+    with pytest.raises(EdgekdError, match="not plain text") as raised:
+        read("folder", tmp_path)
+    str(raised.value).encode()  # can be printed
+
+
+def test_a_pipe_is_no_image(tmp_path):
+    image(tmp_path / "a/1.png")
+    image(tmp_path / "b/1.png")
+    os.mkfifo(tmp_path / "b/2.png")
+    assert len(read("folder", tmp_path).samples) == 2
+
+
+def test_corrupt_files_are_left_to_open_image(tmp_path):
+    image(tmp_path / "a/1.png")
+    image(tmp_path / "b/1.png").write_bytes(b"")
+    data = read("folder", tmp_path)
+    with pytest.raises(CorruptImage) as raised:
+        data.open_image(data.samples[1])
+    assert raised.value.where == "b/1.png"
+
+
+def test_fingerprints_follow_the_content(tmp_path):
+    first = image(tmp_path / "a/1.png")
+    image(tmp_path / "b/1.png")
+    before = read("folder", tmp_path).samples
+    assert before == read("folder", tmp_path).samples
+    os.utime(first, ns=(1, 1))
+    after = read("folder", tmp_path).samples
+    assert after[0] != before[0]
+    assert after[1] == before[1]
+
+
+# CSV
+
+
+def table(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["path,label,group,split", "File,Class,Patient,SPLIT", "IMAGE,label,patient_id,split", "filename,class,PID,set"],
+)
+def test_columns_by_their_usual_names(tmp_path, header):
+    image(tmp_path / "i/1.png", 50)
+    path = table(tmp_path / "list.csv", f"{header},extra\ni/1.png,b,p1,Training,9\ni/2.png, a ,,val,9\n")
+    data = read("csv", path)
+    assert listing(data) == [("i/1.png", "b", "train"), ("i/2.png", "a", "val")]
+    assert [s.group for s in data.samples] == ["p1", None]
+    assert data.open_image(data.samples[0]).getpixel((0, 0)) == (50, 50, 50)
+    with pytest.raises(CorruptImage, match="no such file"):
+        data.open_image(data.samples[1])
+
+
+def test_columns_by_option_and_another_root(tmp_path):
+    image(tmp_path / "images/1.png", 50)
+    path = table(tmp_path / "lists/x.csv", "\ufeffwhere,label,diagnosis\n1.png,wrong,right\n")
+    data = read("csv", path, path="where", label="diagnosis", root=str(tmp_path / "images"))
+    assert data.label_names == ("right",)
+    assert data.open_image(data.samples[0]).size == (4, 3)
+    with pytest.raises(EdgekdError, match="did you mean 'diagnosis'"):
+        read("csv", path, path="where", label="diagnosys")
+    with pytest.raises(EdgekdError, match="did you mean 'root'"):
+        read("csv", path, roots="x")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["/etc/passwd", "../secret.png", "a/../../secret.png", "a\\\\..\\\\b.png", "link/secret.png", "link.png"],
+)
+def test_paths_that_leave_the_folder_are_refused(tmp_path, bad):
+    secret = image(tmp_path / "secret.png")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/link").symlink_to(tmp_path)
+    (tmp_path / "set/link.png").symlink_to(secret)
+    path = table(tmp_path / "set/list.csv", f'path,label\n"{bad}",a\n')
+    with pytest.raises(EdgekdError, match=r"line 2: .* is not a relative path inside"):
+        read("csv", path)
+
+
+def test_all_problems_at_once_with_their_lines(tmp_path):
+    rows = [
+        "1.png,a,train",
+        ",a,train",
+        "2.png,,test",
+        "3.png,a,holdout",
+        "./1.png,a,train",
+        "/4.png,b,",
+        "5.png,a,,6.png",
+    ]
+    path = table(tmp_path / "x.csv", "path,label,split\n" + "\n".join(rows) + "\n")
+    with pytest.raises(EdgekdError) as raised:
+        read("csv", path)
+    lines = str(raised.value).splitlines()
+    assert lines[0].endswith("x.csv: 6 problems")
+    assert [line.split(":")[0].strip() for line in lines[1:]] == [f"- line {n}" for n in range(3, 9)]
+    assert "'1.png' is listed in line 2 already" in lines[4]
+    assert "holdout" in lines[3]
+
+
+def test_problems_are_capped(tmp_path):
+    path = table(tmp_path / "x.csv", "path,label\n" + "x.png,\n" * 1000)
+    with pytest.raises(EdgekdError) as raised:
+        read("csv", path)
+    assert len(str(raised.value).splitlines()) == 12
+    assert "… and" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "column for the path"),
+        (b"path,label\n", "at least one row"),
+        (b"name,label\n1.png,a\n", "column for the path"),
+        (b"path,name\n1.png,a\n", "column for the label"),
+        (b"path,label\n\xff\xfe.png,a\n", "UTF-8"),
+        (b'path,label\n"1.png,a\n', "CSV"),
+        (b"path,label\n1\0.png,a\n", "x.csv"),
+        (b"path,label\n" + b"x" * 200_000 + b",a\n", "CSV"),
+    ],
+)
+def test_files_that_are_no_table(tmp_path, content, message):
+    (tmp_path / "x.csv").write_bytes(content)
+    with pytest.raises(EdgekdError, match=message):
+        read("csv", tmp_path / "x.csv")
+
+
+def test_a_missing_table(tmp_path):
+    with pytest.raises(EdgekdError, match="no such file"):
+        read("csv", tmp_path / "x.csv")
+
+
+# Phantoms
+
+
+def test_phantoms_are_grouped_by_patient_and_balanced():
+    data = read("phantom", "", train=50, test=20, size=32)
+    counts = Counter((s.split, s.label) for s in data.samples)
+    assert {n for (side, _), n in counts.items() if side == "test"} == {5}
+    assert len({s.name for s in data.samples}) == 70
+    found = complete(data, 0.2, 0.2, 0)
+    assert not leaking_groups(found)
+    assert {s.split for s in found.samples} == {"train", "val", "test"}
+    picture = data.open_image(data.samples[7])
+    assert (picture.mode, picture.size) == ("RGB", (32, 32))
+    np.testing.assert_array_equal(np.asarray(picture), np.asarray(data.open_image(data.samples[7])))
+
+
+# Choosing a source
+
+
+def test_every_source_has_what_it_needs():
+    assert sources.names() == ["csv", "dicom", "figshare", "folder", "nifti", "phantom"]
+
+
+def test_detection(tmp_path):
+    image(tmp_path / "set/a/1.png")
+    assert sources.detect(str(tmp_path / "set")) == "folder"
+    assert sources.detect(str(table(tmp_path / "x.csv", "path,label\n"))) == "csv"
+    assert sources.detect("") == sources.detect("phantom") == "phantom"
+    with pytest.raises(EdgekdError, match="nothing there"):
+        sources.detect(str(tmp_path / "missing"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EdgekdError, match="none of them"):
+        sources.detect(str(tmp_path / "empty"))
+    with pytest.raises(EdgekdError, match="did you mean 'folder'"):
+        read("folders", tmp_path)
+
+
+# Real data
+
+
+def test_real_folder_and_manifest_agree(shared):
+    folder = read("folder", shared / "data/mri4-mini")
+    manifest = read("csv", shared / "data/mri4-mini/manifest.csv")
+    assert folder.label_names == manifest.label_names == ("glioma", "meningioma", "notumor", "pituitary")
+    assert sorted(listing(folder)) == sorted(listing(manifest))
+    assert Counter(s.split for s in folder.samples) == {"train": 160, "test": 80}
+    assert all(s.group for s in manifest.samples)
+
+
+def test_the_whole_real_manifest(shared):
+    data = read("csv", shared / "data/mri4/manifest.csv")
+    assert Counter(s.split for s in data.samples) == {"train": 4017, "test": 587}
+    assert not leaking_groups(data)
+    assert sources.detect(str(shared / "data/mri4")) == "folder"
+    two = read("folder", shared / "data/binary")
+    assert two.label_names == ("no", "yes")
+    assert len(two.samples) == 174
