@@ -52,7 +52,8 @@ def test_own_test_split_gives_what_the_training_measured(run):
     labels = json.loads((run / "own" / "class_labels.json").read_text())
     assert labels == {str(i): name for i, name in enumerate(LABEL_NAMES)}
     for picture in ("confusion.png", "reliability.png"):
-        assert Image.open(run / "own" / picture).width > 300
+        with Image.open(run / "own" / picture) as opened:
+            assert opened.width > 300
 
 
 @pytest.fixture

@@ -62,15 +62,12 @@ class Pixels:
         listing = listing_hash(dataset.samples, fingerprints=True)
         key = hashlib.sha256(json.dumps([listing, shape]).encode()).hexdigest()[:32]
         array_path, facts_path = cache / "pixels" / f"{key}.npy", cache / "pixels" / f"{key}.json"
-        try:
-            with _lock(array_path):
-                facts = _facts(dataset, array_path, facts_path)
-                if facts is None:
-                    facts = _decode(dataset, geometry, array_path, progress)
-                    write_atomic(facts_path, json.dumps(facts, ensure_ascii=False))
-                array = np.load(array_path, mmap_mode="r", allow_pickle=False)
-        except OSError as e:
-            raise EdgekdError(str(array_path.parent), "a folder with room for decoded images", str(e)) from None
+        with _lock(array_path):
+            facts = _facts(dataset, array_path, facts_path)
+            if facts is None:
+                facts = _decode(dataset, geometry, array_path, progress)
+                write_atomic(facts_path, json.dumps(facts, ensure_ascii=False))
+            array = np.load(array_path, mmap_mode="r", allow_pickle=False)
         corrupt = tuple((name, reason) for name, reason in facts["corrupt"])
         _check(corrupt, len(dataset.samples), corrupt_limit)
         left_out = {name for name, _ in corrupt}
@@ -112,15 +109,25 @@ def _lock(array_path: Path) -> Iterator[None]:
 
     The lock file stays: removing it would let a third process lock another file of the same name.
     """
-    array_path.parent.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
+    with _writing(array_path.parent):
+        array_path.parent.mkdir(parents=True, exist_ok=True)
+        file = array_path.with_suffix(".lock").open("w")
+    with file:
+        if fcntl is not None:
+            with _writing(array_path.parent):
+                fcntl.flock(file, fcntl.LOCK_EX)
+                for leftover in array_path.parent.glob(f".{array_path.stem}.*.tmp"):
+                    leftover.unlink(missing_ok=True)
         yield
-        return
-    with array_path.with_suffix(".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        for leftover in array_path.parent.glob(f".{array_path.stem}.*.tmp"):
-            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Only around what writes the cache: an OSError of an image source or of `progress` is not the cache's fault."""
+    try:
         yield
+    except OSError as e:
+        raise EdgekdError(str(folder), "a folder with room for decoded images", str(e)) from None
 
 
 def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Progress | None) -> dict[str, Any]:
@@ -130,8 +137,9 @@ def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Pr
     temporary = array_path.with_name(f".{array_path.stem}.{uuid.uuid4().hex}.tmp")
     shape = (len(samples), geometry.size, geometry.size, 3)
     try:
-        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        _reserve(temporary)
+        with _writing(array_path.parent):
+            array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+            _reserve(temporary)
         for done, (sample, found) in enumerate(_each(dataset, geometry), start=1):
             if isinstance(found, CorruptImage):
                 corrupt.append([sample.name, found.found or found.where])
@@ -141,9 +149,10 @@ def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Pr
                 row += 1
             if progress:
                 progress(done, len(samples))
-        array.flush()
-        del array
-        temporary.replace(array_path)
+        with _writing(array_path.parent):
+            array.flush()
+            del array
+            temporary.replace(array_path)
     finally:
         temporary.unlink(missing_ok=True)
     return {"corrupt": corrupt, "sha256": content.hexdigest()}

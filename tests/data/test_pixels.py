@@ -185,12 +185,13 @@ def test_all_images_corrupt_within_the_limit(tmp_path):
     assert found.array.shape == (0, 16, 16, 3)
 
 
-def test_an_exception_leaves_no_file_behind(tmp_path):
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, BrokenPipeError])
+def test_an_exception_of_others_passes_and_leaves_no_file_behind(tmp_path, kind):
+    def stop(done: int, total: int) -> None:
+        raise kind
 
-    with pytest.raises(KeyboardInterrupt):
-        Pixels.of(Source(4).dataset(), GEOMETRY, tmp_path, 0, interrupt)
+    with pytest.raises(kind):
+        Pixels.of(Source(4).dataset(), GEOMETRY, tmp_path, 0, stop)
     assert files(tmp_path) == [".lock"]
 
 
@@ -204,9 +205,10 @@ from edgekd.data.pixels import Pixels
 from edgekd.recipe import InputRecipe
 
 def open_image(sample):
-    if int(sample.name) >= 300:
+    if int(sample.name) == 300:
         print("half", flush=True)
-        time.sleep(600)
+    if int(sample.name) >= 300:
+        time.sleep(60)
     return Image.new("RGB", (4, 4), (1, 2, 3))  # not what the test's own source gives
 
 samples = tuple(Sample(f"{i:03d}", i % 2, "train", fingerprint="1") for i in range(400))
@@ -216,13 +218,15 @@ Pixels.of(Dataset(("a", "b"), samples, open_image), InputRecipe(size=16), Path(s
 
 def test_a_kill_half_way_leaves_nothing_that_counts(tmp_path):
     with subprocess.Popen([sys.executable, "-c", VICTIM, str(tmp_path)], stdout=subprocess.PIPE, text=True) as victim:
-        assert victim.stdout.readline() == "half\n"
-        waiting = threading.Thread(target=Pixels.of, args=(Source(400).dataset(), GEOMETRY, tmp_path, 0))
-        waiting.start()  # waits for the lock
-        time.sleep(0.3)
-        assert waiting.is_alive()
-        assert files(tmp_path) == [".lock", ".tmp"]
-        os.kill(victim.pid, signal.SIGKILL)
+        try:
+            assert victim.stdout.readline() == "half\n"
+            waiting = threading.Thread(target=Pixels.of, args=(Source(400).dataset(), GEOMETRY, tmp_path, 0))
+            waiting.start()  # waits for the lock
+            time.sleep(0.3)
+            assert waiting.is_alive()
+            assert files(tmp_path) == [".lock", ".tmp"]
+        finally:
+            os.kill(victim.pid, signal.SIGKILL)
     waiting.join(60)
     assert files(tmp_path) == [".json", ".lock", ".npy"]
     source = Source(400)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.metrics import f1_score, roc_auc_score
 
 from edgekd.measures import accuracy as acc
@@ -96,6 +97,12 @@ def test_intervals_are_those_of_a_plain_bootstrap(groups):
     assert found["macro_f1"] == pytest.approx(np.quantile(f1, [0.025, 0.975]), abs=0.012)
     low, high = found["macro_f1"]
     assert low < f1_score(labels, probs.argmax(1), labels=range(4), average="macro", zero_division=0) < high
+
+
+def test_the_interval_of_accuracy_holds_95_percent_of_a_binomial():
+    right = np.arange(2000) < 1600
+    found = acc.bootstrap_intervals(*one_hot(right))["accuracy"]
+    assert 2000 * np.array(found) == pytest.approx(binom.ppf([0.025, 0.975], 2000, 0.8), abs=4)  # 90 % would be 6 off
 
 
 def test_intervals_cover_the_truth_19_times_in_20():
