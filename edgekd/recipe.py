@@ -105,7 +105,7 @@ class TrainingRecipe(Section):
 class TeacherRecipe(Network):
     """The teacher: a finished bundle or checkpoint, or a network to train first."""
 
-    network: str = "hybrid_cnn_vit"
+    network: str = "hybrid_resnet_vit"
     bundle: str = ""  # a teacher bundle to read instead of training one
     checkpoint: str = ""  # a fine-tuned .safetensors/.pth/.pt of `network`, whose head must fit the label names
     training: TrainingRecipe = TrainingRecipe()

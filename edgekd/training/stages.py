@@ -86,7 +86,9 @@ def teacher_outputs(run: Run, teacher_bundle: Bundle) -> TeacherOutputs:
 def outputs_of(run: Run, load: Callable[[], PixelNetwork], weights: str, store: bool) -> TeacherOutputs:
     """Outputs of any network on the run's training views; `weights` names its weights, `load` builds it when needed."""
     recipe, device = run.recipe, run.processes.device
-    precision = autocast_dtype(recipe.teacher.training.precision, device)  # the teacher's own, whatever the student's is
+    precision = autocast_dtype(
+        recipe.teacher.training.precision, device
+    )  # the teacher's own, whatever the student's is
     if not store:
         return TeacherOutputs(load, None, precision)
     key = store_key(
