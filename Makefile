@@ -24,7 +24,6 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (12 minutes at most on 2 cores)
 	$(BIN)/python -m edgekd.distill --control --resume
-	$(BIN)/python -m edgekd.evaluate runs/default
 
 test: $(VENV)/.dev  ## install what tests need and run the checks and the default suite
 	$(BIN)/ruff check .

@@ -48,7 +48,10 @@ def show(made: dict[str, Bundle], folder: Path, console: Console) -> None:
     from edgekd.reports import comparison
 
     comparison.write(made, folder, console)
-    console.print(f"student: {folder}\nnext: python -m edgekd.evaluate {folder}", highlight=False)
+    for role, bundle in made.items():
+        console.print(f"{role + ':':8} {bundle.folder}", highlight=False)
+    console.print(f"pictures: {folder / 'comparison.png'}, {folder / 'curves.png'}", highlight=False)
+    console.print(f"next:     python -m edgekd.evaluate {folder}", highlight=False)
 
 
 if __name__ == "__main__":

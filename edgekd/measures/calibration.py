@@ -87,7 +87,7 @@ def reliability_bins(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) ->
     n = np.maximum(count, 1)
     edges = np.linspace(0, 1, bins + 1)
     return [
-        ReliabilityBin(*(float(e) for e in edges[i : i + 2]), int(count[i]), float(c[i] / n[i]), float(a[i] / n[i]))
+        ReliabilityBin(float(edges[i]), float(edges[i + 1]), int(count[i]), float(c[i] / n[i]), float(a[i] / n[i]))
         for i in range(bins)
     ]
 
@@ -156,9 +156,9 @@ def debiased_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> flo
     """
     p, y = check(probs, labels)
     index, confidence, right = mass_index(p.max(1), bins), p.max(1), (p.argmax(1) == y).astype(np.float64)
-    n, c, a = (np.bincount(index, w) for w in (None, confidence, right))
-    n, c, a = (values[n > 1] for values in (n, c, a))  # one image tells nothing of its bin's variance
-    c, a = c / n, a / n
+    count, c, a = (np.bincount(index, w) for w in (None, confidence, right))
+    n = count[count > 1]  # one image tells nothing of its bin's variance
+    c, a = c[count > 1] / n, a[count > 1] / n
     total = (n * ((a - c) ** 2 - a * (1 - a) / (n - 1))).sum() / len(y)
     return float(np.sqrt(max(0.0, total)))
 

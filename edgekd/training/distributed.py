@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn import functional as dist_functional
 from torch.nn.parallel import DistributedDataParallel
 
 from edgekd.errors import EdgekdError
@@ -62,7 +62,7 @@ class Processes:
             return network
         use_global_batch_norm(network)
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=ids, broadcast_buffers=False)
+        return DistributedDataParallel(network, device_ids=ids, forward_sync_buffers=False)
 
 
 def start() -> Processes:
@@ -117,6 +117,26 @@ def _global_statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
     """Mean and biased variance per channel over all processes, and the number of values behind them."""
     values = x if x.dtype == torch.float64 else x.float()
     count = float(x.numel() // x.shape[1]) * dist.get_world_size()
-    mean = dist_functional.all_reduce(values.sum((0, 2, 3))) / count
+    mean = _sum_over_processes(values.sum((0, 2, 3))) / count
     squares = (values - mean[:, None, None]).square().sum((0, 2, 3))
-    return mean, dist_functional.all_reduce(squares) / count, count
+    return mean, _sum_over_processes(squares) / count, count
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over processes; the gradient of a sum that all processes use is the sum of their gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        total = own.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum_over_processes(own: Tensor) -> Tensor:
+    return _Sum.apply(own)

@@ -52,6 +52,7 @@ def call(command):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "EDGEKD_DEBUG": "1"}
     found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-3000:]
+    assert "Warning: " not in found.stderr, found.stderr[-3000:]
 
 
 def test_gradients_and_statistics_are_those_of_the_whole_batch(tmp_path):

@@ -94,7 +94,7 @@ def test_a_checkpoint_becomes_a_teacher_without_training(prepare, teacher, tmp_p
 
 
 def test_early_stopping_stops_and_the_best_epoch_is_kept(prepare, tmp_path):
-    settings = "training={epochs=30, batch_size=16, learning_rate=1e-9, warmup_epochs=0, early_stopping_patience=2, ema_decay=0}"
+    settings = "training={epochs=30, batch_size=16, learning_rate=1e-9, early_stopping_patience=2, ema_decay=0}"
     control = stages.student(prepare(settings, "student.options={drop_rate=0.0}"), None, tmp_path / "control")
     rows = control.file("log.csv").read_text().splitlines()
     assert len(rows) - 1 < 30
