@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 # glibc then backs large tensors with huge pages: about a fifth faster on the CPU.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -29,11 +29,6 @@ test: $(VENV)/.dev  ## install what tests need and run the checks and the defaul
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
-
-lint: $(VENV)/.dev  ## style and types
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy edgekd
 
 clean:  ## remove the environment and everything that runs made
 	rm -rf $(VENV) runs build
