@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     from edgekd.training import distributed, run, stages
 
+    stages.check(recipe)
     processes = distributed.start()
     console = Console(quiet=not processes.is_first)
     if args.overwrite:

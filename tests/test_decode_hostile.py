@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from edgekd import preprocess
 from edgekd.errors import CorruptImage
@@ -75,6 +75,21 @@ def test_hostile_content_is_a_corrupt_image_and_nothing_else(what, from_file, tm
     assert raised.value.found
     assert raised.value.todo
     assert capfd.readouterr() == ("", "")
+
+
+def test_postscript_is_never_handed_to_an_interpreter(monkeypatch):
+    run = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **kwargs: run.append(args))
+    with pytest.raises(CorruptImage, match="not an image of a known format"):
+        decode(HOSTILE["a page of PostScript"], "page.png")
+    assert not run
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "SGI", "MSP", "BLP"])
+def test_formats_that_are_not_listed_stay_shut(kind):
+    image = {"MSP": Image.new("1", (16, 16)), "BLP": Image.new("P", (16, 16))}.get(kind, Image.new("RGB", (16, 16)))
+    with pytest.raises(CorruptImage, match="not an image of a known format"):
+        decode(encoded(image, kind), "picture.png")
 
 
 def test_the_limit_of_size_is_named():

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from pathlib import Path
 
 import timm
 import torch
@@ -57,21 +58,27 @@ def build(settings: Network, num_classes: int, size: int) -> PixelNetwork:
 
     Raises: EdgekdError for an unknown name or option, or weights that are missing, unreachable or do not fit.
     """
-    own = builders()
-    name = settings.network
-    if name in own:
-        builder = own[name]
-    elif timm.is_model(name):
-        builder = _timm_builder(name)
-    else:
-        raise EdgekdError(f"network {name!r}", "a network that edgekd or timm defines", todo=_suggest(name, own))
-    _check_options(name, builder, settings.options)
-    body = _call(builder, settings, num_classes, size)
+    body = _call(find_builder(settings), settings, num_classes, size)
     if settings.weights:
         load_weights(body, settings.weights, other_head=True)
     config = getattr(body, "pretrained_cfg", {}) or {}
     mean = config.get("mean", timm.data.IMAGENET_DEFAULT_MEAN)
     return PixelNetwork(body, size, mean, config.get("std", timm.data.IMAGENET_DEFAULT_STD))
+
+
+def find_builder(settings: Network) -> Builder:
+    """The builder of a recipe section, after what can be checked before hours of training: name, options, weights file.
+
+    Raises: EdgekdError with the nearest valid name, or for a weights file that is not there.
+    """
+    own, name = builders(), settings.network
+    if name not in own and not timm.is_model(name):
+        raise EdgekdError(f"network {name!r}", "a network that edgekd or timm defines", todo=_suggest(name, own))
+    builder = own[name] if name in own else _timm_builder(name)
+    _check_options(name, builder, settings.options)
+    if settings.weights and not Path(settings.weights).is_file():
+        raise EdgekdError(f"weights {settings.weights}", "a file", "no such file")
+    return builder
 
 
 def _suggest(name: str, own: dict[str, Builder]) -> str:

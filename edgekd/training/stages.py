@@ -15,11 +15,12 @@ from typing import Any
 import torch
 
 from edgekd.bundle import Bundle
+from edgekd.distillation.losses import resolve
 from edgekd.distillation.store import TeacherOutputs, TeacherStore, store_key
 from edgekd.errors import EdgekdError
-from edgekd.networks import PixelNetwork, build, cost, from_bundle
+from edgekd.networks import PixelNetwork, build, cost, find_builder, from_bundle
 from edgekd.networks.weights import load_weights
-from edgekd.recipe import TrainingRecipe
+from edgekd.recipe import Recipe, TrainingRecipe
 from edgekd.reports.progress import Screen
 from edgekd.training import finish
 from edgekd.training.log import Log
@@ -27,6 +28,21 @@ from edgekd.training.loop import Progress, Row, Trainer, derived_seed
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.precision import autocast_dtype
 from edgekd.training.run import Run
+
+
+def check(recipe: Recipe) -> None:
+    """Find the mistakes of a recipe that would else show after hours: names, options, losses, files, the bundle.
+
+    Raises: EdgekdError.
+    """
+    if recipe.teacher.bundle:
+        Bundle.open(recipe.teacher.bundle)
+    else:
+        find_builder(recipe.teacher)
+    if recipe.teacher.checkpoint and not Path(recipe.teacher.checkpoint).is_file():
+        raise EdgekdError(f"teacher.checkpoint {recipe.teacher.checkpoint}", "a file", "no such file")
+    find_builder(recipe.student)
+    resolve(recipe.distillation.losses)
 
 
 def teacher(run: Run, folder: Path) -> Bundle:
