@@ -36,7 +36,7 @@ def write(made: dict[str, Bundle], folder: Path, console: Console) -> None:
             "mcnemar_p": gain.mcnemar_p,
             "flips": len(gain.flips),
         }
-        console.print(_sentence(gain), highlight=False)
+        console.print(_sentence(gain), highlight=False, soft_wrap=True)
     write_atomic(folder / "comparison.json", json.dumps(document, indent=2) + "\n")
     pictures.comparison(evaluations, folder / "comparison.png")
     made["student"].enriched(["comparison.json", "comparison.png"])

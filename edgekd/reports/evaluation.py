@@ -72,7 +72,7 @@ def show_comparison(
     """One row per network: accuracy with interval, calibration, and whatever `facts` says of each."""
     columns = list(dict.fromkeys(name for row in facts.values() for name in row))
     header = ("network", "accuracy [95 %]", "ECE (noise)", "NLL", *(escape(c) for c in columns))
-    table = Table(*header, title=escape(title), title_justify="left", box=SIMPLE)
+    table = Table(*header, title=escape(title), title_justify="left", box=SIMPLE, pad_edge=False, collapse_padding=True)
     for name, e in evaluations.items():
         row = facts.get(name, {})
         calibration = f"{e.ece:.4f} ({e.ece_noise_floor:.4f})"
@@ -86,3 +86,4 @@ def show_comparison(
 def _right(table: Table) -> None:
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
+    table.columns[0].min_width = 7  # names are folded before figures are cut
