@@ -129,6 +129,43 @@ class DistillationRecipe(Section):
         return self
 
 
+class QatTrainingRecipe(TrainingRecipe):
+    """The training of the quantization-aware stage: short, gentle, in float32, so that the grid is the only rounding."""
+
+    epochs: int = Field(3, ge=1)
+    learning_rate: float = Field(1e-4, gt=0)
+    min_learning_rate: float = Field(1e-6, ge=0)
+    warmup_epochs: float = Field(0.25, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    precision: Literal["fp32"] = "fp32"
+
+
+class QatRecipe(Section):
+    """The quantization-aware stage after the float one, with the distillation loss on; it sees the float stage's views."""
+
+    enabled: bool = True
+    training: QatTrainingRecipe = QatTrainingRecipe()
+    range_learning_rate_factor: float = Field(10.0, ge=0)  # activation ranges, as a multiple of the weights' rate
+    observed_batches: int = Field(32, ge=1)  # whose running minima and maxima the ranges start from
+    frozen_epochs: int = Field(1, ge=0)  # at the end, with fixed ranges
+    representative_images: int = Field(256, ge=1)  # of the training images, for post-training quantization
+
+
+class AuditRecipe(Section):
+    """When two images count as one picture. Similarity runs to 1 and is that of local structure (edgekd.auditing)."""
+
+    duplicate: float = Field(0.94, gt=0, le=1)  # from here on two files are copies of one picture
+    similar: float = Field(0.80, gt=0, le=1)  # from here on two pictures are taken to be of one patient
+    neighbours: int = Field(16, ge=1, le=256)  # the nearest images that each one is compared with
+    shown: int = Field(40, ge=0, le=1000)  # pairs on the page for each kind of finding
+
+    @model_validator(mode="after")
+    def _order(self) -> AuditRecipe:
+        if self.similar > self.duplicate:
+            raise ValueError("audit.similar must not be above audit.duplicate")
+        return self
+
+
 class Recipe(Section):
     """Everything that decides a run. `Recipe()` is the default recipe of `python -m edgekd.distill`."""
 
@@ -143,6 +180,8 @@ class Recipe(Section):
     student: Network = Network()
     distillation: DistillationRecipe = DistillationRecipe()
     training: TrainingRecipe = TrainingRecipe()
+    qat: QatRecipe = QatRecipe()
+    audit: AuditRecipe = AuditRecipe()
 
 
 def load(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:

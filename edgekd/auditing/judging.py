@@ -1,0 +1,106 @@
+"""From pairs to the report: which copies lie on two sides, under two labels, in two groups, and what is left when clean."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from edgekd import __version__
+from edgekd.auditing import cleaning
+from edgekd.auditing.joining import components, members
+from edgekd.auditing.listing import Entry, Listing
+from edgekd.auditing.matching import Matches
+from edgekd.auditing.reading import Facts
+from edgekd.auditing.report import Audit, Counts, Leak, Pair, Straddling
+from edgekd.data.dataset import SPLITS
+
+NEAREST = 12  # pairs shown on each side of the line
+
+Array = np.ndarray
+
+
+def judge(
+    listing: Listing, matches: Matches, data: str, split_file: str, seconds: dict[str, float]
+) -> tuple[Audit, str]:
+    """The report, and the text of the clean split file ("" where the source's images are no files)."""
+    facts, compared = matches.facts, matches.compared
+    pictures = components(len(facts.entries), matches.copies())
+    plan = cleaning.plan(matches, pictures)
+    why = "" if listing.root else "the images of this source are no files, which a split file could name"
+    found = [matches.exact_pair(int(a), int(b)) for a, b in matches.exact]
+    copies = int((compared.similarity >= matches.settings.duplicate).sum())
+    similar = int((compared.similarity >= matches.settings.similar).sum())
+    found += [matches.pair(row) for row in range(copies)]
+    related = [pair for row in range(copies, similar) if (pair := matches.pair(row)).across_sides]
+    kinds = Counter(pair.kind for pair in found)
+    audit = Audit(
+        edgekd=__version__,
+        data=data,
+        settings=matches.settings,
+        counts=Counts(
+            listed=len(listing.entries),
+            readable=len(facts.entries),
+            ignored=listing.ignored,
+            pictures=int(pictures.max(initial=-1)) + 1,
+            pairs_compared=len(compared),
+            pairs={**kinds, "similar": similar - copies},
+            two_labels=sum(pair.two_labels for pair in found),
+            two_groups=sum(pair.two_groups for pair in found),
+        ),
+        classes=cleaning.count_classes((e.label, e.side) for e in facts.entries),
+        troubles=facts.troubles,
+        leaks=tuple(leaks(facts, pictures, found)),
+        straddling=tuple(straddling(facts.entries)),
+        pairs=tuple(found),
+        related=tuple(related),
+        line=tuple(matches.pair(row) for row in _nearest(matches)),
+        clean=cleaning.describe(plan, facts.entries, facts.troubles, "" if why else Path(split_file).name, why),
+        seconds=seconds,
+    )
+    return audit, "" if why else cleaning.as_csv(plan, facts.entries)
+
+
+def _nearest(matches: Matches) -> list[int]:
+    """Rows of the pairs on both sides of the threshold `duplicate`, the most similar first."""
+    similarity = matches.compared.similarity
+    middle = int((similarity >= matches.settings.duplicate).sum())
+    return list(range(max(0, middle - NEAREST), min(len(similarity), middle + NEAREST)))
+
+
+def leaks(facts: Facts, pictures: Array, copies: list[Pair]) -> list[Leak]:
+    """For val and test: how many of their images have a copy on a side before theirs, and how it lies.
+
+    `copies` come with the most similar first. An image that is joined only through others counts under `joined`.
+    """
+    entries, digest = facts.entries, dict(zip((e.name for e in facts.entries), facts.pixels, strict=True))
+    sides_of = defaultdict(set)  # of equal images, of which one stands for all in pairs that are not exact
+    for entry in entries:
+        sides_of[digest[entry.name]].add(entry.side)
+    best = {(pixels, side): "exact" for pixels, sides in sides_of.items() for side in sides}
+    for pair in copies:
+        for one, other in ((pair.a.path, pair.b.path), (pair.b.path, pair.a.path)):
+            for side in sides_of[digest[other]]:
+                best.setdefault((digest[one], side), pair.kind)
+    totals = Counter(entry.side for entry in entries)
+    kinds: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for who in members(pictures):
+        present = {entries[i].side for i in who}
+        for entry in (entries[i] for i in who if entries[i].side):
+            for other in present.intersection(SPLITS[: SPLITS.index(entry.side)]):
+                kinds[entry.side, other][best.get((digest[entry.name], other), "joined")] += 1
+    return [
+        Leak(side=side, other=other, images=totals[side], leaked=found.total(), by_kind=dict(sorted(found.items())))
+        for (side, other), found in sorted(kinds.items())
+    ]
+
+
+def straddling(entries: tuple[Entry, ...]) -> list[Straddling]:
+    """Groups of the source that lie on more than one side."""
+    sides: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in entries:
+        if entry.group is not None and entry.side:
+            sides[entry.group][entry.side] += 1
+    found = [(group, counts) for group, counts in sides.items() if len(counts) > 1]
+    return [Straddling(group=group, sides={s: c[s] for s in SPLITS if c[s]}) for group, c in sorted(found)]

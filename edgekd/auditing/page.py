@@ -1,0 +1,103 @@
+"""audit.html: the report as one file that opens anywhere, pictures included, without scripts and without network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from edgekd.auditing.listing import Entry, Listing
+from edgekd.auditing.report import Audit, Pair
+from edgekd.auditing.troubles import WORDS
+from edgekd.auditing.views import VIEWS
+from edgekd.errors import CorruptImage
+from edgekd.files import write_atomic
+
+NAME = "audit.html"
+SIDE = 160  # px of a picture on the page
+KINDS = {"exact": "exact", "similar": "similar", **{view.kind: view.kind.replace("_", " ") for view in VIEWS}}
+
+
+def write(audit: Audit, listing: Listing, folder: Path) -> None:
+    """Write audit.html into `folder`; the images of the pairs shown are opened once more."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(resources.files(__package__).joinpath("page.html.j2").read_text("utf-8"))
+    sections = [(title, text, len(pairs), shown(pairs, audit, listing)) for title, text, pairs in _sections(audit)]
+    text = template.render(audit=audit, sections=sections, words=WORDS, table=class_table(audit))
+    write_atomic(folder / NAME, text)
+
+
+def _sections(audit: Audit) -> list[tuple[str, str, list[Pair]]]:
+    """Titles, explanations and pairs, the worst first; a pair may stand in more than one section."""
+    line = f"{audit.settings.duplicate:g}"
+    return [
+        ("Copies on two sides", "Whoever trains on one of them is tested on what was learnt by heart.",
+         [p for p in audit.pairs if p.across_sides]),
+        ("One picture, two labels", "At least one label is wrong; the clean split leaves both out.",
+         [p for p in audit.pairs if p.two_labels]),
+        ("One picture, two groups", "Two groups (patients, say) share a picture: they may be one.",
+         [p for p in audit.pairs if p.two_groups]),
+        ("Nearest to the line", f"Pairs just above and below {line} (audit.duplicate). Judge here whether the line lies well.",
+         list(audit.line)),
+        ("Alike on two sides", "Not copies, but alike enough to be of one patient.", list(audit.related)),
+        ("Copies on one side", "They count double in training or testing.",
+         [p for p in audit.pairs if not p.across_sides and p.kind != "exact"]),
+        ("Exact copies on one side", "Equal pixel for pixel.",
+         [p for p in audit.pairs if not p.across_sides and p.kind == "exact"]),
+    ]  # fmt: skip
+
+
+def shown(pairs: list[Pair], audit: Audit, listing: Listing) -> list[dict[str, Any]]:
+    """The first pairs with their pictures as data URLs: both as they are, and the second turned to match the first."""
+    entries = {entry.name: entry for entry in listing.entries}
+    return [
+        {"pair": pair, "kind": KINDS[pair.kind], "a": a, "b": b, "turned": turned, "is_copy": pair.kind != "similar"}
+        for pair in pairs[: audit.settings.shown]
+        for a, b, turned in [_pictures(pair, entries, listing)]
+    ]
+
+
+def _pictures(pair: Pair, entries: dict[str, Entry], listing: Listing) -> tuple[str, str, str]:
+    view = next((v for v in VIEWS if v.words == pair.view), VIEWS[0])
+    a, b = (_open(listing, entries[p.path]) for p in (pair.a, pair.b))
+    turned = data_url(view.turn(b)) if b and view is not VIEWS[0] else ""
+    return data_url(a), data_url(b), turned
+
+
+def _open(listing: Listing, entry: Entry) -> Image.Image | None:
+    try:
+        return listing.open_image(entry)
+    except CorruptImage:  # it was read before: it has changed or gone meanwhile
+        return None
+
+
+def data_url(image: Image.Image | None) -> str:
+    """A small JPEG of an image as a data URL, "" for None."""
+    if image is None:
+        return ""
+    image = image.convert("RGB")
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR)
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=75)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode("ascii")
+
+
+def class_table(audit: Audit) -> tuple[list[str], list[tuple[str, list[tuple[int, float]]]]]:
+    """Sides, and per label its count on each with the share of the largest count (the length of a bar)."""
+    sides = _unique(c.side for c in audit.classes)
+    counts = {(c.side, c.label): c.images for c in audit.classes}
+    largest = max(counts.values(), default=1)
+    labels = sorted(_unique(c.label for c in audit.classes))
+    rows = [(label, [(n := counts.get((side, label), 0), 100 * n / largest) for side in sides]) for label in labels]
+    return [side or "images" for side in sides], rows
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))

@@ -1,0 +1,171 @@
+"""audit.json: everything that the audit found and decided, in a versioned schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from edgekd.auditing.troubles import Trouble
+from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+from edgekd.recipe import AuditRecipe, Section
+
+SCHEMA = "edgekd.audit/1"
+NAME = "audit.json"
+
+
+class Picture(Section):
+    """One image of a pair. `group` is the source's, "" where it knows none."""
+
+    path: str
+    label: str
+    side: str
+    group: str
+
+
+class Pair(Section):
+    """Two images that agree. `kind` is exact, similar, or the view under which `b` agrees with `a` (`views.VIEWS`).
+
+    `similarity` is at most 1. `view` says the same in words, `frame` what was compared, `edits` how the files differ.
+    """
+
+    kind: str
+    a: Picture
+    b: Picture
+    similarity: float
+    view: str
+    frame: str
+    edits: tuple[str, ...] = ()
+
+    @property
+    def across_sides(self) -> bool:
+        """Whether the two are on different sides of the split."""
+        return bool(self.a.side and self.b.side) and self.a.side != self.b.side
+
+    @property
+    def two_labels(self) -> bool:
+        """Whether the two are labelled differently."""
+        return self.a.label != self.b.label
+
+    @property
+    def two_groups(self) -> bool:
+        """Whether the two belong to different groups of the source."""
+        return bool(self.a.group and self.b.group) and self.a.group != self.b.group
+
+
+class Leak(Section):
+    """How many of the `images` on `side` are copies of images on the side `other`, by the view of the closest copy."""
+
+    side: str
+    other: str
+    images: int
+    leaked: int
+    by_kind: dict[str, int]
+
+    @property
+    def mirrored(self) -> int:
+        """Leaked images that agree only when they are flipped or turned."""
+        return sum(count for kind, count in self.by_kind.items() if kind not in ("exact", "near", "joined"))
+
+
+class Straddling(Section):
+    """A group of the source that lies on several sides: side -> images."""
+
+    group: str
+    sides: dict[str, int]
+
+
+class ClassCount(Section):
+    """Readable images of one label on one side ("": the source has no sides)."""
+
+    side: str
+    label: str
+    images: int
+
+
+class Removed(Section):
+    """An image that the clean split leaves out. `kept` is the copy that stays, "" if none does."""
+
+    path: str
+    reason: str
+    kept: str = ""
+
+
+class Moved(Section):
+    """An image that the clean split puts on another side, because the rest of its group lies there."""
+
+    path: str
+    before: str
+    after: str
+
+
+class Clean(Section):
+    """The clean split: what is kept of which class, removed and moved; `file` is "" where none could be written."""
+
+    file: str
+    kept: tuple[ClassCount, ...]
+    removed: tuple[Removed, ...]
+    moved: tuple[Moved, ...]
+    estimated_groups: int  # 0: the source has groups
+    largest_estimated_group: int
+    notes: tuple[str, ...] = ()
+
+
+class Counts(Section):
+    """How many. `pictures` are distinct ones: copies count once. Pairs `similar` lie between the two thresholds."""
+
+    listed: int
+    readable: int
+    ignored: int
+    pictures: int
+    pairs_compared: int
+    pairs: dict[str, int]
+    two_labels: int
+    two_groups: int
+
+
+class Audit(Section):
+    """The whole report. `line` are the pairs nearest to the threshold `duplicate`, on both sides of it."""
+
+    schema_: Literal["edgekd.audit/1"] = SCHEMA
+    edgekd: str
+    data: str
+    settings: AuditRecipe
+    counts: Counts
+    classes: tuple[ClassCount, ...]
+    troubles: tuple[Trouble, ...]
+    leaks: tuple[Leak, ...]
+    straddling: tuple[Straddling, ...]
+    pairs: tuple[Pair, ...]  # copies, the most similar first
+    related: tuple[Pair, ...]  # pairs across sides that are similar, no copies
+    line: tuple[Pair, ...]
+    clean: Clean
+    seconds: dict[str, float]
+
+    @property
+    def leaks_at_all(self) -> bool:
+        """Whether a copy or a group lies on two sides: what `--strict` refuses."""
+        return bool(self.leaks or self.straddling)
+
+    def save(self, folder: Path) -> None:
+        """Write audit.json."""
+        text = self.model_dump_json(indent=1)
+        write_atomic(folder / NAME, text.replace('"schema_":', '"schema":', 1) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Audit:
+        """Read audit.json.
+
+        Raises: EdgekdError if it is missing, of another schema or not as expected.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+            return cls.model_validate_json(text.replace('"schema":', '"schema_":', 1))
+        except (OSError, UnicodeDecodeError) as e:
+            raise EdgekdError(str(path), "an audit report", str(e)) from None
+        except ValidationError as e:
+            first = e.errors()[0]
+            found = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            raise EdgekdError(str(path), f"an audit report of schema {SCHEMA}", found) from None

@@ -1,0 +1,85 @@
+"""An audit as a summary on the screen: the headline, classes, copies and troubles."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edgekd.auditing.page import class_table
+from edgekd.auditing.report import Audit
+from edgekd.auditing.troubles import WORDS
+
+SHOWN = 8  # rows of troubles
+
+
+def show(audit: Audit, console: Console) -> None:
+    """What a person should know first; the page and audit.json have the rest."""
+    for line in headlines(audit):
+        console.print(line, highlight=False)
+    c = audit.counts
+    console.print(f"{c.readable} of {c.listed} images read, {c.pictures} distinct pictures", highlight=False)
+    console.print(_classes(audit))
+    if audit.pairs:
+        kinds = ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in audit.counts.pairs.items() if k != "similar")
+        console.print(f"{len(audit.pairs)} pairs of copies: {kinds}", highlight=False)
+    if audit.counts.two_labels:
+        console.print(f"[red]{audit.counts.two_labels} pairs of copies are under two labels[/]", highlight=False)
+    if audit.troubles:
+        console.print(_troubles(audit))
+    kept = sum(c.images for c in audit.clean.kept)
+    console.print(
+        f"clean split: {kept} kept, {len(audit.clean.removed)} left out, {len(audit.clean.moved)} moved to the side of "
+        f"their group{_estimated(audit)}",
+        highlight=False,
+    )
+    for note in audit.clean.notes:
+        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+
+
+def headlines(audit: Audit) -> list[str]:
+    """One line per leak, or that there is none, in rich's markup."""
+    lines = []
+    for leak in audit.leaks:
+        turned = f", {leak.mirrored} of them mirrored or turned" if leak.mirrored else ""
+        share = f"{100 * leak.leaked / leak.images:.1f} %"
+        lines.append(
+            f"[bold red]{share} of the {leak.side} images are copies of {leak.other} images[/]: "
+            f"{leak.leaked} of {leak.images}{turned}"
+        )
+    if audit.straddling:
+        lines.append(f"[bold red]{len(audit.straddling)} groups lie on more than one side[/]")
+    if not lines:
+        has_sides = any(c.side for c in audit.classes)
+        lines.append("[green]no copy lies on two sides[/]" if has_sides else "the set has no sides yet")
+    return lines
+
+
+def _classes(audit: Audit) -> Table:
+    sides, rows = class_table(audit)
+    table = Table("label", *sides, box=SIMPLE)
+    for label, counts in rows:
+        table.add_row(escape(label), *(str(count) for count, _ in counts))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
+
+
+def _troubles(audit: Audit) -> Table:
+    table = Table("file", "what", "found", title=f"{len(audit.troubles)} troubles", title_justify="left", box=SIMPLE)
+    for trouble in audit.troubles[:SHOWN]:
+        table.add_row(escape(trouble.path), WORDS[trouble.kind], escape(trouble.reason))
+    left = Counter(WORDS[t.kind] for t in audit.troubles[SHOWN:])
+    if left:
+        table.add_row("…", ", ".join(f"{n} {words}" for words, n in left.items()), "", style="dim")
+    return table
+
+
+def _estimated(audit: Audit) -> str:
+    clean = audit.clean
+    if not clean.estimated_groups:
+        return ""
+    return f"; {clean.estimated_groups} estimated groups (largest: {clean.largest_estimated_group} images)"
