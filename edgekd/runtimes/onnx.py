@@ -1,0 +1,83 @@
+"""ONNX, run by ONNX Runtime: one file, for desktops, servers and boards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+from edgekd.quantization.graph import Graph
+from edgekd.runtimes import Facts, Format, cpu
+from edgekd.runtimes.sessions import AGAIN, Ends, check_format
+
+FORMATS = (
+    Format("onnx", "ONNX, float32", (".onnx",), "fp32", ("onnx", "onnxruntime")),
+    Format("onnx-int8", "ONNX, int8 (QDQ)", (".onnx",), "static_wi8_ai8", ("onnx", "onnxruntime")),
+)
+SEVERITY = 3  # errors only: ONNX Runtime writes its warnings to stderr
+PROVIDERS = ["CPUExecutionProvider"]
+
+
+def write(graph: Graph, format: Format, facts: Facts, path: Path) -> None:
+    """Write the graph as an ONNX file; the same graph and facts give the same bytes.
+
+    Raises: EdgekdError for a graph of the other kind, or a place that cannot be written.
+    """
+    from edgekd.runtimes.onnx_model import build
+
+    check_format(graph, format, facts)
+    write_atomic(path, build(graph, facts).SerializeToString(deterministic=True))
+
+
+def load(path: Path, threads: int) -> OnnxSession:
+    """A session on an ONNX file that edgekd wrote.
+
+    Raises: EdgekdError for a file that is missing, damaged or foreign.
+    """
+    return OnnxSession(Path(path), threads)
+
+
+def lint(graph: Graph, format: Format, facts: Facts, path: Path) -> list[str]:
+    """What is wrong with a file that should hold this graph, in words; see `onnx_lint`."""
+    from edgekd.runtimes.onnx_lint import problems
+
+    return problems(graph, facts, Path(path))
+
+
+class OnnxSession:
+    """ONNX Runtime on the CPU. `cure`: what keeps int8 sums from saturating here, "" if nothing has to."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.log_severity_level = SEVERITY
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self.cure = "session.x64quantprecision=1" if cpu.saturates() else ""
+        if self.cure:
+            options.add_session_config_entry(*self.cure.split("="))
+        try:
+            self.session = onnxruntime.InferenceSession(path, options, providers=PROVIDERS)
+        except Exception as e:  # its errors have no class of their own
+            raise EdgekdError(str(path), "an ONNX file", str(e).splitlines()[0][:200], AGAIN) from None
+        self.ends = Ends.of(self.session.get_modelmeta().custom_metadata_map, path)
+        self.facts, self.threads = self.ends.facts, threads
+
+    def probs(self, pixels: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
+        [output] = self.session.run(None, {self.session.get_inputs()[0].name: self.ends.feed(pixels)})
+        return self.ends.probs(output)
+
+    def describe(self) -> dict[str, object]:
+        """What ran, for reports."""
+        import onnxruntime
+
+        return {
+            "runtime": f"onnxruntime {onnxruntime.__version__}",
+            "threads": self.threads,
+            "cpu_features": cpu.features(),
+            "cure": self.cure,
+        }

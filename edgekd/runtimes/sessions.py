@@ -1,0 +1,114 @@
+"""What sessions on artefacts have in common: the facts an artefact carries, the check of pixels, and `--io int8`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekd.errors import EdgekdError
+from edgekd.measures.calibration import softmax
+from edgekd.preprocess import InputContract
+from edgekd.quantization.graph import PIXELS, Graph
+from edgekd.recipe import validate
+from edgekd.runtimes import Facts, Format
+
+KEY = "edgekd"
+AGAIN = "write it again with edgekd.export"
+
+
+def metadata(graph: Graph, facts: Facts) -> dict[str, str]:
+    """What an artefact carries: all facts as JSON under `edgekd`, and the main ones as plain text for other tools.
+
+    Where the int8 logits come out, their scale and zero point are there too.
+    """
+    plain = {"name": facts.name, "description": facts.description, "licence": facts.licence}
+    found = {KEY: json.dumps(facts.as_json()), "labels": "\n".join(facts.label_names), **plain}
+    if facts.io == "int8":
+        grid = graph.grid(graph.output.name)
+        found |= {"logits_scale": repr(grid.scale), "logits_zero_point": str(grid.zero_point)}
+    return found
+
+
+def check_format(graph: Graph, format: Format, facts: Facts) -> None:
+    """Refuse a graph or an `io` that the format cannot hold.
+
+    Raises: EdgekdError.
+    """
+    where = f"format {format.name!r}"
+    if graph.is_quantized != format.is_int8:
+        raise EdgekdError(where, "a graph on the int8 grid" if format.is_int8 else "a float graph", "the other kind")
+    if facts.io == "int8" and not format.is_int8:
+        raise EdgekdError(where, "io = 'uint8'", "io = 'int8'", "choose an int8 format")
+    labels, outputs = len(facts.label_names), graph.shapes[graph.output.name][0]
+    if labels != outputs:
+        raise EdgekdError(where, f"{outputs} label names, one per logit", str(labels))
+
+
+def facts_of(found: Mapping[str, str], path: Path) -> Facts:
+    """The facts in an artefact's metadata.
+
+    Raises: EdgekdError for a file that carries none.
+    """
+    try:
+        values = json.loads(found[KEY])
+        contract = validate(InputContract, values["input"], str(path), from_json=True)
+        if values["schema"] != "edgekd.artefact/1" or values["io"] not in ("uint8", "int8"):
+            raise ValueError("an unknown schema or io")
+        return Facts(
+            name=values["name"],
+            description=values["description"],
+            label_names=tuple(values["label_names"]),
+            input=contract,
+            calibration_temperature=float(values["calibration_temperature"]),
+            io=values["io"],
+            licence=values["licence"],
+            version=values["edgekd"],
+        )
+    except (KeyError, TypeError, ValueError, RecursionError) as e:
+        raise EdgekdError(str(path), "a file written by edgekd", f"metadata: {type(e).__name__}: {e}", AGAIN) from None
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What is left to do around an artefact: nothing for io "uint8"; codes, temperature and softmax for "int8"."""
+
+    facts: Facts
+    logits_scale: float = 1.0
+
+    @classmethod
+    def of(cls, found: Mapping[str, str], path: Path) -> Ends:
+        """The ends that an artefact's metadata describe.
+
+        Raises: EdgekdError.
+        """
+        facts = facts_of(found, path)
+        if facts.io == "uint8":
+            return cls(facts)
+        try:
+            return cls(facts, float(found["logits_scale"]))
+        except (KeyError, ValueError) as e:
+            raise EdgekdError(str(path), "the scale of the int8 logits", f"{type(e).__name__}: {e}", AGAIN) from None
+
+    def feed(self, pixels: np.ndarray) -> np.ndarray:
+        """What goes in for pixels [B, S, S, 3] uint8: themselves, or int8 codes.
+
+        Raises: EdgekdError for another shape or type.
+        """
+        size = self.facts.input.size
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != (size, size, 3):
+            found = f"{list(pixels.shape)} {pixels.dtype}"
+            raise EdgekdError(f"pixels for {self.facts.name}", f"[B, {size}, {size}, 3] uint8", found)
+        if self.facts.io == "uint8":
+            return pixels
+        return (pixels.astype(np.int16) + PIXELS.zero_point).astype(np.int8)
+
+    def probs(self, output: np.ndarray) -> np.ndarray:
+        """Probabilities [B, K] float32 of what came out; softmax does not see the zero point of int8 logits."""
+        if self.facts.io == "uint8":
+            return output
+        logits = output.astype(np.float64) * self.logits_scale
+        return softmax(logits, self.facts.calibration_temperature).astype(np.float32)
