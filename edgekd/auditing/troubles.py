@@ -66,10 +66,10 @@ def classify(error: CorruptImage, path: Path | None) -> tuple[str, str]:
         size = path.stat().st_size if path else None
     except OSError as e:
         return "unreadable", (e.strerror or str(e)).lower()
-    if size == 0:
-        return "empty", "0 bytes"
     if "permission" in words or "no such file" in words or "not a file" in words:
         return "unreadable", reason
+    if size == 0:
+        return "empty", "0 bytes"
     if "truncated" in words or "broken data stream" in words or "unexpected end" in words or "eof" in words:
         return "truncated", reason
     if "conversion" in words or "not supported" in words or "unsupported" in words:
