@@ -28,8 +28,8 @@ def problems(graph: Graph, facts: Facts, path: Path) -> list[str]:
         onnx.checker.check_model(model, full_check=True)
     except Exception as e:  # protobuf's, the checker's and shape inference's errors have nothing in common
         return [f"not a valid ONNX file: {(str(e).splitlines() or [type(e).__name__])[0][:200]}"]
-    found = [*_header(model, metadata(graph, facts))]
     view = _View(model)
+    found = [*_header(model, metadata(graph, facts)), *_temperature(facts, view)]
     for node in graph.nodes:
         if isinstance(node, Weighted):
             found += _weights(graph, node, view)
@@ -61,6 +61,12 @@ def _header(model: onnx.ModelProto, expected: dict[str, str]) -> Iterator[str]:
         yield f"operator sets {opsets}, expected version {OPSET} of the standard one alone"
     found = {p.key: p.value for p in model.metadata_props}
     yield from (f"metadata {key!r} differs" for key in sorted(expected | found) if expected.get(key) != found.get(key))
+
+
+def _temperature(facts: Facts, view: _View) -> Iterator[str]:
+    expected = np.float32(facts.calibration_temperature)
+    if facts.io == "uint8" and not same(view.values.get("calibration_temperature"), expected):
+        yield "the calibration temperature differs"
 
 
 def _weights(graph: Graph, node: Weighted, view: _View) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,9 +64,3 @@ def save(model: openvino.Model, path: Path, *, fp16: bool) -> None:
         openvino.save_model(model, whole, compress_to_fp16=fp16)
         write_atomic(path.with_suffix(".bin"), whole.with_suffix(".bin").read_bytes())
         write_atomic(path, whole.read_bytes())
-
-
-def operators(model: openvino.Model) -> Iterator[tuple[str, openvino.Node]]:
-    """Operators in the order of execution, each with its type's name."""
-    for operator in model.get_ordered_ops():
-        yield operator.get_type_name(), operator
