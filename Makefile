@@ -15,7 +15,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: sudo apt-get install python3-venv"; exit 1; }
 
 $(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --editable '.[train]'
+	$(PIP) --editable '.[train,export]'
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

@@ -51,6 +51,20 @@ class TeacherRecord(NetworkRecord):
     weights_sha256: str
 
 
+class QuantizationRecord(Section):
+    """The int8 graphs of a student: the shipped one, and post-training quantization beside it as the control."""
+
+    scheme: Literal["static_wi8_ai8"] = "static_wi8_ai8"
+    method: Literal["qat", "minmax", "percentile", "mse"]
+    graph: str  # file in the bundle
+    control: str = ""  # method of post-training quantization
+    control_graph: str = ""
+    representative_sha256: str  # of the listing of the images that set the ranges
+    representative_images: int
+    verdict: str = ""  # what the paired test of the shipped graph against the control says
+    training_seconds: float = 0.0
+
+
 class Manifest(Section):
     """Everything about a bundle except the bytes of its files."""
 
@@ -65,6 +79,7 @@ class Manifest(Section):
     teacher: TeacherRecord | None = None
     kd_temperature: float | None = None
     calibration_temperature: dict[str, float] = {}  # artefact -> T; "torch" is the float network itself
+    quantization: QuantizationRecord | None = None
     split_hashes: dict[str, str] = {}  # train, val, test -> sha256 of the listing
     pixels_sha256: str = ""
     seed: int = 0

@@ -117,7 +117,7 @@ RUN_PARTS = (
     "comparison.json",
     "comparison.png",
 )
-RUN_FOLDERS = ("training", "evaluation", "golden", "teacher", "control")
+RUN_FOLDERS = ("training", "evaluation", "golden", "int8", "artefacts", "teacher", "control")
 
 
 def clear(folder: Path, is_first: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,13 +23,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument(
         "--control", action="store_true", help="also train the student without the teacher, from the same start"
     )
+    arguments.add_argument(
+        "--qat",
+        action=argparse.BooleanOptionalAction,
+        help="the quantization-aware stage after the float one (default: as the recipe says, which is yes)",
+    )
     args = arguments.parse_args(argv)
     recipe, folder = command.read_recipe(args)
+    if args.qat is not None:
+        recipe = recipe.model_copy(update={"qat": recipe.qat.model_copy(update={"enabled": args.qat})})
     command.confirm_folder(folder, args.resume, args.overwrite)
 
-    from edgekd.training import distributed, run, stages
+    from edgekd.training import distributed, qat, run, stages
 
     stages.check(recipe)
+    if recipe.qat.enabled:
+        qat.check(recipe)
     processes = distributed.start()
     console = Console(quiet=not processes.is_first)
     if args.overwrite:
@@ -41,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     made["student"] = stages.student(prepared, made["teacher"], folder)
     if processes.is_first:
         show(made, folder, console)
+    if recipe.qat.enabled:
+        qat.quantize(prepared, Bundle.open(folder), made["teacher"])
+    if processes.is_first:
+        announce(made, folder, recipe.qat.enabled, console)
     distributed.stop()
 
 
@@ -49,10 +63,16 @@ def show(made: dict[str, Bundle], folder: Path, console: Console) -> None:
     from edgekd.reports import comparison
 
     comparison.write(made, folder, console)
+
+
+def announce(made: dict[str, Bundle], folder: Path, quantized: bool, console: Console) -> None:
+    """Where everything is, and the next command."""
     for role, bundle in made.items():
         console.print(f"{role + ':':8} {bundle.folder}", highlight=False)
     console.print(f"pictures: {folder / 'comparison.png'}, {folder / 'curves.png'}", highlight=False)
-    console.print(f"next:     python -m edgekd.evaluate {folder}", highlight=False)
+    verb = "export" if quantized else "evaluate"
+    target = "" if folder == Path("runs/default") else f" {folder}"
+    console.print(f"next:     python -m edgekd.{verb}{target}", highlight=False)
 
 
 if __name__ == "__main__":

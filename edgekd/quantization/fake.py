@@ -153,6 +153,18 @@ class _Quantize(torch.autograd.Function):
         return to_input, below, above, None, None
 
 
+class _StraightThrough(torch.autograd.Function):
+    """The rounded values; the gradient is that of the values before rounding."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rounded: Tensor) -> Tensor:
+        return rounded
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad, None
+
+
 class _Weighted(nn.Module):
     """What convolutions and linear layers share: weight and bias on their grids."""
 
@@ -171,11 +183,12 @@ class _Weighted(nn.Module):
         if input_scale is None:
             return self.weight, self.bias
         scale = self.weight_scale(input_scale)
-        zeros = torch.zeros_like(scale, dtype=torch.int32)
-        weight = torch.fake_quantize_per_channel_affine(self.weight, scale, zeros, 0, -WEIGHT_CODES, WEIGHT_CODES)
         step = input_scale * scale
-        rounded = torch.round(self.bias / step) * step
-        return weight, self.bias + (rounded - self.bias).detach()
+        with torch.no_grad():
+            zeros, code = torch.zeros_like(scale, dtype=torch.int32), WEIGHT_CODES
+            weight = torch.fake_quantize_per_channel_affine(self.weight, scale, zeros, 0, -code, code)
+            bias = torch.round(self.bias / step) * step
+        return _StraightThrough.apply(self.weight, weight), _StraightThrough.apply(self.bias, bias)
 
     def codes(self, input_scale: Tensor) -> dict[str, np.ndarray]:
         """The integers that `on_grid` stands for, in the graph's layout."""

@@ -71,7 +71,9 @@ def fold_normalization(graph: Graph) -> Graph:
         if source.name not in node.inputs:
             continue
         if not isinstance(node, Conv):
-            raise EdgekdError(f"graph node {node.name!r}", "a convolution as the reader of the input", node.kind, ROUTES)
+            raise EdgekdError(
+                f"graph node {node.name!r}", "a convolution as the reader of the input", node.kind, ROUTES
+            )
         weight = graph.weight(node).astype(np.float64) / std
         bias = graph.bias(node) - (weight * mean).sum((1, 2, 3))
         arrays[f"{node.name}.weight"], arrays[f"{node.name}.bias"] = weight.astype(np.float32), bias.astype(np.float32)

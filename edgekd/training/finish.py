@@ -53,7 +53,8 @@ def to_bundle(
     if run.processes.is_first:
         network.to(run.processes.device)
         names = [WEIGHTS, *_logs(folder, progress)]
-        tensors = {name: t.contiguous().cpu() for name, t in network.body.state_dict().items()}
+        tensors = halved(network.body.state_dict())
+        network.body.load_state_dict(tensors)  # what is measured below is what is stored
         write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors))
         temperature = fit_temperature(_logits(run, network, "val"), run.labels[run.rows("val")])
         for side in ("val", "test"):
@@ -82,6 +83,15 @@ def to_bundle(
         bundles.write(folder, manifest, [*names, "README.md"])
     run.processes.barrier()
     return Bundle.open(folder)
+
+
+def halved(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors as a bundle stores them: filters and matrices in float16, which halves it; statistics as they are."""
+    limit = torch.finfo(torch.float16).max
+    return {
+        name: (t.half() if t.ndim > 1 and t.is_floating_point() and t.abs().max() < limit else t).contiguous().cpu()
+        for name, t in state.items()
+    }
 
 
 def _logits(run: Run, network: PixelNetwork, side: str) -> np.ndarray:

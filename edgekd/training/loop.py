@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +35,7 @@ from edgekd.training.precision import autocast, autocast_dtype
 from edgekd.training.schedule import Schedule
 
 Row = dict[str, float]
+Parts = dict[str, tuple[list[nn.Parameter], float]]  # name -> parameters, factor of the learning rate
 
 
 class Watcher(Protocol):
@@ -72,7 +74,8 @@ class Progress:
 class Trainer:
     """Trains one network; its state after every epoch lies in `folder`.
 
-    `identity` names everything that decides the result: a state of another identity is refused.
+    `identity` names everything that decides the result: a state of another identity is refused. `parts` are those of
+    `make_optimizer`; `before_epoch` may change the optimizer, as a function of the epoch alone.
     """
 
     def __init__(
@@ -84,6 +87,8 @@ class Trainer:
         processes: Processes,
         folder: Path,
         identity: str,
+        parts: Parts | None = None,
+        before_epoch: Callable[[int, torch.optim.Optimizer], None] | None = None,
     ) -> None:
         keep_freed_memory()
         self.network, self.objective, self.task, self.settings = network, objective, task, settings
@@ -94,7 +99,8 @@ class Trainer:
             raise EdgekdError("training.batch_size", "at most the number of training images", found, "lower it")
         network.to(processes.device, memory_format=torch.channels_last)
         self.ema = Ema(network, settings.ema_decay) if settings.ema_decay else None
-        self.optimizer = make_optimizer(network, settings)
+        self.optimizer = make_optimizer(settings, classifier_apart(network, settings) if parts is None else parts)
+        self.before_epoch = before_epoch
         self.schedule = Schedule(settings, self.steps)
         self.precision = autocast_dtype(settings.precision, processes.device)
         self.progress = Progress()
@@ -109,6 +115,8 @@ class Trainer:
         trained = self.processes.wrap(self.network)
         while self.progress.epochs_done < self.settings.epochs and not self._stopped_early():
             begin = time.perf_counter()
+            if self.before_epoch:
+                self.before_epoch(self.progress.epochs_done, self.optimizer)
             row = self._train_epoch(trained, watcher)
             row |= self._validate()
             self._finish_epoch(row, time.perf_counter() - begin, watcher)
@@ -233,26 +241,25 @@ def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(rows)
 
 
-def make_optimizer(network: nn.Module, settings: TrainingRecipe) -> torch.optim.Optimizer:
-    """AdamW; no decay on biases and normalization; the classifier's rate times `head_learning_rate_factor`."""
+def classifier_apart(network: nn.Module, settings: TrainingRecipe) -> Parts:
+    """The parameters in two parts: `head`, the classifier, with its own learning rate, and `body`, all others."""
     classifier = network.body.get_classifier() if hasattr(network.body, "get_classifier") else None
-    head = {id(p) for p in classifier.parameters()} if isinstance(classifier, nn.Module) else set()
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            groups.setdefault((id(parameter) in head, parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "weight_decay": settings.weight_decay if decays else 0.0,
-                "factor": settings.head_learning_rate_factor if is_head else 1.0,
-            }
-            for (is_head, decays), parameters in groups.items()
-        ],
-        lr=settings.learning_rate,
-        foreach=True,
-    )
+    head = list(classifier.parameters()) if isinstance(classifier, nn.Module) else []
+    ids = {id(p) for p in head}
+    body = [p for p in network.parameters() if id(p) not in ids]
+    return {"body": (body, 1.0), "head": (head, settings.head_learning_rate_factor)}
+
+
+def make_optimizer(settings: TrainingRecipe, parts: Parts) -> torch.optim.Optimizer:
+    """AdamW over named parts, each (parameters, factor of the learning rate); no decay on biases and normalization."""
+    groups = []
+    for part, (parameters, factor) in parts.items():
+        learnt = [p for p in parameters if p.requires_grad]
+        for decays in (True, False):
+            members = [p for p in learnt if (p.ndim > 1) == decays]
+            decay = settings.weight_decay if decays else 0.0
+            groups.append({"params": members, "weight_decay": decay, "factor": factor, "part": part})
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, foreach=True)
 
 
 @torch.inference_mode()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from edgekd.bundle import Bundle
 from edgekd.distillation.losses import resolve
@@ -52,7 +53,7 @@ def teacher(run: Run, folder: Path) -> Bundle:
         found = Bundle.open(settings.bundle)
         check_labels(found, run.label_names)
         return found
-    identity = _identity(run, settings.model_dump(), None)
+    identity = identity_of(run, settings.model_dump(), None)
     if finish.is_finished(folder, identity):
         return _announce(run, Bundle.open(folder))
     torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
@@ -64,7 +65,8 @@ def teacher(run: Run, folder: Path) -> Bundle:
         objective = LabelObjective(
             settings.training, run.labels[run.rows("train")], len(run.label_names), run.processes
         )
-        progress = _train(run, "teacher", network, objective, settings.training, folder, identity)
+        _announce_network(run, "teacher", network)
+        progress = train(run, "teacher", network, objective, settings.training, folder / "training", identity)
     return finish.to_bundle(run, "teacher", settings, network, progress, folder, identity)
 
 
@@ -77,7 +79,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     role = "student" if teacher_bundle else "control"
     told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
     facts = {"network": settings.model_dump(), "training": recipe.training.model_dump(), "distillation": told}
-    identity = _identity(run, facts, teacher_bundle)
+    identity = identity_of(run, facts, teacher_bundle)
     if finish.is_finished(folder, identity):
         return _announce(run, Bundle.open(folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
@@ -88,7 +90,8 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     if teacher_bundle:
         outputs = teacher_outputs(run, teacher_bundle)
         objective = DistillationObjective(objective, recipe.distillation, outputs)
-    progress = _train(run, role, network, objective, recipe.training, folder, identity)
+    _announce_network(run, role, network)
+    progress = train(run, role, network, objective, recipe.training, folder / "training", identity)
     return finish.to_bundle(run, role, settings, network, progress, folder, identity, teacher_bundle)
 
 
@@ -132,23 +135,23 @@ def check_labels(bundle: Bundle, label_names: tuple[str, ...]) -> None:
         raise EdgekdError(f"bundle {bundle.folder}", f"labels {list(label_names)}", f"labels {list(found)}", todo)
 
 
-def _train(
+def train(
     run: Run,
     role: str,
-    network: PixelNetwork,
+    network: nn.Module,
     objective: Objective,
     settings: TrainingRecipe,
-    folder: Path,
+    state: Path,
     identity: str,
+    mixup: float | None = None,
+    **options: Any,
 ) -> Progress:
-    state = folder / "training"
+    """Train with bars and a log; the state lies in `state`, further `options` are the Trainer's."""
     state.mkdir(parents=True, exist_ok=True)
-    task = run.task(settings.mixup_alpha)
-    trainer = Trainer(network, objective, task, settings, run.processes, state, identity)
+    task = run.task(settings.mixup_alpha if mixup is None else mixup)
+    trainer = Trainer(network, objective, task, settings, run.processes, state, identity, **options)
     if not run.processes.is_first:
         return trainer.fit(_Silent())
-    count = cost.parameters(network)
-    run.console.print(f"{role}: {type(network.body).__name__}, {count:,} parameters", highlight=False)
     log = Log(state)
     with contextlib.closing(log), Screen(run.console, role, settings.epochs) as screen:
         return trainer.fit(_Watchers(screen, log))
@@ -176,7 +179,7 @@ class _Watchers:
         self._log.epoch(history)
 
 
-def _identity(run: Run, facts: dict[str, Any], teacher_bundle: Bundle | None) -> str:
+def identity_of(run: Run, facts: dict[str, Any], teacher_bundle: Bundle | None) -> str:
     """A hash of everything that decides a stage's result."""
     r = run.recipe
     everything = {
@@ -189,6 +192,12 @@ def _identity(run: Run, facts: dict[str, Any], teacher_bundle: Bundle | None) ->
         "teacher": teacher_bundle.manifest.files["weights.safetensors"].sha256 if teacher_bundle else "",
     }
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _announce_network(run: Run, role: str, network: PixelNetwork) -> None:
+    if run.processes.is_first:
+        count = cost.parameters(network)
+        run.console.print(f"{role}: {type(network.body).__name__}, {count:,} parameters", highlight=False)
 
 
 def _announce(run: Run, bundle: Bundle) -> Bundle:

@@ -1,0 +1,140 @@
+"""TFLite: own writer, sessions on LiteRT with XNNPACK, and the lint of what was written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgekd.errors import EdgekdError, missing_package
+from edgekd.files import write_atomic
+from edgekd.quantization.graph import Graph
+from edgekd.runtimes import Facts, Format, cpu
+from edgekd.runtimes.sessions import Ends, check_format
+
+PACKAGES = ("ai_edge_litert", "flatbuffers")
+FORMATS = (
+    Format("tflite", "TensorFlow Lite, float32", (".tflite",), "fp32", PACKAGES),
+    Format("tflite-fp16", "TensorFlow Lite, float16 weights", (".tflite",), "fp16", PACKAGES),
+    Format("tflite-int8", "TensorFlow Lite, int8 throughout", (".tflite",), "static_wi8_ai8", PACKAGES),
+)
+
+
+def write(graph: Graph, format: Format, facts: Facts, path: Path) -> None:
+    """Write a graph as `path`.
+
+    Raises: EdgekdError if graph and format do not fit, or a package is missing.
+    """
+    from edgekd.runtimes import tflite_metadata, tflite_model
+
+    check_format(graph, format, facts)
+    _need_packages(f"format {format.name!r}")
+    content = tflite_model.bytes_of(tflite_model.model(graph, format, facts))
+    write_atomic(path, tflite_metadata.pack_labels(content, facts.label_names))
+
+
+def load(path: Path, threads: int = 1) -> TfliteSession:
+    """A session on a file that edgekd wrote.
+
+    Raises: EdgekdError for a damaged or foreign file. LiteRT is native code: load files of strangers through `isolated`.
+    """
+    _need_packages(str(path))
+    return TfliteSession(path, threads)
+
+
+def lint(graph: Graph, format: Format, facts: Facts, path: Path) -> list[str]:
+    """What is wrong with the structure of a file, in words; see `tflite_lint`."""
+    from edgekd.runtimes import tflite_lint
+
+    return tflite_lint.lint(graph, format, facts, read(path))
+
+
+class TfliteSession:
+    """A `.tflite` in LiteRT's interpreter, XNNPACK on. `keep` makes all tensors readable, for `codes`."""
+
+    cure = ""  # LiteRT adds int8 products in 32 bits on every processor
+
+    def __init__(self, path: Path, threads: int = 1, keep: bool = False) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        model = read(path)
+        self.ends = Ends.of(entries(model), path)
+        try:
+            options = {"num_threads": threads, "experimental_preserve_all_tensors": keep}
+            self.interpreter = Interpreter(model_path=str(path), **options)
+            self.interpreter.allocate_tensors()
+            self._input, self._output = (
+                ends[0]["index"]
+                for ends in (self.interpreter.get_input_details(), self.interpreter.get_output_details())
+            )
+        except (RuntimeError, ValueError, IndexError) as e:
+            raise EdgekdError(str(path), "a model that LiteRT can run", str(e).splitlines()[0]) from None
+        self.threads = threads
+
+    def probs(self, pixels: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
+        outputs = [self._run(image[None]) for image in self.ends.feed(pixels)]
+        return self.ends.probs(np.concatenate(outputs))
+
+    def codes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
+        """Values [B, ...] of every tensor by name; needs `keep`."""
+        found: dict[str, list[np.ndarray]] = {}
+        details = [d for d in self.interpreter.get_tensor_details() if d["name"]]
+        for image in self.ends.feed(pixels):
+            self._run(image[None])
+            for detail in details:
+                try:
+                    found.setdefault(detail["name"], []).append(self.interpreter.get_tensor(detail["index"]))
+                except ValueError:  # a tensor that the delegate swallowed
+                    continue
+        return {name: np.concatenate(values) for name, values in found.items() if values[0].ndim}
+
+    def describe(self) -> dict[str, Any]:
+        """What ran: runtime, version, threads, the processor's int8 features."""
+        from importlib.metadata import version
+
+        facts = {"runtime": "LiteRT", "version": version("ai-edge-litert"), "delegate": "XNNPACK"}
+        return facts | {"threads": self.threads, "cpu_features": cpu.features(), "cure": self.cure}
+
+    def _run(self, image: np.ndarray) -> np.ndarray:
+        self.interpreter.set_tensor(self._input, image)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self._output)
+
+
+def read(path: Path) -> Any:
+    """The schema's ModelT of a file; parsed in Python, so damage is an error and no crash.
+
+    Raises: EdgekdError.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    try:
+        content = Path(path).read_bytes()
+        if not schema.Model.ModelBufferHasIdentifier(content, 0):
+            raise ValueError("no TFL3 identifier")
+        return schema.ModelT.InitFromPackedBuf(content)
+    except OSError as e:
+        raise EdgekdError(str(path), "a .tflite file", e.strerror or str(e)) from None
+    except Exception as e:  # the generated parser raises whatever the damage leads to
+        raise EdgekdError(str(path), "a .tflite file", f"damaged: {type(e).__name__}: {e}") from None
+
+
+def entries(model: Any) -> dict[str, str]:
+    """The text entries of a ModelT's metadata."""
+    found = {}
+    for entry in model.metadata or []:
+        data = model.buffers[entry.buffer].data if 0 <= entry.buffer < len(model.buffers) else None
+        content = bytes(bytearray(data)) if data is not None else b""
+        try:
+            found[entry.name.decode()] = content.decode()
+        except (UnicodeDecodeError, AttributeError):
+            continue  # a binary entry
+    return found
+
+
+def _need_packages(where: str) -> None:
+    for format in FORMATS[:1]:
+        if format.missing:
+            raise missing_package(format.missing[0].replace("_", "-"), format.extra, where)

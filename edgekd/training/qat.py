@@ -1,0 +1,179 @@
+"""The quantization-aware stage: the finished float student learns to live on the int8 grid, its teacher still beside it.
+
+Beside it stands post-training quantization of the same student. A paired test says whether the training gained anything;
+if it did not, the bundle says that too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edgekd.bundle import Bundle, QuantizationRecord
+from edgekd.data.augment import plain_views
+from edgekd.data.dataset import listing_hash
+from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+from edgekd.measures.calibration import nll, softmax
+from edgekd.networks import build, from_bundle
+from edgekd.quantization import ranges, representative
+from edgekd.quantization.fake import FakeQuantNetwork
+from edgekd.quantization.graph import Graph
+from edgekd.quantization.lowering import fold_normalization, lower
+from edgekd.recipe import QatRecipe, Recipe
+from edgekd.reports import quantization as comparison
+from edgekd.training import finish, stages
+from edgekd.training.loop import Parts, Progress, epoch_order, predict
+from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
+from edgekd.training.run import Run
+
+GRAPH, PTQ_GRAPH = "int8/qat.safetensors", "int8/ptq.safetensors"
+COMPARISON = "int8/comparison.json"
+BATCH = 32  # images of the representative set at a time
+
+
+def check(recipe: Recipe, classes: int = 2) -> None:
+    """Find out before hours of training whether the student can be lowered.
+
+    Raises: EdgekdError that names what cannot.
+    """
+    network = build(recipe.student.model_copy(update={"weights": "", "pretrained": False}), classes, recipe.input.size)
+    try:
+        fold_normalization(lower(network))
+    except EdgekdError as e:
+        todo = f"leave the stage out with --no-qat, and export through {e.todo}"
+        raise EdgekdError(e.where, e.expected, e.found, todo) from None
+
+
+def quantize(run: Run, student: Bundle, teacher: Bundle | None) -> Bundle:
+    """Add the int8 graphs of quantization-aware training and of its control to the student's bundle."""
+    recipe, folder = run.recipe, student.folder
+    facts: dict[str, Any] = {"qat": recipe.qat.model_dump(), "distillation": recipe.distillation.model_dump()}
+    facts |= {"student": student.manifest.files[finish.WEIGHTS].sha256, "mixup": recipe.training.mixup_alpha}
+    identity = stages.identity_of(run, facts, teacher)
+    done = folder / "training/qat" / finish.IDENTITY
+    if student.manifest.quantization and done.exists() and done.read_text() == identity:
+        run.console.print(f"qat: finished already, read from {folder}", highlight=False)
+        return student
+    network = FakeQuantNetwork(fold_normalization(lower(from_bundle(student)))).to(run.processes.device)
+    rows = representative.choose(run.labels, run.rows("train"), recipe.qat.representative_images, recipe.seed)
+    ptq = post_training(run, network, rows)
+    network.set_ranges(ranges.running(network, observed(run)))
+    progress = train(run, network, teacher, folder, identity)
+    if run.processes.is_first:
+        write(run, student, ptq, Quantized.of(run, network), rows, progress)
+        write_atomic(done, identity)
+    run.processes.barrier()
+    return Bundle.open(folder)
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A graph on the int8 grid and its logits [N, K] on val and test; `scores` of the methods that were tried on val."""
+
+    graph: Graph
+    logits: dict[str, np.ndarray]
+    method: str = "qat"
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: Run, network: FakeQuantNetwork, **facts: Any) -> Quantized:
+        """What the network is now, in fake quantization."""
+        sides = {
+            side: predict(network, run.pixels.array, run.rows(side), run.processes.device) for side in ("val", "test")
+        }
+        return cls(network.graph(), sides, **facts)
+
+
+def post_training(run: Run, network: FakeQuantNetwork, rows: np.ndarray) -> Quantized:
+    """The best method of post-training quantization, by its NLL on validation."""
+    device, array = run.processes.device, run.pixels.array
+
+    def batches() -> Iterator[Tensor]:
+        for begin in range(0, len(rows), BATCH):
+            yield plain_views(array, rows[begin : begin + BATCH], device)
+
+    val, scores = run.rows("val"), {}
+    candidates = ranges.post_training(network, batches)
+    for method, values in candidates.items():
+        network.set_ranges(values)
+        logits = predict(network, array, val, device)
+        right = float((logits.argmax(1) == run.labels[val]).mean())
+        scores[method] = {"val_nll": nll(softmax(logits), run.labels[val]), "val_accuracy": right}
+    best = min(scores, key=lambda method: scores[method]["val_nll"])
+    network.set_ranges(candidates[best])
+    return Quantized.of(run, network, method=best, scores=scores)
+
+
+def observed(run: Run) -> Iterator[Tensor]:
+    """The first batches of training views, as the training will see them."""
+    recipe, rows = run.recipe, run.rows("train")
+    task = run.task(recipe.training.mixup_alpha)
+    order, size = epoch_order(rows, recipe.seed, 0), recipe.qat.training.batch_size
+    for step in range(min(recipe.qat.observed_batches, max(len(rows) // size, 1))):
+        yield task.augmenter.views(0, order[step * size : (step + 1) * size], run.processes.device).pixels
+
+
+def train(run: Run, network: FakeQuantNetwork, teacher: Bundle | None, folder: Path, identity: str) -> Progress:
+    """Train weights and ranges on the int8 grid; in the last epochs the ranges stand still."""
+    recipe, settings = run.recipe, run.recipe.qat.training
+    labels = run.labels[run.rows("train")]
+    objective: Objective = LabelObjective(settings, labels, len(run.label_names), run.processes)
+    if teacher:
+        outputs = stages.teacher_outputs(run, teacher)
+        objective = DistillationObjective(objective, recipe.distillation, outputs)
+    return stages.train(
+        run,
+        "qat",
+        network,
+        objective,
+        settings,
+        folder / "training/qat",
+        identity,
+        mixup=recipe.training.mixup_alpha,  # the views are those of the float stage, for which the teacher was asked
+        parts=parts(network, recipe.qat),
+        before_epoch=lambda epoch, optimizer: freeze(epoch, optimizer, recipe.qat),
+    )
+
+
+def parts(network: FakeQuantNetwork, settings: QatRecipe) -> Parts:
+    """Weights and ranges, each with its own learning rate."""
+    weights, learnt = list(network.layers.parameters()), list(network.ranges.parameters())
+    return {"weights": (weights, 1.0), "ranges": (learnt, settings.range_learning_rate_factor)}
+
+
+def freeze(epoch: int, optimizer: torch.optim.Optimizer, settings: QatRecipe) -> None:
+    """Set the rate of the ranges: 0 in the last `frozen_epochs`."""
+    frozen = epoch >= settings.training.epochs - settings.frozen_epochs
+    for group in optimizer.param_groups:
+        if group["part"] == "ranges":
+            group["factor"] = 0.0 if frozen else settings.range_learning_rate_factor
+
+
+def write(run: Run, student: Bundle, ptq: Quantized, qat: Quantized, rows: np.ndarray, progress: Progress) -> None:
+    """The two graphs, their comparison with the float student, and the record in the manifest."""
+    labels = {side: run.labels[run.rows(side)] for side in qat.logits}
+    answers = {"float": comparison.float_logits(student), "ptq": ptq.logits, "qat": qat.logits}
+    document = comparison.compare(answers, labels) | {"ptq_method": ptq.method, "ptq_methods": ptq.scores}
+    qat.graph.save(student.folder / GRAPH)
+    ptq.graph.save(student.folder / PTQ_GRAPH)
+    write_atomic(student.folder / COMPARISON, json.dumps(document, indent=1) + "\n")
+    record = QuantizationRecord(
+        method="qat",
+        graph=GRAPH,
+        control=ptq.method,
+        control_graph=PTQ_GRAPH,
+        representative_sha256=listing_hash([run.pixels.dataset.samples[i] for i in rows]),
+        representative_images=len(rows),
+        verdict=document["verdict"],
+        training_seconds=round(progress.seconds, 1),
+    )
+    student.enriched([GRAPH, PTQ_GRAPH, COMPARISON], quantization=record)
+    comparison.show(document, run.console)
