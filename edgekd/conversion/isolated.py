@@ -1,0 +1,70 @@
+"""Converters run in a process of their own: they are heavy, want other packages, and may crash.
+
+A worker is a script beside this file that imports nothing of edgekd. It gets one argument, a JSON file, and works in the
+folder that holds it. Its Python is that of an environment with the extra `convert`: `python`, else EDGEKD_CONVERT_PYTHON,
+else the one that runs now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from edgekd.errors import EdgekdError, missing_package
+
+LIMIT_S = 1800
+ENVIRONMENT = "EDGEKD_CONVERT_PYTHON"
+EXTRA = "convert"
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+LINES = 8  # of a failed worker's output that are shown
+_MISSING = re.compile(r"^ModuleNotFoundError: No module named '([\w]+)", re.MULTILINE)
+
+
+def run_worker(name: str, request: dict[str, object], folder: Path, python: str | None = None) -> None:
+    """Run the worker `worker_NAME.py` on `request` in `folder`.
+
+    Raises: EdgekdError if its packages are missing, it fails, or it takes longer than LIMIT_S.
+    """
+    where = f"conversion by {name}"
+    (folder / "request.json").write_text(json.dumps(request))
+    script = Path(__file__).with_name(f"worker_{name}.py")
+    python = python or os.environ.get(ENVIRONMENT) or sys.executable
+    # -P: the script's folder must not hide a package; TMPDIR: whatever the converter leaves goes with the folder.
+    command = [python, "-P", str(script), "request.json"]
+    environment = {**os.environ, **QUIET, "TMPDIR": str(folder)}
+    try:
+        code, output = _communicate(command, folder, environment)
+    except subprocess.TimeoutExpired:
+        raise EdgekdError(where, f"an end within {LIMIT_S} s", "it was still running and was stopped") from None
+    except OSError as e:
+        todo = f"name the Python of an environment with edgekd[{EXTRA}] by {ENVIRONMENT}"
+        raise EdgekdError(f"{where}: {python}", "a Python that runs", str(e), todo) from None
+    if code == 0:
+        return
+    if missing := _MISSING.findall(output):
+        raise missing_package(missing[-1], EXTRA, where)
+    last = "\n".join(line for line in output.splitlines() if line.strip()).splitlines()[-LINES:]
+    reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    raise EdgekdError(where, "a converted file", "\n    ".join([reason, *last]))
+
+
+def _communicate(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """Exit code and output (stdout and stderr together) of a process whose children end with it."""
+    with (folder / "output.log").open("w+", errors="replace") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            code = process.wait(LIMIT_S)
+        finally:
+            with contextlib.suppress(OSError):  # the group is gone if the process ended in peace
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        log.seek(0)
+        return code, log.read()
