@@ -10,7 +10,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.quantization.graph import Graph
 from edgekd.runtimes import Facts, Format, cpu
-from edgekd.runtimes.sessions import AGAIN, Ends, check_format
+from edgekd.runtimes.sessions import AGAIN, Ends, check_format, need_packages
 
 FORMATS = (
     Format("onnx", "ONNX, float32", (".onnx",), "fp32", ("onnx", "onnxruntime")),
@@ -36,6 +36,7 @@ def load(path: Path, threads: int) -> OnnxSession:
 
     Raises: EdgekdError for a file that is missing, damaged or foreign.
     """
+    need_packages(FORMATS[0], str(path))
     return OnnxSession(Path(path), threads)
 
 
@@ -72,11 +73,12 @@ class OnnxSession:
         return self.ends.probs(output)
 
     def describe(self) -> dict[str, object]:
-        """What ran, for reports."""
+        """What ran: runtime, version, threads, the processor's int8 features."""
         import onnxruntime
 
         return {
-            "runtime": f"onnxruntime {onnxruntime.__version__}",
+            "runtime": "ONNX Runtime",
+            "version": onnxruntime.__version__,
             "threads": self.threads,
             "cpu_features": cpu.features(),
             "cure": self.cure,

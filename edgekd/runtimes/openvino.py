@@ -13,7 +13,7 @@ import numpy as np
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Graph
 from edgekd.runtimes import Facts, Format, cpu
-from edgekd.runtimes.sessions import AGAIN, Ends, check_format
+from edgekd.runtimes.sessions import AGAIN, Ends, check_format, need_packages
 
 PACKAGES = ("onnx", "openvino")
 FORMATS = (
@@ -38,6 +38,7 @@ def load(path: Path, threads: int) -> OpenvinoSession:
 
     Raises: EdgekdError for files that are missing, damaged or foreign.
     """
+    need_packages(FORMATS[0], str(path))
     return OpenvinoSession(Path(path), threads)
 
 
@@ -91,11 +92,12 @@ class OpenvinoSession:
         return self.ends.probs(np.concatenate(outputs))
 
     def describe(self) -> dict[str, object]:
-        """What ran, for reports."""
+        """What ran: runtime, version, threads, the processor's int8 features."""
         import openvino
 
         return {
-            "runtime": f"openvino {openvino.__version__}",
+            "runtime": "OpenVINO",
+            "version": openvino.__version__,
             "threads": self.threads,
             "cpu_features": cpu.features(),
             "cure": self.cure,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, missing_package
 from edgekd.measures.calibration import softmax
 from edgekd.preprocess import InputContract
 from edgekd.quantization.graph import PIXELS, Graph
@@ -36,9 +37,10 @@ def metadata(graph: Graph, facts: Facts) -> dict[str, str]:
 def check_format(graph: Graph, format: Format, facts: Facts) -> None:
     """Refuse a graph or an `io` that the format cannot hold.
 
-    Raises: EdgekdError.
+    Raises: EdgekdError, also for a package that is not installed.
     """
     where = f"format {format.name!r}"
+    need_packages(format, where)
     if graph.is_quantized != format.is_int8:
         raise EdgekdError(where, "a graph on the int8 grid" if format.is_int8 else "a float graph", "the other kind")
     if facts.io == "int8" and not format.is_int8:
@@ -46,6 +48,15 @@ def check_format(graph: Graph, format: Format, facts: Facts) -> None:
     labels, outputs = len(facts.label_names), graph.shapes[graph.output.name][0]
     if labels != outputs:
         raise EdgekdError(where, f"{outputs} label names, one per logit", str(labels))
+
+
+def need_packages(format: Format, where: str) -> None:
+    """Refuse to go on without the packages of a format.
+
+    Raises: EdgekdError that names the command which installs them.
+    """
+    if format.missing:
+        raise missing_package(format.missing[0], format.extra, where)
 
 
 def facts_of(found: Mapping[str, str], path: Path) -> Facts:
@@ -58,12 +69,17 @@ def facts_of(found: Mapping[str, str], path: Path) -> Facts:
         contract = validate(InputContract, values["input"], str(path), from_json=True)
         if values["schema"] != "edgekd.artefact/1" or values["io"] not in ("uint8", "int8"):
             raise ValueError("an unknown schema or io")
+        if not all(isinstance(name, str) for name in values["label_names"]):
+            raise ValueError("label names that are no text")
+        temperature = float(values["calibration_temperature"])
+        if not 0 < temperature < math.inf:
+            raise ValueError("a calibration temperature that is not positive")
         return Facts(
             name=values["name"],
             description=values["description"],
             label_names=tuple(values["label_names"]),
             input=contract,
-            calibration_temperature=float(values["calibration_temperature"]),
+            calibration_temperature=temperature,
             io=values["io"],
             licence=values["licence"],
             version=values["edgekd"],
