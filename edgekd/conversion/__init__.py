@@ -12,30 +12,33 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekd.bundle import Bundle
 from edgekd.conversion.isolated import run_worker
 from edgekd.conversion.wrapping import wrap
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.runtimes import Facts, Scheme
 
+if TYPE_CHECKING:
+    from edgekd.networks import PixelNetwork
+
 SCHEMES = ("fp32", "static_wi8_ai8")
 
 
-def convert_bundle(
-    bundle: Bundle, facts: Facts, scheme: Scheme, pixels: np.ndarray, path: Path, python: str | None = None
+def convert_network(
+    network: PixelNetwork, facts: Facts, scheme: Scheme, pixels: np.ndarray, path: Path, python: str | None = None
 ) -> None:
-    """Write the bundle's network as `.tflite` by litert-torch, int8 by ai-edge-quantizer.
+    """Write a network in eval mode as `.tflite` by litert-torch, int8 by ai-edge-quantizer.
 
     `pixels` [N, S, S, 3] uint8, the representative set, is used for int8 only. `python` is that of an environment with the
     extra `convert` and the same torch; see `edgekd.conversion.isolated`.
     Raises: EdgekdError.
     """
     with tempfile.TemporaryDirectory(prefix="edgekd-") as name:
-        _save_program(bundle, Path(name, "program.pt2"))
+        _save_program(network, Path(name, "program.pt2"))
         _convert("litert_torch", "program.pt2", Path(name), facts, scheme, pixels, path, python)
 
 
@@ -45,7 +48,7 @@ def convert_onnx(
     """Write an ONNX network as `.tflite` by onnx2tf, int8 by TensorFlow.
 
     The network takes one normalized image, [1, 3, S, S] or [1, S, S, 3] float32, and gives logits [1, K]; else as
-    `convert_bundle`.
+    `convert_network`.
     Raises: EdgekdError.
     """
     with tempfile.TemporaryDirectory(prefix="edgekd-") as name:
@@ -87,11 +90,9 @@ def _full_range(pixels: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def _save_program(bundle: Bundle, path: Path) -> None:
+def _save_program(network: PixelNetwork, path: Path) -> None:
     """The network behind its normalization as a torch.export program, [1, S, S, 3] normalized -> logits [1, K]."""
     import torch
-
-    from edgekd.networks import from_bundle
 
     class ChannelsLast(torch.nn.Module):
         def __init__(self, body: torch.nn.Module) -> None:
@@ -101,7 +102,6 @@ def _save_program(bundle: Bundle, path: Path) -> None:
         def forward(self, image: torch.Tensor) -> torch.Tensor:
             return self.body(image.permute(0, 3, 1, 2))
 
-    network = from_bundle(bundle)
     example = torch.zeros(1, network.size, network.size, 3)
     with torch.inference_mode(False), torch.no_grad():
         torch.export.save(torch.export.export(ChannelsLast(network.body).eval(), (example,)), path)

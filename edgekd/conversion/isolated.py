@@ -18,6 +18,7 @@ from pathlib import Path
 
 from edgekd.errors import EdgekdError, missing_package
 
+WORKERS = Path(__file__).parent
 LIMIT_S = 1800
 ENVIRONMENT = "EDGEKD_CONVERT_PYTHON"
 EXTRA = "convert"
@@ -33,7 +34,7 @@ def run_worker(name: str, request: dict[str, object], folder: Path, python: str 
     """
     where = f"conversion by {name}"
     (folder / "request.json").write_text(json.dumps(request))
-    script = Path(__file__).with_name(f"worker_{name}.py")
+    script = WORKERS / f"worker_{name}.py"
     python = python or os.environ.get(ENVIRONMENT) or sys.executable
     # -P: the script's folder must not hide a package; TMPDIR: whatever the converter leaves goes with the folder.
     command = [python, "-P", str(script), "request.json"]
