@@ -17,6 +17,7 @@ FRAMES = ("whole image", "content box", "whole image, aligned", "content box, al
 REACH = 0.25  # pairs that are less than this below the line are aligned before they are judged
 # Alignment also brings neighbouring slices closer, by about as much: what it gains counts from here on.
 ALIGNMENT_GAIN = 0.01
+FRAME_MARGIN = 0.02  # by which the content boxes must agree better than the whole images to be named
 LEAST_COVER = 0.7  # of the picture that an aligned copy must still cover
 BATCH = 128  # pairs: their arrays stay near the processor
 
@@ -70,7 +71,9 @@ def _batch(fine: Array, pairs: Array, duplicate: float) -> tuple[Array, Array, A
         better = score > similarity[close]
         rows = close[better]
         similarity[rows], frame[rows] = score[better], frame[rows] + 2
-    return np.clip(similarity, -1, 1), view, frame
+    # The box of an untouched copy may fit better by a hair: that is no sign of squeezing or cropping.
+    untouched = (frame == 1) & (scores[np.arange(len(pairs)), 0, view] >= similarity - FRAME_MARGIN)
+    return np.clip(similarity, -1, 1), view, np.where(untouched, 0, frame)
 
 
 def _aligned(a: Array, b: Array, view: Array) -> Array:

@@ -27,7 +27,7 @@ def show(audit: Audit, console: Console) -> None:
         kinds = ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in audit.counts.pairs.items() if k != "similar")
         console.print(f"{len(audit.pairs)} pairs of copies: {kinds}", highlight=False)
     if audit.counts.two_labels:
-        console.print(f"[red]{audit.counts.two_labels} pairs of copies are under two labels[/]", highlight=False)
+        console.print(f"[red]pairs of copies under two labels: {audit.counts.two_labels}[/]", highlight=False)
     if audit.troubles:
         console.print(_troubles(audit))
     kept = sum(c.images for c in audit.clean.kept)

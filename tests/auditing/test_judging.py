@@ -76,6 +76,14 @@ def test_the_line_is_a_setting_and_the_pairs_nearest_to_it_are_shown(save, slice
     assert [pair.kind == "similar" for pair in audit.line] == [value < line for value in similarity]
 
 
+def test_a_plain_mirror_image_is_named_without_an_edit(save, slices, examine):
+    images = {f"a/{i}.png": image for i, image in enumerate(slices[:24])}
+    images |= {f"b/{i}.png": ImageOps.mirror(image) for i, image in enumerate(slices[:24])}
+    audit, _ = examine(save(images))
+    assert {(pair.kind, pair.edits) for pair in audit.pairs} == {("mirrored", ())}
+    assert len(audit.pairs) == 24
+
+
 def test_edits_are_named(save, slices, examine):
     from PIL import Image
 
