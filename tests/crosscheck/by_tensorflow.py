@@ -30,9 +30,30 @@ def main(graph_file: str, output: str) -> None:
 
 
 def fake_quantized(x, grid: Grid):
-    scale = np.float32(grid.scale)
-    low, high = (np.float32((code - grid.zero_point) * scale) for code in (-128, 127))
+    low, high = bounds(grid)
     return tf.quantization.fake_quant_with_min_max_vars(x, low, high, num_bits=8, narrow_range=False)
+
+
+def bounds(grid: Grid) -> tuple[np.float32, np.float32]:
+    """Range of a grid in float32, for which the converter's (high - low) / 255 is just the grid's scale.
+
+    The bounds themselves are rounded, so the plain ones may give the float32 beside it.
+    """
+    scale = np.float32(grid.scale)
+    low, high = (np.float32((code - grid.zero_point) * np.float64(scale)) for code in (-128, 127))
+    steps = sorted(range(-8, 9), key=abs)
+    for low_steps, high_steps in sorted(np.ndindex(17, 17), key=lambda ij: abs(steps[ij[0]]) + abs(steps[ij[1]])):
+        found = moved(low, steps[low_steps]), moved(high, steps[high_steps])
+        if np.float32((np.float64(found[1]) - np.float64(found[0])) / 255) == scale:
+            return found
+    raise SystemExit(f"no float32 range has the scale {scale!r}")
+
+
+def moved(value: np.float32, steps: int) -> np.float32:
+    """The float32 that lies `steps` further; 0 stays, as a ReLU's bound must."""
+    for _ in range(abs(steps) if value else 0):
+        value = np.nextafter(value, np.float32(np.inf if steps > 0 else -np.inf))
+    return value
 
 
 def computed(graph: Graph, node: AnyNode, given: list):
