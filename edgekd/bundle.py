@@ -65,6 +65,31 @@ class QuantizationRecord(Section):
     training_seconds: float = 0.0
 
 
+class ArtefactRecord(Section):
+    """A verified file of the bundle, and what its verification measured.
+
+    The files themselves need not travel with the bundle: written again from the same graph they have the same hashes, and
+    what was measured then holds.
+    """
+
+    scheme: Literal["fp32", "fp16", "static_wi8_ai8"]
+    source: str  # float, qat, or the method of post-training quantization
+    io: Literal["uint8", "int8"] = "uint8"
+    files: dict[str, FileRecord]  # the first is the one to load
+    report: str = ""  # JSON file in the bundle: parity, flips, golden probabilities, runtime
+    calibration_temperature: float
+    val_accuracy: float
+    val_images: int
+    drift_pp: float  # accuracy on validation against the float student
+    flips: int
+    mcnemar_p: float
+    ece_before: float  # with temperature 1
+    ece: float
+    nll_before: float
+    nll: float
+    top1_agreement: float  # with the reference in torch
+
+
 class Manifest(Section):
     """Everything about a bundle except the bytes of its files."""
 
@@ -80,6 +105,7 @@ class Manifest(Section):
     kd_temperature: float | None = None
     calibration_temperature: dict[str, float] = {}  # artefact -> T; "torch" is the float network itself
     quantization: QuantizationRecord | None = None
+    artefacts: dict[str, ArtefactRecord] = {}  # by format
     split_hashes: dict[str, str] = {}  # train, val, test -> sha256 of the listing
     pixels_sha256: str = ""
     seed: int = 0
@@ -119,6 +145,12 @@ class Bundle:
         """The same bundle with further (or replaced) files and changed manifest fields, written to disk."""
         changed = self.manifest.model_copy(update=fields)
         return write(self.folder, changed, [*changed.files, *names])
+
+    def without(self, names: Iterable[str], **fields: Any) -> Bundle:
+        """The same bundle with fewer files and changed manifest fields, written to disk; the files stay where they are."""
+        names = set(names)
+        changed = self.manifest.model_copy(update=fields)
+        return write(self.folder, changed, [n for n in changed.files if n not in names])
 
 
 def write(folder: str | Path, manifest: Manifest, names: Iterable[str]) -> Bundle:

@@ -50,18 +50,10 @@ def read_recipe(arguments: argparse.Namespace) -> tuple[Recipe, Path]:
     """The recipe that the arguments of `add_recipe_arguments` ask for, and the run's folder."""
     recipe = recipes.load(arguments.recipe, arguments.set)
     if arguments.data:
+        from edgekd.data.chosen import with_data
+
         recipe = with_data(recipe, arguments.data)
     return recipe, Path(arguments.out or f"runs/{recipe.name}")
-
-
-def with_data(recipe: Recipe, path: str) -> Recipe:
-    """The recipe on other images; the source is detected, and its options stay if the kind of source does."""
-    from edgekd.data import sources
-
-    source = sources.detect(path)
-    options = recipe.data.options if source == recipe.data.source else {}
-    data = recipe.data.model_copy(update={"source": source, "path": path, "options": options})
-    return recipe.model_copy(update={"data": data})
 
 
 def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:

@@ -13,8 +13,8 @@ from rich.progress import track
 from edgekd import command
 from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
+from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import SPLITS, Dataset
-from edgekd.errors import EdgekdError, nearest
 from edgekd.recipe import Recipe
 
 EXAMPLE = """  python -m edgekd.evaluate                                  # runs/default on the test split of its own data
@@ -35,46 +35,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     bundle = Bundle.open(args.bundle)
     recipe = recipes.validate(Recipe, bundle.manifest.recipe, f"recipe of {bundle.folder}", from_json=True)
     if args.data:
-        recipe = command.with_data(recipe, args.data)
+        recipe = with_data(recipe, args.data)
     console = Console()
     dataset = choose(recipe, bundle, args.split, own_data=not args.data)
     out = Path(args.out or f"runs/evaluation/{bundle.folder.resolve().name}")
     write(bundle, dataset, recipe, args.tta, out, console)
-
-
-def choose(recipe: Recipe, bundle: Bundle, side: str | None, own_data: bool) -> Dataset:
-    """The images to evaluate on, with the bundle's labels.
-
-    The default is the test split: as the source gives it, or (on the bundle's own data) as the recipe cut it; a set that
-    is neither is evaluated whole.
-    Raises: EdgekdError for a class that the bundle does not know, or an empty split.
-    """
-    from edgekd.data import sources, split
-
-    dataset = sources.read(recipe.data)
-    if side is None:
-        side = "test" if own_data or dataset.side("test") else "all"
-    if side != "all" and not dataset.side(side):
-        dataset = split.complete(dataset, recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed)
-    dataset = relabel(dataset, bundle.manifest.label_names, str(bundle.folder))
-    samples = dataset.samples if side == "all" else dataset.side(side)
-    if not samples:
-        raise EdgekdError(
-            f"split {side!r} of {recipe.data.path or recipe.data.source}", "images", "none", "--split all"
-        )
-    return dataset.with_samples(samples)
-
-
-def relabel(dataset: Dataset, label_names: tuple[str, ...], where: str) -> Dataset:
-    """The same images with labels that index the bundle's `label_names`, matched by name."""
-    from dataclasses import replace
-
-    for name in dataset.label_names:
-        if name not in label_names:
-            raise EdgekdError(f"class {name!r} of the data", f"a class of {where}", todo=nearest(name, label_names))
-    index = [label_names.index(name) for name in dataset.label_names]
-    samples = tuple(replace(s, label=index[s.label]) for s in dataset.samples)
-    return Dataset(label_names, samples, dataset.open_image)
 
 
 def write(bundle: Bundle, dataset: Dataset, recipe: Recipe, tta: bool, out: Path, console: Console) -> None:

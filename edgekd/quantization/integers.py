@@ -30,10 +30,15 @@ def run(graph: Graph, pixels: Array) -> dict[str, Array]:
     codes: dict[str, Array] = {}
     for node in graph.nodes:
         if isinstance(node, Input):
-            codes[node.name] = (pixels.astype(np.int16) + PIXELS.zero_point).astype(np.int8)
+            codes[node.name] = run_input(pixels)
         else:
             codes[node.name] = apply(graph, node, [codes[name] for name in node.inputs])
     return codes
+
+
+def run_input(pixels: Array) -> Array:
+    """int8 codes of pixels uint8."""
+    return (pixels.astype(np.int16) + PIXELS.zero_point).astype(np.int8)
 
 
 def logits(graph: Graph, pixels: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,13 @@ def write(graph: Graph, format: Format, facts: Facts, path: Path) -> None:
     write_atomic(path, tflite_metadata.pack_labels(content, facts.label_names))
 
 
-def load(path: Path, threads: int = 1) -> TfliteSession:
-    """A session on a file that edgekd wrote.
+def load(path: Path, threads: int = 1, keep: bool = False) -> TfliteSession:
+    """A session on a file that edgekd wrote; `keep` as in TfliteSession.
 
     Raises: EdgekdError for a damaged or foreign file. LiteRT is native code: load files of strangers through `isolated`.
     """
     _need_packages(str(path))
-    return TfliteSession(path, threads)
+    return TfliteSession(path, threads, keep)
 
 
 def lint(graph: Graph, format: Format, facts: Facts, path: Path) -> list[str]:
@@ -48,6 +49,9 @@ def lint(graph: Graph, format: Format, facts: Facts, path: Path) -> list[str]:
     from edgekd.runtimes import tflite_lint
 
     return tflite_lint.lint(graph, format, facts, read(path))
+
+
+KEEPS_TENSORS = True  # sessions can show the values of all tensors
 
 
 class TfliteSession:
@@ -61,8 +65,10 @@ class TfliteSession:
         model = read(path)
         self.ends = Ends.of(entries(model), path)
         try:
-            options = {"num_threads": threads, "experimental_preserve_all_tensors": keep}
-            self.interpreter = Interpreter(model_path=str(path), **options)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that keeping all tensors takes memory
+                options = {"num_threads": threads, "experimental_preserve_all_tensors": keep}
+                self.interpreter = Interpreter(model_path=str(path), **options)
             self.interpreter.allocate_tensors()
             self._input, self._output = (
                 ends[0]["index"]

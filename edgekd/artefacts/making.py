@@ -1,0 +1,280 @@
+"""One format, from the graph to a verified file with its row in the manifest, or to a rejected one with its reasons."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edgekd import __version__
+from edgekd.artefacts import verification
+from edgekd.artefacts.validation import Validation, golden
+from edgekd.artefacts.verification import Calibration, Limits, Reference
+from edgekd.bundle import ArtefactRecord, Bundle, FileRecord
+from edgekd.errors import EdgekdError, missing_package
+from edgekd.files import sha256_file, write_atomic
+from edgekd.measures.calibration import fit_temperature, softmax
+from edgekd.measures.drift import Drift
+from edgekd.quantization.graph import Array, Graph
+from edgekd.runtimes import Facts, Format, Io
+from edgekd.runtimes.isolated import Isolated
+
+FOLDER = "artefacts"
+DESCRIPTION = "Image classifier written by edgekd. Research demonstration, not a medical device."
+
+Step = Callable[[str], None]
+Writer = Callable[[Facts, Path], None]  # writes the format's file(s)
+
+
+@dataclass
+class Plan:
+    """A format to write, from which graph, and under which limits."""
+
+    bundle: Bundle
+    format: Format
+    module: ModuleType
+    graph: Graph | None  # None for what a generic converter makes of a network that has none
+    source: str
+    reference: Reference
+    io: Io = "uint8"
+    limits: Limits = field(default_factory=Limits)
+    write: Writer | None = None  # other than the runtime's own; its file is no writing of the graph, so not linted
+
+    def facts(self, temperature: float) -> Facts:
+        """What goes into the file beside the graph."""
+        m = self.bundle.manifest
+        name = f"{m.name} {self.format.name}"
+        return Facts(name, DESCRIPTION, m.label_names, m.input, temperature, self.io, m.licence, __version__)
+
+    @property
+    def step(self) -> float | None:
+        """The scale of int8 logits."""
+        return self.graph.grid(self.graph.output.name).scale if self.is_on_grid else None
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether the file is a writing of a graph on the int8 grid."""
+        return self.graph is not None and self.graph.is_quantized and self.write is None
+
+    def path(self, folder: Path) -> Path:
+        """The file to load, in `folder`."""
+        return folder / f"{self.format.name}{self.format.suffixes[0]}"
+
+    def make(self, temperature: float, folder: Path) -> Path:
+        """Write the file(s) into `folder`."""
+        path = self.path(folder)
+        if self.write:
+            self.write(self.facts(temperature), path)
+        else:
+            self.module.write(self.graph, self.format, self.facts(temperature), path)
+        return path
+
+
+@dataclass
+class Outcome:
+    """What became of a format. `problems` is empty for a file that ships."""
+
+    format: str
+    path: Path
+    seconds: float
+    problems: list[str]
+    record: ArtefactRecord | None = None
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def make(plan: Plan, validation: Validation | None, step: Step) -> Outcome:
+    """Write, verify, and name a format's files; without `validation` only what was verified before can be made again.
+
+    Raises: EdgekdError if a package is missing, the runtime crashes, or there is nothing to verify with.
+    """
+    if plan.format.missing:
+        where = f"format {plan.format.name!r}"
+        raise missing_package(plan.format.missing[0].replace("_", "-"), plan.format.extra, where)
+    begin = time.perf_counter()
+    folder = plan.bundle.folder / FOLDER
+    temporary = folder / f".{plan.format.name}.{os.getpid()}.tmp"
+    try:
+        temporary.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise EdgekdError(str(folder), "a place that can be written", str(e)) from None
+    try:
+        if validation is None:
+            return _again(plan, temporary, begin, step)
+        return _verified(plan, validation, temporary, begin, step)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _again(plan: Plan, temporary: Path, begin: float, step: Step) -> Outcome:
+    """Write a file that was verified before, and see that it has the same bytes."""
+    record = plan.bundle.manifest.artefacts.get(plan.format.name)
+    where = f"format {plan.format.name!r} of {plan.bundle.folder}"
+    todo = "--data PATH of the images that the bundle was made from"
+    if record is None or record.source != plan.source or record.io != plan.io:
+        raise EdgekdError(where, "images to verify it on", "none, and it was not verified before", todo)
+    step("write")
+    path = plan.make(record.calibration_temperature, temporary)
+    if hashes(plan, path) != {name: f.sha256 for name, f in record.files.items()}:
+        found = "other bytes than those that were verified (another version of a package writes them)"
+        raise EdgekdError(where, "images to verify it on", f"none, and {found}", todo)
+    step("verify")
+    problems = plan.module.lint(plan.graph, plan.format, plan.facts(record.calibration_temperature), path)
+    with Isolated() as child:
+        probs = child.load(plan.format.name, path).probs(golden(plan.bundle)["pixels"])
+    found = verification.parity(probs, plan.reference.golden, record.calibration_temperature, plan.step)
+    problems += verification.parity_problems(found, plan.format)
+    outcome = Outcome(plan.format.name, plan.path(path.parent.parent), 0.0, problems, record)
+    return _settle(plan, outcome, path, begin)
+
+
+def _verified(plan: Plan, validation: Validation, temporary: Path, begin: float, step: Step) -> Outcome:
+    step("write")
+    path = plan.make(1.0, temporary)
+    with Isolated() as child:
+        step("temperature")
+        child.load(plan.format.name, path)
+        logits = verification.logits_of(child.probs(validation.pixels), 1.0)
+    temperature = fit_temperature(logits, validation.labels)
+    path = plan.make(temperature, temporary)
+    step("lint")
+    problems = [] if plan.write else plan.module.lint(plan.graph, plan.format, plan.facts(temperature), path)
+    step("parity")
+    images = validation.pixels[: verification.PARITY_IMAGES]
+    golden_pixels = golden(plan.bundle)["pixels"]
+    with Isolated() as child:  # a fresh process, on the file that will ship
+        child.load(plan.format.name, path)
+        probs, on_golden, runtime = child.probs(images), child.probs(golden_pixels), child.describe()
+    expected = np.concatenate([plan.reference.golden, plan.reference.validation])
+    parity = verification.parity(np.concatenate([on_golden, probs]), expected, temperature, plan.step)
+    if plan.write is None:  # other writers choose their own ranges: for them the drift gate alone decides
+        problems += verification.parity_problems(parity, plan.format)
+    if np.abs(probs - softmax(logits[: len(images)], temperature)).max() > 1e-4:
+        problems.append("with its temperature the file gives other probabilities than without it")
+    report: dict[str, Any] = {"parity": parity.model_dump(), "runtime": runtime}
+    if hasattr(plan.module, "KEEPS_TENSORS") and plan.is_on_grid:
+        step("operators")
+        report |= _operators(plan, path, golden_pixels, problems)
+    step("drift")
+    float_probs = softmax(validation.float_logits)
+    found, over = verification.gate(softmax(logits, temperature), validation, float_probs, plan.limits)
+    problems += over
+    calibration = verification.calibration(logits, validation.labels, temperature)
+    report |= _facts(plan, validation, found, calibration) | {"golden_probs": on_golden.tolist()}
+    record = _record(plan, path, report, found, calibration, validation, parity.top1_agreement)
+    outcome = Outcome(plan.format.name, plan.path(temporary.parent), 0.0, problems, record, report)
+    return _settle(plan, outcome, path, begin)
+
+
+def _operators(plan: Plan, path: Path, pixels: Array, problems: list[str]) -> dict[str, Any]:
+    found = verification.operators(plan.graph, plan.format, path, pixels)
+    images = min(verification.OPERATOR_IMAGES, len(pixels))
+    sizes = {o.node: images * int(np.prod(plan.graph.shapes[o.node])) for o in found}
+    problems += verification.operator_problems(found, sizes)
+    differing = sum(round(o.differing * sizes[o.node]) for o in found)
+    summary = {"operators": len(found), "codes": sum(sizes.values()), "differing": differing}
+    return {"operators": summary | {"largest": max((o.largest for o in found), default=0)}}
+
+
+def _facts(plan: Plan, validation: Validation, found: Drift, calibration: Calibration) -> dict[str, Any]:
+    names = plan.bundle.manifest.label_names
+    return {
+        "schema": "edgekd.verification/1",
+        "format": plan.format.name,
+        "source": plan.source,
+        "limits": plan.limits.model_dump(),
+        "drift": {
+            "images": found.images,
+            "accuracy_change_pp": found.accuracy_change_pp,
+            "mcnemar_p": found.mcnemar_p,
+            "smallest_significant_pp": found.smallest_significant_pp,
+            "recall_change_pp": dict(zip(names, found.recall_change_pp, strict=True)),
+            "flips": [validation.names[i] for i in found.flips],
+        },
+        "calibration": calibration.model_dump(),
+    }
+
+
+def _record(
+    plan: Plan,
+    path: Path,
+    report: dict[str, Any],
+    found: Drift,
+    calibration: Calibration,
+    validation: Validation,
+    agreement: float,
+) -> ArtefactRecord:
+    sizes = {name: path.with_name(name).stat().st_size for name in hashes(plan, path)}
+    files = {n: FileRecord(sha256=h, size_bytes=sizes[n]) for n, h in hashes(plan, path).items()}
+    float_right = float((validation.float_logits.argmax(1) == validation.labels).mean())
+    return ArtefactRecord(
+        scheme=plan.format.scheme,
+        source=plan.source,
+        io=plan.io,
+        files=files,
+        report=f"{FOLDER}/{plan.format.name}.json",
+        calibration_temperature=calibration.temperature,
+        val_accuracy=float_right + found.accuracy_change_pp / 100,
+        val_images=found.images,
+        drift_pp=found.accuracy_change_pp,
+        flips=len(found.flips),
+        mcnemar_p=found.mcnemar_p,
+        **calibration.model_dump(exclude={"temperature"}),
+        top1_agreement=agreement,
+    )
+
+
+def hashes(plan: Plan, path: Path) -> dict[str, str]:
+    """sha256 of the format's files by name, the one to load first."""
+    return {path.with_suffix(s).name: sha256_file(path.with_suffix(s)) for s in plan.format.suffixes}
+
+
+def _settle(plan: Plan, outcome: Outcome, path: Path, begin: float) -> Outcome:
+    """Give a file its name; a file with problems gets another name, and a report that says why."""
+    outcome.seconds = time.perf_counter() - begin
+    ending = ".rejected" if outcome.problems else ""
+    if not ending:
+        _release(plan, path)
+    for suffix in reversed(plan.format.suffixes):  # the one to load appears last
+        target = outcome.path.with_suffix(suffix)
+        path.with_suffix(suffix).replace(target.with_name(target.name + ending))
+    if outcome.problems:
+        outcome.report["problems"] = outcome.problems
+        outcome.path = outcome.path.with_name(outcome.path.name + ending)
+    if outcome.report:
+        report = outcome.path.parent / f"{plan.format.name}{ending}.json"
+        write_atomic(report, json.dumps(outcome.report, indent=1, ensure_ascii=False) + "\n")
+    return outcome
+
+
+def _release(plan: Plan, path: Path) -> None:
+    """Take files that are about to change out of the manifest: a kill between the two leaves a bundle that still opens."""
+    files, new = plan.bundle.manifest.files, hashes(plan, path)
+    names = [f"{FOLDER}/{name}" for name in new]
+    report = f"{FOLDER}/{plan.format.name}.json"
+    if any(n in files and files[n].sha256 != h for n, h in zip(names, new.values(), strict=True)) or report in files:
+        artefacts = {k: v for k, v in plan.bundle.manifest.artefacts.items() if k != plan.format.name}
+        plan.bundle = plan.bundle.without([*names, report], artefacts=artefacts)
+
+
+def amend(outcome: Outcome, found: dict[str, Any]) -> None:
+    """Add to the report of a rejected file."""
+    outcome.report |= found
+    report = outcome.path.parent / f"{outcome.format}.rejected.json"
+    write_atomic(report, json.dumps(outcome.report, indent=1, ensure_ascii=False) + "\n")
+
+
+def enter(bundle: Bundle, outcome: Outcome) -> Bundle:
+    """The bundle with the outcome's files and record in its manifest."""
+    names = [f"{FOLDER}/{name}" for name in outcome.record.files]
+    if (bundle.folder / outcome.record.report).is_file():
+        names.append(outcome.record.report)
+    artefacts = bundle.manifest.artefacts | {outcome.format: outcome.record}
+    return bundle.enriched(names, artefacts=artefacts)

@@ -1,0 +1,32 @@
+"""Why an int8 file drifts: the layers that lose most, and what to try."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgekd.artefacts.graphs import float_graph
+from edgekd.bundle import Bundle
+from edgekd.quantization.graph import Array, Graph
+
+IMAGES = 8
+WORST = 5
+
+
+def explain(bundle: Bundle, graph: Graph, source: str, pixels: Array) -> dict[str, Any]:
+    """The layers with the worst signal-to-noise ratio against the float student, and what may help."""
+    from edgekd.quantization.lowering import fold_normalization
+    from edgekd.quantization.reference import signal_to_noise
+
+    ratios = signal_to_noise(fold_normalization(float_graph(bundle)), graph, pixels[:IMAGES])
+    worst = sorted(ratios.items(), key=lambda item: item[1])[:WORST]
+    return {"worst_layers_db": {name: round(value, 2) for name, value in worst}, "try": _advice(source)}
+
+
+def _advice(source: str) -> list[str]:
+    if source.startswith("ptq"):
+        return ["quantization-aware training: python -m edgekd.distill --qat --resume", "another --ptq method"]
+    return [
+        "more quantization-aware epochs: --set qat.training.epochs=10",
+        "a higher rate: --set qat.training.learning_rate=3e-4",
+        "a wider gate, if the loss is acceptable: --max-drop-pp, --max-class-drop-pp",
+    ]

@@ -1,0 +1,154 @@
+"""Nothing ships unverified: structure, parity with the reference, drift on validation, temperature.
+
+Every check runs the file itself, in its runtime, in a process of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekd.artefacts.validation import Validation
+from edgekd.measures.calibration import ece, nll, softmax
+from edgekd.measures.drift import Drift, drift
+from edgekd.quantization import integers
+from edgekd.quantization.graph import Array, Graph
+from edgekd.recipe import Section
+from edgekd.runtimes import Format
+from edgekd.runtimes.isolated import Isolated
+
+SMALLEST = 1e-30  # probabilities below it are taken for it, before a logarithm
+PARITY_IMAGES = 256  # of the validation split
+OPERATOR_IMAGES = 2  # whose every intermediate code is recomputed
+TOP1_AGREEMENT = 0.99  # of a file with the reference
+LARGEST_CHANGE = {"fp32": 1e-3, "fp16": 0.05}  # of a probability, float files against the reference
+LARGEST_MEAN_STEPS = 1.0  # mean |Δ logit| of int8 files, in steps of the output's grid
+CODES_DIFFERING = 1e-4  # share of an operator's codes that may differ from exact integers, by one
+
+
+class Limits(Section):
+    """The drift gate, in percentage points on validation against the float student."""
+
+    max_drop_pp: float = 1.0
+    max_class_drop_pp: float = 3.0
+
+
+class Parity(Section):
+    """A file against the reference in torch. `steps`: |Δ logit| in steps of the int8 output's grid; 0 for float files."""
+
+    images: int
+    top1_agreement: float
+    largest_probability_change: float
+    mean_steps: float
+    largest_steps: float
+
+
+class Operator(Section):
+    """One operator's int8 codes against exact integer arithmetic on the operator's own inputs."""
+
+    node: str
+    differing: float  # share of the codes
+    largest: int
+
+
+class Calibration(Section):
+    """What the temperature does, on validation."""
+
+    temperature: float
+    ece_before: float
+    ece: float
+    nll_before: float
+    nll: float
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The logits [N, K] that a file has to reproduce: on the golden images and on the first of the validation split."""
+
+    golden: Array
+    validation: Array
+
+
+def logits_of(probs: Array, temperature: float) -> Array:
+    """Logits [N, K] with mean 0 that give these probabilities at this temperature."""
+    found = temperature * np.log(np.maximum(probs.astype(np.float64), SMALLEST))
+    return found - found.mean(1, keepdims=True)
+
+
+def parity(probs: Array, reference: Array, temperature: float, step: float | None) -> Parity:
+    """Probabilities [N, K] of a file against reference logits [N, K]; `step` is the scale of int8 logits."""
+    expected = softmax(reference, temperature)
+    change = np.abs(logits_of(probs, temperature) - (reference - reference.mean(1, keepdims=True)))
+    steps = change / step if step else np.zeros_like(change)
+    return Parity(
+        images=len(probs),
+        top1_agreement=float((probs.argmax(1) == reference.argmax(1)).mean()),
+        largest_probability_change=float(np.abs(probs - expected).max()),
+        mean_steps=float(steps.mean()),
+        largest_steps=float(steps.max()),
+    )
+
+
+def parity_problems(found: Parity, format: Format) -> list[str]:
+    """What of a parity is too far off, in words."""
+    problems = []
+    if found.top1_agreement < TOP1_AGREEMENT:
+        problems.append(f"only {found.top1_agreement:.2%} of the answers are the reference's")
+    if format.is_int8 and found.mean_steps > LARGEST_MEAN_STEPS:
+        problems.append(f"logits are {found.mean_steps:.2f} steps from the reference's on average")
+    limit = LARGEST_CHANGE.get(format.scheme)
+    if limit is not None and found.largest_probability_change > limit:
+        problems.append(f"a probability differs by {found.largest_probability_change:.2g} from the reference's")
+    return problems
+
+
+def operators(graph: Graph, format: Format, path: Path, pixels: Array) -> list[Operator]:
+    """Every operator of a file recomputed from the codes that the file itself gave it."""
+    with Isolated() as child:
+        codes = child.load(format.name, path, keep=True).codes(pixels[:OPERATOR_IMAGES])
+    codes[graph.input.name] = integers.run_input(pixels[:OPERATOR_IMAGES])
+    found = []
+    for node in graph.nodes[1:]:
+        if any(name not in codes for name in (node.name, *node.inputs)):
+            continue  # the runtime fused it away
+        exact = integers.apply(graph, node, [codes[name] for name in node.inputs])
+        difference = np.abs(exact.astype(np.int16) - codes[node.name].astype(np.int16))
+        found.append(Operator(node=node.name, differing=float((difference > 0).mean()), largest=int(difference.max())))
+    return found
+
+
+def operator_problems(found: list[Operator], sizes: dict[str, int]) -> list[str]:
+    """Operators that do not compute what the int8 specification says, in words; `sizes`: codes compared of each."""
+    total = sum(sizes[o.node] for o in found)
+    differing = sum(round(o.differing * sizes[o.node]) for o in found)
+    problems = [f"{o.node}: codes differ by up to {o.largest}" for o in found if o.largest > 1]
+    if total and differing > max(CODES_DIFFERING * total, 1):
+        problems.append(f"{differing} of {total} codes differ from exact integer arithmetic")
+    return problems
+
+
+def gate(probs: Array, validation: Validation, float_probs: Array, limits: Limits) -> tuple[Drift, list[str]]:
+    """The drift from the float student to the file on validation, and what of it is over the limits."""
+    found = drift(float_probs, probs, validation.labels)
+    problems = []
+    if -found.accuracy_change_pp > limits.max_drop_pp:
+        problems.append(f"accuracy falls by {-found.accuracy_change_pp:.2f} pp (limit {limits.max_drop_pp} pp)")
+    for index, change in enumerate(found.recall_change_pp):
+        if change is not None and -change > limits.max_class_drop_pp:
+            limit = f"limit {limits.max_class_drop_pp} pp"
+            problems.append(f"recall of class {index} falls by {-change:.2f} pp ({limit})")
+    return found, problems
+
+
+def calibration(logits: Array, labels: Array, temperature: float) -> Calibration:
+    """ECE and NLL of logits [N, K] before and after a temperature."""
+    before, after = softmax(logits), softmax(logits, temperature)
+    return Calibration(
+        temperature=temperature,
+        ece_before=ece(before, labels),
+        ece=ece(after, labels),
+        nll_before=nll(before, labels),
+        nll=nll(after, labels),
+    )

@@ -1,0 +1,64 @@
+"""The images that a recipe or a bundle is used on: where they are, which split, with which labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgekd.bundle import Bundle
+from edgekd.data import sources, split
+from edgekd.data.dataset import Dataset
+from edgekd.errors import EdgekdError, nearest
+from edgekd.recipe import Recipe
+
+
+def choose(recipe: Recipe, bundle: Bundle, side: str | None, own_data: bool) -> Dataset:
+    """The images to evaluate on, with the bundle's labels.
+
+    The default is the test split: as the source gives it, or (on the bundle's own data) as the recipe cut it; a set that
+    is neither is evaluated whole.
+    Raises: EdgekdError for a class that the bundle does not know, or an empty split.
+    """
+    dataset = sources.read(recipe.data)
+    if side is None:
+        side = "test" if own_data or dataset.side("test") else "all"
+    if side != "all" and not dataset.side(side):
+        dataset = split.complete(dataset, recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed)
+    dataset = relabel(dataset, bundle.manifest.label_names, str(bundle.folder))
+    samples = dataset.samples if side == "all" else dataset.side(side)
+    if not samples:
+        raise EdgekdError(
+            f"split {side!r} of {recipe.data.path or recipe.data.source}", "images", "none", "--split all"
+        )
+    return dataset.with_samples(samples)
+
+
+def relabel(dataset: Dataset, label_names: tuple[str, ...], where: str) -> Dataset:
+    """The same images with labels that index the bundle's `label_names`, matched by name."""
+    for name in dataset.label_names:
+        if name not in label_names:
+            raise EdgekdError(f"class {name!r} of the data", f"a class of {where}", todo=nearest(name, label_names))
+    index = [label_names.index(name) for name in dataset.label_names]
+    samples = tuple(replace(s, label=index[s.label]) for s in dataset.samples)
+    return Dataset(label_names, samples, dataset.open_image)
+
+
+def with_data(recipe: Recipe, path: str) -> Recipe:
+    """The recipe on other images; the source is detected, and its options stay if the kind of source does."""
+    source = sources.detect(path)
+    options = recipe.data.options if source == recipe.data.source else {}
+    data = recipe.data.model_copy(update={"source": source, "path": path, "options": options})
+    return recipe.model_copy(update={"data": data})
+
+
+def side_of(bundle: Bundle, recipe: Recipe, side: str) -> Dataset:
+    """One split of the recipe's images, cut as the run that made the bundle cut it.
+
+    Raises: EdgekdError for a class that the bundle does not know, or an empty split.
+    """
+    whole = split.complete(
+        sources.read(recipe.data), recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed
+    )
+    dataset = relabel(whole, bundle.manifest.label_names, str(bundle.folder))
+    if not dataset.side(side):
+        raise EdgekdError(f"split {side!r} of {recipe.data.path or recipe.data.source}", "images", "none")
+    return dataset.with_samples(dataset.side(side))

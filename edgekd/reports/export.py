@@ -1,0 +1,70 @@
+"""Exports on screen: the formats there are, and what became of each file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edgekd.artefacts.making import Outcome
+from edgekd.bundle import ArtefactRecord, Bundle
+from edgekd.errors import EdgekdError
+from edgekd.runtimes import Format
+
+MIB = 2**20
+
+
+def show_formats(formats: Sequence[Format], console: Console) -> None:
+    """What can be written, what it needs, whether that is there."""
+    table = Table("format", "what", "needs", "installed", box=SIMPLE)
+    for format in formats:
+        missing = format.missing
+        state = "[green]yes[/]" if not missing else escape(f'no: pip install "edgekd[{format.extra}]"')
+        table.add_row(format.name, format.words, ", ".join(p.replace("_", "-") for p in format.packages), state)
+    console.print(table)
+
+
+def show(outcomes: Sequence[Outcome], failed: Mapping[str, EdgekdError], bundle: Bundle, console: Console) -> None:
+    """The drift table of what ships, then what was rejected and what failed, each with its reason."""
+    shipped = [o for o in outcomes if not o.problems]
+    if shipped:
+        console.print(table(shipped))
+    for outcome in outcomes:
+        if outcome.problems:
+            console.print(f"[red]{outcome.format} rejected[/]: {escape('; '.join(outcome.problems))}", highlight=False)
+            layers = ", ".join(f"{n} ({db} dB)" for n, db in outcome.report.get("worst_layers_db", {}).items())
+            if layers:
+                console.print(f"  the worst layers: {layers}", highlight=False, soft_wrap=True)
+            for advice in outcome.report.get("try", []):
+                console.print(f"  try: {advice}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  kept as {outcome.path}", highlight=False, markup=False, soft_wrap=True)
+    for name, error in failed.items():
+        console.print(f"[red]{name} failed[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
+    if bundle.manifest.quantization and any(o.record and o.record.source == "qat" for o in shipped):
+        console.print(bundle.manifest.quantization.verdict, highlight=False, soft_wrap=True)
+    for outcome in shipped:
+        console.print(f"written: {outcome.path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def table(shipped: Sequence[Outcome]) -> Table:
+    """Drift from the float student to each file, on validation."""
+    images = next((o.record.val_images for o in shipped if o.record), 0)
+    found = Table(box=SIMPLE, title_justify="left", title=f"drift to the float student, {images} validation images")
+    for column in ("format", "MiB", "Δ accuracy", "flips", "p", "ECE before → after", "agrees", "s"):
+        found.add_column(column, justify="left" if column == "format" else "right")
+    for outcome in shipped:
+        record: ArtefactRecord = outcome.record
+        found.add_row(
+            outcome.format,
+            f"{sum(f.size_bytes for f in record.files.values()) / MIB:.2f}",
+            f"{record.drift_pp:+.2f} pp",
+            str(record.flips),
+            f"{record.mcnemar_p:.2f}",
+            f"{record.ece_before:.3f} → {record.ece:.3f}",
+            f"{100 * record.top1_agreement:.1f} %",
+            f"{outcome.seconds:.1f}",
+        )
+    return found

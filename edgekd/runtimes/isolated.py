@@ -1,0 +1,106 @@
+"""Sessions in a child process: a file that crashes or hangs a runtime's native code ends in one clear error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from edgekd.errors import EdgekdError
+from edgekd.runtimes.worker import Arrays, receive, send
+
+LIMIT_S = 300.0  # for one request; a hang and not a slow machine
+AGAIN = "export it again"
+
+
+class Isolated:
+    """A child process that holds one session at a time; a context manager.
+
+    After a crash or a time-out the next `load` starts a new process.
+    """
+
+    def __init__(self, limit_s: float = LIMIT_S) -> None:
+        self.limit_s = limit_s
+        self.where, self.facts = "", {}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Isolated:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def load(self, format: str, path: Path, threads: int = 1, keep: bool = False) -> Isolated:
+        """Load a file; `keep` makes the values of all tensors readable, where the runtime can.
+
+        Raises: EdgekdError if the runtime refuses the file, crashes or hangs.
+        """
+        self.where = str(path)
+        arguments = {"format": format, "path": str(path), "threads": threads, "keep": keep}
+        self.facts = self._ask({"do": "load", "arguments": arguments}, None)[0]["describe"]
+        return self
+
+    def describe(self) -> dict[str, Any]:
+        """What runs in the child: runtime, version, threads, cure."""
+        return self.facts
+
+    def probs(self, pixels: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
+        return self._ask({"do": "probs"}, pixels)[1]["result"]
+
+    def codes(self, pixels: np.ndarray) -> Arrays:
+        """Values [B, ...] of every tensor by name; needs `keep`."""
+        return self._ask({"do": "codes"}, pixels)[1]
+
+    def close(self) -> None:
+        """End the child."""
+        if self._process:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # The parent's folder comes first on the path, so that a checkout works without installation.
+        root = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+        return subprocess.Popen(
+            [sys.executable, "-m", "edgekd.runtimes.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+
+    def _ask(self, header: dict[str, Any], pixels: np.ndarray | None) -> tuple[dict[str, Any], Arrays]:
+        self._process = process = self._process or self._start()
+        late = threading.Event()
+        watch = threading.Timer(self.limit_s, lambda: (late.set(), process.kill()))
+        watch.start()
+        try:
+            send(process.stdin, header | {"where": self.where}, None if pixels is None else {"pixels": pixels})
+            answer = receive(process.stdout)
+        except (BrokenPipeError, ValueError):  # it died in the middle, or answered with something else
+            answer = None
+        finally:
+            watch.cancel()
+        if answer is None:
+            code = process.wait()
+            self.close()
+            found = f"no answer within {self.limit_s:.0f} s" if late.is_set() else _death(code)
+            raise EdgekdError(self.where, "a file that its runtime can read", found, AGAIN)
+        if not answer[0]["ok"]:
+            raise EdgekdError(*answer[0]["error"])
+        return answer
+
+
+def _death(code: int) -> str:
+    if code >= 0:
+        return f"the runtime's process ended with code {code}"
+    return f"the runtime crashed ({signal.Signals(-code).name})"
