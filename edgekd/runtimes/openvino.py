@@ -1,8 +1,4 @@
-"""OpenVINO, for Intel's processors and others: an .xml file with the structure, and a .bin file with the weights.
-
-Where a convolution is followed by an addition, OpenVINO's fused int8 kernel adds the unrounded sum: about a quarter of
-those codes are one off, the only place where its kernels differ from the int8 specification.
-"""
+"""OpenVINO, for Intel's processors and others: an .xml file with the structure, and a .bin file with the weights."""
 
 from __future__ import annotations
 
@@ -78,6 +74,8 @@ class OpenvinoSession:
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
+            "ENABLE_CPU_PINNING": False,  # other processes may have work on the same core
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # int8 is what the file says, nothing else
         }
         if self.cure:
             settings.update([self.cure.split("=")])
