@@ -77,6 +77,14 @@ def test_int8_probabilities_are_calibrated_inside_or_by_the_session(int8_graph, 
     np.testing.assert_allclose(RUNTIME.load(path, 1).probs(pixels), expected, atol=step / 2 + 1e-6)
 
 
+@pytest.mark.parametrize("name", ["sum", "twice"])
+def test_additions_read_what_was_rounded(written, name):
+    named = {n.get_friendly_name(): n for n in openvino.Core().read_model(written).get_ops()}
+    read = [value.get_node() for value in named[name].input_values()]
+    assert [n.get_type_name() for n in read] == ["Clamp", "Clamp"]
+    assert [n.input_value(0).get_node().get_type_name() for n in read] == ["FakeQuantize", "FakeQuantize"]
+
+
 def test_no_images_give_no_probabilities(written, pixels):
     assert RUNTIME.load(written, 1).probs(pixels[:0]).shape == (0, 3)
 
