@@ -23,6 +23,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@ $(VENV)/.train
 
 demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (12 minutes at most on 2 cores)
+	$(BIN)/python -m edgekd.audit
 	$(BIN)/python -m edgekd.distill --control --resume
 
 test: $(VENV)/.dev  ## install what tests need and run the checks and the default suite

@@ -201,6 +201,22 @@ def markdown(results: dict) -> str:
     return "\n".join(lines)
 
 
+COLUMNS = (("phantom", "edgekd"), ("mri4", "edgekd"), ("mri4", "phash 4"), ("mri4", "phash 10"), ("mri4", "cnn 0.9"))
+
+
+def readme_rows(results: dict) -> list[str]:
+    """The rows that the README quotes: recall / precision in per cent for the methods of `COLUMNS`."""
+    chosen = [results["sets"][name]["methods"][method] for name, method in COLUMNS]
+    rows = []
+    for kind in KINDS:
+        cells = (m["kinds"][kind] for m in chosen)
+        rows.append(
+            f"| {kind} | " + " | ".join(f"{_cent(c['recall'])} / {_cent(c['precision'])}" for c in cells) + " |"
+        )
+    flagged = (str(sum(m["clean_pairs_flagged"].values())) for m in chosen)
+    return [*rows, f"| pairs of clean images flagged | {' | '.join(flagged)} |"]
+
+
 def _cent(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}"
 

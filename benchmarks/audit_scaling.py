@@ -122,6 +122,17 @@ def plot(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
+def readme_rows(results: dict[str, Any]) -> list[str]:
+    """The rows that the README quotes."""
+    rows = []
+    for row in results["rows"]:
+        ours, theirs = row["edgekd"], row["imagededup"]
+        seconds = [ours["wall_s"], ours["reading_s"], ours["matching_s"], ours["processor_s"], theirs["total_s"]]
+        cells = [f"{row['images']:,}", *(f"{s:.1f}" for s in seconds), f"{ours['peak_rss_mib']:.0f}"]
+        rows.append(f"| {' | '.join(cells)} |")
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
