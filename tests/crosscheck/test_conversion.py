@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +11,30 @@ from edgekd.bundle import Bundle
 from edgekd.conversion import convert_network, convert_onnx
 from edgekd.errors import EdgekdError
 from edgekd.measures.calibration import softmax
+from edgekd.preprocess import InputContract
 from edgekd.runtimes import Facts, find
 
-pytestmark = pytest.mark.crosscheck
+pytestmark = [
+    pytest.mark.crosscheck,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # torch on its older ONNX exporter
+]
+ROOT = Path(__file__).parents[2]
 REPRESENTATIVE, TESTED = slice(0, 64), slice(64, 128)
 
 
 @pytest.mark.parametrize("route", ["litert_torch", "onnx2tf"])
-def test_a_known_network(route: str, bundle: Bundle, facts: Facts, pixels: np.ndarray, tmp_path: Path) -> None:
+def test_int8_of_a_known_network(route: str, pixels: np.ndarray, tmp_path: Path) -> None:
     from edgekd.networks import from_bundle
 
-    network = from_bundle(bundle)
+    bundle = Bundle.open(ROOT / "models" / "mri4-mobilenetv2")
+    manifest, network = bundle.manifest, from_bundle(bundle)
+    facts = Facts(manifest.name, "A cross-check", tuple(manifest.label_names), manifest.input, 0.8)
+    converted(route, network, facts, "static_wi8_ai8", pixels[REPRESENTATIVE], tmp_path / "int8.tflite")
+    found = find("tflite")[1].load(tmp_path / "int8.tflite", 1).probs(pixels[TESTED])
     expected = probs(network, facts, pixels[TESTED])
-    for scheme, agreement, drift in (("fp32", 1.0, 1e-4), ("static_wi8_ai8", 0.9, 0.05)):
-        path = tmp_path / f"{scheme}.tflite"
-        converted(route, network, facts, scheme, pixels[REPRESENTATIVE], path)
-        found = find("tflite")[1].load(path, 1).probs(pixels[TESTED])
-        assert (found.argmax(1) == expected.argmax(1)).mean() >= agreement, scheme
-        assert np.abs(found - expected).mean() < drift, scheme
-    assert (tmp_path / "static_wi8_ai8.tflite").stat().st_size < 0.35 * (tmp_path / "fp32.tflite").stat().st_size
+    assert (found.argmax(1) == expected.argmax(1)).mean() >= 0.9
+    assert np.abs(found - expected).mean() < 0.05
+    assert (tmp_path / "int8.tflite").stat().st_size < 1.5 * manifest.network.parameters
 
 
 @pytest.mark.parametrize("route", ["litert_torch", "onnx2tf"])
@@ -39,7 +43,6 @@ def test_a_network_with_other_operators(route: str, pixels: np.ndarray, tmp_path
     import torch
 
     from edgekd import networks
-    from edgekd.preprocess import InputContract
     from edgekd.quantization import lowering
     from edgekd.recipe import Network
 
@@ -57,9 +60,9 @@ def test_a_network_with_other_operators(route: str, pixels: np.ndarray, tmp_path
             np.testing.assert_allclose(found, probs(network, facts, pixels[TESTED]), rtol=0, atol=1e-4)
 
 
-def test_a_file_that_is_no_onnx(facts: Facts, pixels: np.ndarray, tmp_path: Path) -> None:
+def test_a_file_that_is_no_onnx(pixels: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"not a network")
-    facts = dataclasses.replace(facts, name="broken")
+    facts = Facts("broken", "A cross-check", ("a", "b"), InputContract(size=224))
     with pytest.raises(EdgekdError, match="exit code 1"):
         convert_onnx(tmp_path / "x.onnx", facts, "fp32", pixels[:1], tmp_path / "out.tflite")
 
