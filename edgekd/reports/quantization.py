@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edgekd.bundle import Bundle
-from edgekd.measures.calibration import fit_temperature, softmax
+from edgekd.measures.calibration import ece, fit_temperature, softmax
 from edgekd.measures.drift import Drift, drift
 from edgekd.measures.evaluation import evaluate
 
@@ -28,24 +29,21 @@ def float_logits(student: Bundle) -> Answers:
     return {side: load_file(student.file(f"evaluation/{side}.safetensors"))["logits"] for side in ("val", "test")}
 
 
-def compare(answers: dict[str, Answers], labels: Answers) -> dict[str, Any]:
+def compare(answers: dict[str, Answers], labels: Answers, groups: Sequence[str] | None = None) -> dict[str, Any]:
     """Scores of every network on the test split, each with its own temperature (fitted on val), and paired drifts.
 
-    `answers`: network -> side -> logits; the networks are float, ptq and qat.
+    `answers`: network -> side -> logits; the networks are float, ptq and qat. Intervals resample `groups` of the test
+    images where they are known.
     """
     names = tuple(f"class {k}" for k in range(answers["float"]["val"].shape[1]))
     networks, probs = {}, {}
     for name, logits in answers.items():
         temperature = fit_temperature(logits["val"], labels["val"])
         probs[name] = softmax(logits["test"], temperature)
-        found = evaluate(probs[name], labels["test"], names)
-        plain = evaluate(
-            softmax(logits["test"]),
-            labels["test"],
-            names,
-        )
+        found = evaluate(probs[name], labels["test"], names, groups=groups)
+        before = ece(softmax(logits["test"]), labels["test"])
         scores = found.model_dump(include={"accuracy", "accuracy_interval", "ece", "ece_noise_floor", "nll", "images"})
-        networks[name] = scores | {"temperature": temperature, "ece_before_temperature": plain.ece}
+        networks[name] = scores | {"temperature": temperature, "ece_before_temperature": before}
     document: dict[str, Any] = {"schema": SCHEMA, "networks": networks, "drift": {}}
     for name in ("ptq", "qat"):
         document["drift"][name] = facts(drift(probs["float"], probs[name], labels["test"]))

@@ -86,7 +86,7 @@ class Isolated:
         try:
             send(process.stdin, header | {"where": self.where}, None if pixels is None else {"pixels": pixels})
             answer = receive(process.stdout)
-        except (BrokenPipeError, ValueError):  # it died in the middle, or answered with something else
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it died in the middle, or answered with something else
             answer = None
         finally:
             watch.cancel()

@@ -161,7 +161,11 @@ def write(run: Run, student: Bundle, ptq: Quantized, qat: Quantized, rows: np.nd
     """The two graphs, their comparison with the float student, and the record in the manifest."""
     labels = {side: run.labels[run.rows(side)] for side in qat.logits}
     answers = {"float": comparison.float_logits(student), "ptq": ptq.logits, "qat": qat.logits}
-    document = comparison.compare(answers, labels) | {"ptq_method": ptq.method, "ptq_methods": ptq.scores}
+    groups = [run.pixels.dataset.samples[i].group for i in run.rows("test")]
+    document = comparison.compare(answers, labels, groups if all(groups) else None) | {
+        "ptq_method": ptq.method,
+        "ptq_methods": ptq.scores,
+    }
     qat.graph.save(student.folder / GRAPH)
     ptq.graph.save(student.folder / PTQ_GRAPH)
     write_atomic(student.folder / COMPARISON, json.dumps(document, indent=1) + "\n")

@@ -1,0 +1,71 @@
+"""The child process: it answers as the session would, and its death is an error and nothing more."""
+
+import time
+
+import numpy as np
+import pytest
+
+from edgekd.errors import EdgekdError
+from edgekd.runtimes import isolated, tflite
+from edgekd.runtimes.isolated import Isolated
+
+
+@pytest.fixture
+def path(int8_graph, facts, tmp_path):
+    target = tmp_path / "tiny.tflite"
+    tflite.write(int8_graph, tflite.FORMATS[2], facts, target)
+    return target
+
+
+def test_it_answers_as_the_session_does(path, pixels):
+    with Isolated() as child:
+        child.load("tflite-int8", path, threads=2)
+        assert child.describe()["runtime"] == "LiteRT"
+        assert child.describe()["threads"] == 2
+        assert np.array_equal(child.probs(pixels), tflite.load(path).probs(pixels))
+        child.load("tflite-int8", path, keep=True)
+        assert child.codes(pixels[:1])["stem"].dtype == np.int8
+
+
+def test_errors_come_through_and_the_child_lives_on(path, pixels, tmp_path):
+    bad = tmp_path / "bad.tflite"
+    bad.write_bytes(path.read_bytes()[:500])
+    with Isolated() as child:
+        with pytest.raises(EdgekdError, match=r"bad\.tflite"):
+            child.load("tflite-int8", bad)
+        child.load("tflite-int8", path)
+        with pytest.raises(EdgekdError, match="uint8"):
+            child.probs(pixels[:, :3])
+        assert child.probs(pixels).shape == (12, 3)
+
+
+def crash(monkeypatch, code):
+    """Make the child run `code` instead of the worker."""
+    import subprocess
+    import sys
+
+    real = subprocess.Popen
+    monkeypatch.setattr(
+        isolated.subprocess, "Popen", lambda command, **options: real([sys.executable, "-c", code], **options)
+    )
+
+
+def test_a_crash_is_named(path, monkeypatch):
+    crash(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    with Isolated() as child, pytest.raises(EdgekdError, match=r"crashed \(SIGSEGV\)"):
+        child.load("tflite-int8", path)
+
+
+def test_a_hang_ends(path, monkeypatch):
+    crash(monkeypatch, "import time; time.sleep(100)")
+    begin = time.monotonic()
+    with Isolated(limit_s=0.5) as child, pytest.raises(EdgekdError, match="no answer within"):
+        child.load("tflite-int8", path)
+    assert time.monotonic() - begin < 60  # it did end, long before the sleep
+
+
+@pytest.mark.parametrize("answer", ["b'not a frame\\n'", 'b\'{"arrays": {"x": 99}, "ok": true}\\nxx\'', "b'[]\\n'"])
+def test_nonsense_from_the_child_is_an_error(path, monkeypatch, answer):
+    crash(monkeypatch, f"import sys; sys.stdout.buffer.write({answer}); sys.stdout.flush()")
+    with Isolated() as child, pytest.raises(EdgekdError):
+        child.load("tflite-int8", path)
