@@ -1,0 +1,1 @@
+"""A benchmark: artefacts x devices x threads, measured, merged into rows, and kept as one report."""

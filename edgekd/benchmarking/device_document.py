@@ -1,0 +1,248 @@
+"""What goes to a device (`edgekd.job/1`) and what comes back (`edgekd.device/1`): plain JSON, so that any language can.
+
+One document comes from one fresh process. The Python runner (`edgekd/devices/runner.py`) and the demo app write the same.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from edgekd.bundle import FileRecord
+from edgekd.errors import EdgekdError
+from edgekd.preprocess import Finite, InputContract
+from edgekd.recipe import Section, validate
+
+MAX_DOCUMENT_BYTES = 64 * 2**20  # 1,000 classes of 1,000 images are 20 MiB; more is not one of ours
+
+Provenance = Literal["hardware", "emulated"]
+RuntimeName = Literal["tflite", "onnx", "openvino"]
+STAGES = ("files", "runtime", "decode", "preprocess", "probabilities", "measure")  # where a device can fail
+Stage = Literal["files", "runtime", "decode", "preprocess", "probabilities", "measure"]
+
+
+class Document(Section):
+    """Base of the documents that carry a schema."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    def text(self, indent: int | None = None) -> str:
+        """The document as JSON."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), indent=indent, ensure_ascii=False)
+
+
+class Golden(Section):
+    """The golden vectors of a job: image files, the input tensor they must give, the probabilities to expect.
+
+    `pixels` is an .npy file, [G, S, S, 3] uint8, equal to the bit. Probabilities [G][K] hold within `tolerance`
+    (absolute): kernels of other processors add in another order.
+    """
+
+    images: tuple[str, ...]
+    pixels: str
+    probs: tuple[tuple[Finite, ...], ...]
+    tolerance: float = Field(gt=0, lt=1)
+
+
+class Test(Section):
+    """The images to answer: `pixels` is an .npy file, [N, S, S, 3] uint8; `indices` are the rows to take, in order."""
+
+    __test__ = False  # no test class for pytest
+
+    pixels: str
+    indices: tuple[int, ...]
+
+
+class Timing(Section):
+    """How long to measure. `min_runs` runs and `min_seconds`, whichever is reached first; `sustained_s` 0: not at all."""
+
+    warmup_runs: int = Field(10, ge=0)
+    min_runs: int = Field(200, ge=1)
+    min_seconds: float = Field(10.0, gt=0)
+    sustained_s: float = Field(0.0, ge=0)
+
+
+class Job(Document):
+    """`job.json`: one artefact to run once, in a fresh process, in a folder that holds the files it names.
+
+    `test` None: no answers asked for (later rounds). `timing` None: nothing is timed (and never for "emulated").
+    """
+
+    schema_: Literal["edgekd.job/1"] = Field("edgekd.job/1", alias="schema")
+    key: str  # of the row: artefact, device, threads and settings
+    round: int = Field(ge=0)
+    provenance: Provenance
+    format: str
+    runtime: RuntimeName
+    files: dict[str, FileRecord]  # everything in the folder, the artefact's file to load first
+    input: InputContract
+    label_names: tuple[str, ...]
+    io: Literal["uint8", "int8"]
+    calibration_temperature: float
+    golden: Golden
+    test: Test | None = None
+    timing: Timing | None = None
+    threads: int = Field(ge=1)
+    cpus: tuple[int, ...] = ()  # to run on; () leaves it to the system
+
+    @model_validator(mode="after")
+    def _emulation_has_no_time(self) -> Job:
+        if self.provenance == "emulated" and self.timing is not None:
+            raise ValueError("an emulated job with timing: emulated time means nothing")
+        return self
+
+
+class RuntimeFacts(Section):
+    """What ran. `threads_ran` None where it cannot be observed; `cure` keeps int8 sums from saturating."""
+
+    name: str  # LiteRT, tflite-runtime, ONNX Runtime, OpenVINO
+    version: str
+    delegate: str  # XNNPACK, built-in, CPU
+    threads_asked: int
+    threads_ran: int | None
+    cure: str = ""
+
+
+class System(Section):
+    """The machine as it describes itself; "" or None for what it does not say."""
+
+    machine: str  # x86_64, aarch64, armv7l
+    system: str  # Linux 6.12, Android 14
+    model: str = ""  # Raspberry Pi 5 Model B Rev 1.0
+    cpu: str = ""  # Cortex-A76, AMD EPYC
+    cores: int | None = None
+    cpu_features: tuple[str, ...] = ()  # those that decide how fast int8 is
+    governor: str = ""
+    max_frequency_mhz: float | None = None
+    memory_mib: float | None = None
+    software: dict[str, str] = {}  # python, numpy, app
+
+
+class Conditions(Section):
+    """The state of the machine at one moment. `throttled` None: it does not say."""
+
+    load_1min: float | None = None
+    frequency_mhz: float | None = None  # highest of the cores
+    temperature_c: float | None = None
+    throttled: bool | None = None
+    throttling: str = ""  # in words
+
+
+class GoldenCheck(Section):
+    """The replay: `largest_change` of a probability against the expected ones."""
+
+    images: int
+    input_equal: Literal[True] = True
+    largest_change: float
+    tolerance: float
+
+
+class Window(Section):
+    """A piece of a sustained run, from `start_s` on."""
+
+    start_s: float
+    runs: int
+    images_per_s: float
+    median_ms: float
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
+
+
+class Times(Section):
+    """What one process on hardware measured; every sample is one image. Stages are of the golden images, in turn."""
+
+    import_ms: float  # of the runtime's package
+    load_ms: float
+    first_ms: float
+    warmup_runs: int
+    inference_ms: tuple[float, ...] = Field(min_length=1)
+    decode_ms: tuple[float, ...] = Field(min_length=1)
+    preprocess_ms: tuple[float, ...] = Field(min_length=1)
+    sustained: tuple[Window, ...] = ()
+    bare_rss_mib: float  # runtime imported, no artefact
+    peak_rss_mib: float  # after the timed runs, before anything that only the benchmark needs
+    before: Conditions
+    after: Conditions
+
+
+class Emulation(Section):
+    """What an emulator can honestly tell: which processor it plays, and how many instructions ran."""
+
+    emulator: str  # qemu-aarch64 10.0.2
+    cpu_model: str  # cortex-a76
+    instructions: dict[str, int] = {}  # of one inference, by kind: total, sdot, ...
+
+
+class Failure(Section):
+    """Where a device stopped, and why. A golden mismatch is the stage whose result differs."""
+
+    stage: Stage
+    reason: str
+
+
+class DeviceDocument(Document):
+    """What a device prints, once per job.
+
+    Either `failure`, or everything else that the job asked for: `probs` [N][K] in the order of the job's indices,
+    `times` from hardware, `emulation` from an emulator, never both.
+    """
+
+    schema_: Literal["edgekd.device/1"] = Field("edgekd.device/1", alias="schema")
+    key: str
+    round: int
+    provenance: Provenance
+    system: System
+    runtime: RuntimeFacts | None = None
+    golden: GoldenCheck | None = None
+    probs: tuple[tuple[Finite, ...], ...] | None = None
+    times: Times | None = None
+    emulation: Emulation | None = None
+    failure: Failure | None = None
+    notes: tuple[str, ...] = ()  # warnings in words
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> DeviceDocument:
+        if self.provenance == "emulated" and self.times is not None:
+            raise ValueError("an emulated document with times: emulated time means nothing")
+        if self.provenance == "hardware" and self.emulation is not None:
+            raise ValueError("a hardware document with an emulation")
+        if self.failure is None and (self.runtime is None or self.golden is None):
+            raise ValueError("neither a failure nor a runtime and a golden check")
+        if self.failure is None and self.provenance == "emulated" and self.emulation is None:
+            raise ValueError("an emulated document that does not say what was emulated")
+        return self
+
+
+def read_document(text: str | bytes, where: str, job: Job | None = None) -> DeviceDocument:
+    """A device's document, checked, also against the job it answers.
+
+    Raises: EdgekdError for anything else: what a device sends is not trusted.
+    """
+    if len(text) > MAX_DOCUMENT_BYTES:
+        raise EdgekdError(where, f"at most {MAX_DOCUMENT_BYTES} bytes", f"{len(text)} bytes")
+    try:
+        values: Any = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise EdgekdError(where, "one JSON document", f"{type(e).__name__}: {e}") from None
+    found = validate(DeviceDocument, values, where, from_json=True)
+    if job is not None:
+        _check_answer(found, job, where)
+    return found
+
+
+def _check_answer(found: DeviceDocument, job: Job, where: str) -> None:
+    """Refuse a document that answers another job, or only part of it."""
+    asked, got = (job.key, job.round, job.provenance), (found.key, found.round, found.provenance)
+    if asked != got:
+        raise EdgekdError(where, f"an answer to job {asked}", f"one to {got}")
+    if found.failure is not None:
+        return
+    if job.timing is not None and found.times is None:
+        raise EdgekdError(where, "times", "none")
+    if job.test is not None:
+        shape = (len(job.test.indices), len(job.label_names))
+        rows = found.probs or ()
+        if len(rows) != shape[0] or any(len(row) != shape[1] for row in rows):
+            raise EdgekdError(where, f"probabilities {list(shape)}", f"{len(rows)} rows")
