@@ -41,6 +41,7 @@ class Golden(Section):
     """
 
     images: tuple[str, ...]
+    decoded_sha256: tuple[str, ...]  # of each image's decoded RGB bytes, row by row: tells decoding from resizing
     pixels: str
     probs: tuple[tuple[Finite, ...], ...]
     tolerance: float = Field(gt=0, lt=1)

@@ -52,6 +52,7 @@ class DeviceOptions(Section):
     threads: tuple[int, ...] = ()  # () for 1, 2 and 4 where there are cores
     images: int | None = Field(None, ge=1)  # at most so many answers, evenly over the test split
     limit_s: float = Field(1800.0, gt=0)  # for one job
+    place: str = ""  # devices at the same place run one after another; "" for a place of its own
 
 
 @dataclass(frozen=True)

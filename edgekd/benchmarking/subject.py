@@ -1,0 +1,148 @@
+"""What is measured: a bundle's artefacts, its golden vectors, and the images that devices answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgekd import recipe as recipes
+from edgekd.artefacts.making import FOLDER
+from edgekd.benchmarking.device_document import RuntimeName
+from edgekd.benchmarking.schema import BundleFacts, DataFacts
+from edgekd.bundle import MANIFEST, ArtefactRecord, Bundle
+from edgekd.data.chosen import choose, with_data
+from edgekd.data.dataset import listing_hash
+from edgekd.data.pixels import Pixels
+from edgekd.errors import EdgekdError, nearest
+from edgekd.files import sha256_file
+from edgekd.measures.calibration import softmax
+from edgekd.recipe import Recipe
+
+TOLERANCE = {"fp32": 1e-3, "fp16": 1e-3, "static_wi8_ai8": 0.05}  # against what the same file gave when it was verified
+TOLERANCE_FLOAT = {"fp32": 1e-3, "fp16": 0.05, "static_wi8_ai8": 0.3}  # against the float student, if that is all there is
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One verified artefact: where its files are, the first being the one to load, and what golden images must give."""
+
+    format: str
+    runtime: RuntimeName
+    record: ArtefactRecord
+    files: dict[str, Path]
+    golden_probs: np.ndarray  # [G, K]
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images to answer: pixels [N, S, S, 3] uint8; the float student's probabilities [N, K], where they are known."""
+
+    facts: DataFacts
+    pixels: np.ndarray
+    pixels_sha256: str
+    reference: np.ndarray | None
+
+
+def artefacts(bundle: Bundle, formats: Sequence[str] = ()) -> list[Artefact]:
+    """The bundle's verified artefacts, or those of the formats named.
+
+    Raises: EdgekdError for a format that the bundle does not have, or a file that did not travel with it.
+    """
+    records = bundle.manifest.artefacts
+    again = f"python -m edgekd.export {bundle.folder}"
+    if not records:
+        raise EdgekdError(str(bundle.folder), "a bundle with artefacts", "none", again)
+    for name in formats:
+        if name not in records:
+            todo = f"{nearest(name, records)} or: {again} --format {name}"
+            raise EdgekdError(f"format {name!r} of {bundle.folder}", "a verified artefact", "none", todo)
+    return [_artefact(bundle, name, records[name], again) for name in formats or records]
+
+
+def _artefact(bundle: Bundle, name: str, record: ArtefactRecord, again: str) -> Artefact:
+    from edgekd.runtimes import find
+
+    files = {file: bundle.folder / FOLDER / file for file in record.files}
+    for file, path in files.items():
+        if not path.is_file() or sha256_file(path) != record.files[file].sha256:
+            raise EdgekdError(str(path), "the file that was verified", "missing or changed", f"{again} --format {name}")
+    runtime = find(name)[1].__name__.rpartition(".")[2]
+    if record.report in bundle.manifest.files:
+        report = json.loads(bundle.file(record.report).read_text(encoding="utf-8"))
+        return Artefact(name, runtime, record, files, np.array(report["golden_probs"]), TOLERANCE[record.scheme])
+    probs = softmax(golden(bundle)[1], record.calibration_temperature)
+    return Artefact(name, runtime, record, files, probs, TOLERANCE_FLOAT[record.scheme])
+
+
+def golden(bundle: Bundle) -> tuple[np.ndarray, np.ndarray, list[Path]]:
+    """The golden vectors: pixels [G, S, S, 3] uint8, the float student's logits [G, K], and the image files."""
+    from safetensors.numpy import load_file
+
+    found = load_file(bundle.file("golden/vectors.safetensors"))
+    return found["pixels"], found["logits"], [bundle.file(f"golden/{i}.png") for i in range(len(found["pixels"]))]
+
+
+def images(bundle: Bundle, data: str = "", limit: int | None = None) -> Images:
+    """The test split of the bundle's images, or of those at `data`; with `limit` so many of them, evenly.
+
+    Raises: EdgekdError if they are not there, or have classes that the bundle does not know.
+    """
+    recipe = recipes.validate(Recipe, bundle.manifest.recipe, f"recipe of {bundle.folder}", from_json=True)
+    recipe = with_data(recipe, data) if data else recipe
+    dataset = choose(recipe, bundle, None, own_data=not data)
+    pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
+    samples = pixels.dataset.samples
+    listing = listing_hash(samples)
+    rows = evenly(len(samples), limit)
+    chosen = [samples[i] for i in rows]
+    groups = [s.group for s in chosen]
+    is_test = listing == bundle.manifest.split_hashes.get("test")
+    facts = DataFacts(
+        source=recipe.data.path or recipe.data.source,
+        split="test" if is_test or dataset.side("test") else "all",
+        images=len(chosen),
+        of_images=len(samples),
+        listing_sha256=listing,
+        image_names=tuple(s.name for s in chosen),
+        labels=tuple(s.label for s in chosen),
+        groups=tuple(str(g) for g in groups) if all(groups) else None,
+    )
+    reference = _stored(bundle)[rows] if is_test and "evaluation/test.safetensors" in bundle.manifest.files else None
+    return Images(facts, pixels.array[rows], pixels.sha256, reference)
+
+
+def _stored(bundle: Bundle) -> np.ndarray:
+    """The float student's probabilities [N, K] on its test split, as stored when it was made."""
+    from safetensors.numpy import load_file
+
+    logits = load_file(bundle.file("evaluation/test.safetensors"))["logits"]
+    return softmax(logits, bundle.manifest.calibration_temperature.get("torch", 1.0))
+
+
+def evenly(count: int, limit: int | None) -> list[int]:
+    """`limit` of `count` indices at even distances, or all of them."""
+    if limit is None or limit >= count:
+        return list(range(count))
+    return [(2 * i + 1) * count // (2 * limit) for i in range(limit)]
+
+
+def bundle_facts(bundle: Bundle) -> BundleFacts:
+    """What the report says of the bundle."""
+    m = bundle.manifest
+    return BundleFacts(
+        name=m.name,
+        manifest_sha256=sha256_file(bundle.folder / MANIFEST),
+        network=m.network.network,
+        width=m.network.width,
+        parameters=m.network.parameters,
+        macs=m.network.macs,
+        label_names=m.label_names,
+        input=m.input,
+        licence=m.licence,
+        teacher=m.teacher.network if m.teacher else "",
+    )

@@ -1,0 +1,106 @@
+"""This machine: every job in a fresh process on processors of its own, while the process that waits for it sleeps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pydantic import Field
+
+from edgekd.devices import RUNNER, DeviceError, DeviceOptions, Parcel
+
+KIND = "local"
+CPU = Path("/sys/devices/system/cpu")
+
+
+class Options(DeviceOptions):
+    """`cpus`: those to run on, () for the fastest that this process may use, as many as threads."""
+
+    place: str = "here"
+    cpus: tuple[int, ...] = ()
+    python: str = Field("", description="another interpreter, for runtimes that live in an environment of their own")
+
+
+def connect(name: str, options: Options) -> Local:
+    """This machine as a device."""
+    return Local(name, options)
+
+
+class Local:
+    """A device whose jobs are processes of this machine."""
+
+    provenance = "hardware"
+
+    def __init__(self, name: str, options: Options) -> None:
+        self.name, self.options = name, options
+        self.cpus = options.cpus or fastest_first(allowed())
+        self.cores: int | None = len(self.cpus)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def refuses(self, format: str, threads: int) -> str:
+        """Nothing is refused: what is not installed is a row that failed, and says so."""
+        return ""
+
+    def run(self, parcel: Parcel) -> bytes:
+        """Run the job in a fresh process.
+
+        Raises: DeviceError if it crashes or takes too long.
+        """
+        cpus = tuple(sorted(self.cpus[: parcel.job.threads]))
+        with tempfile.TemporaryDirectory(prefix="edgekd-") as folder:
+            Parcel(parcel.job.model_copy(update={"cpus": cpus}), parcel.files).unpack(Path(folder))
+            return run_here([self.options.python or sys.executable, "-I", str(RUNNER), folder], self.options.limit_s)
+
+
+def run_here(command: list[str], limit_s: float, env: dict[str, str] | None = None) -> bytes:
+    """What a command on this machine prints; this process sleeps meanwhile.
+
+    Raises: DeviceError if the command cannot start, fails, or takes longer than the limit.
+    """
+    where = Path(command[0]).name
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=limit_s, stdin=subprocess.DEVNULL, env=env)
+    except subprocess.TimeoutExpired:
+        raise DeviceError(where, f"a result within {limit_s:.0f} s", "none", "raise limit_s of the device") from None
+    except OSError as e:
+        raise DeviceError(where, "a command that can be started", e.strerror or str(e)) from None
+    if done.returncode:
+        raise DeviceError(where, "a result", _death(done.returncode, done.stderr))
+    return done.stdout
+
+
+def allowed() -> list[int]:
+    """The processors that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def fastest_first(cpus: list[int], root: Path = CPU) -> tuple[int, ...]:
+    """Processors by highest clock; of equal ones the last first, as systems serve their devices on the first."""
+
+    def clock(cpu: int) -> tuple[int, int]:
+        try:
+            return int((root / f"cpu{cpu}/cpufreq/cpuinfo_max_freq").read_text()), cpu
+        except (OSError, ValueError):
+            return 0, cpu
+
+    return tuple(sorted(cpus, key=clock, reverse=True))
+
+
+def _death(code: int, stderr: bytes) -> str:
+    if code < 0:
+        return f"the process crashed ({signal.Signals(-code).name})"
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    return f"the process ended with code {code}: {lines[-1][:300] if lines else 'it said nothing'}"
