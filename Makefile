@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 # glibc then backs large tensors with huge pages: about a fifth faster on the CPU.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: help demo test clean
+.PHONY: help demo test crosscheck clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,11 +25,33 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (12 minutes at most on 2 cores)
 	$(BIN)/python -m edgekd.audit
 	$(BIN)/python -m edgekd.distill --control --resume
+	$(BIN)/python -m edgekd.export --format tflite-int8,onnx,openvino
 
 test: $(VENV)/.dev  ## install what tests need and run the checks and the default suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
 
+.venv-crosscheck/.done: pyproject.toml
+	$(PYTHON) -m venv .venv-crosscheck
+	.venv-crosscheck/bin/pip install --quiet --disable-pip-version-check --editable '.[crosscheck]'
+	touch $@
+
+.venv-mediapipe/.done:
+	$(PYTHON) -m venv .venv-mediapipe
+	.venv-mediapipe/bin/pip install --quiet --disable-pip-version-check mediapipe==1.2.2 pillow
+	touch $@
+
+.venv-tflite-runtime/.done:
+	$(PYTHON) -m venv .venv-tflite-runtime
+	.venv-tflite-runtime/bin/pip install --quiet --disable-pip-version-check tflite-runtime==2.14.0 numpy==1.26.4 pillow
+	touch $@
+
+crosscheck: $(VENV)/.dev .venv-crosscheck/.done .venv-mediapipe/.done .venv-tflite-runtime/.done  ## compare with other converters and clients (needs 6 GB)
+	EDGEKD_CONVERT_PYTHON=$(CURDIR)/.venv-crosscheck/bin/python \
+	EDGEKD_MEDIAPIPE_PYTHON=$(CURDIR)/.venv-mediapipe/bin/python \
+	EDGEKD_TFLITE_RUNTIME_PYTHON=$(CURDIR)/.venv-tflite-runtime/bin/python \
+	$(BIN)/python -m pytest -m crosscheck tests/crosscheck
+
 clean:  ## remove the environment and everything that runs made
-	rm -rf $(VENV) runs build
+	rm -rf $(VENV) .venv-crosscheck .venv-mediapipe .venv-tflite-runtime runs build

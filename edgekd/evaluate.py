@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
 from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import SPLITS, Dataset
+from edgekd.errors import EdgekdError
 from edgekd.recipe import Recipe
+from edgekd.runtimes import Session
 
 EXAMPLE = """  python -m edgekd.evaluate                                  # runs/default on the test split of its own data
-  python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --tta"""
+  python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8"""
 BATCH = 64
 
 
@@ -29,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("bundle", nargs="?", default="runs/default", help="a bundle (default: runs/default)")
     add("--data", metavar="PATH", help="images to evaluate on (default: those of the bundle's recipe)")
     add("--split", choices=[*SPLITS, "all"], help="default: test where there is one, else all images")
+    add("--format", metavar="NAME", help="evaluate this artefact of the bundle instead of its float network")
     add("--tta", action="store_true", help="average the plain view and four light changes of it")
     add("--out", metavar="DIR", help="where the results go (default: runs/evaluation/NAME)")
     args = arguments.parse_args(argv)
@@ -39,22 +43,47 @@ def main(argv: Sequence[str] | None = None) -> None:
     console = Console()
     dataset = choose(recipe, bundle, args.split, own_data=not args.data)
     out = Path(args.out or f"runs/evaluation/{bundle.folder.resolve().name}")
-    write(bundle, dataset, recipe, args.tta, out, console)
+    with session_of(bundle, args.format) as session:
+        write(session, bundle, dataset, recipe, args.tta, out, console)
 
 
-def write(bundle: Bundle, dataset: Dataset, recipe: Recipe, tta: bool, out: Path, console: Console) -> None:
+@contextlib.contextmanager
+def session_of(bundle: Bundle, format: str | None) -> Iterator[Session]:
+    """The float network in torch, or one of the bundle's artefacts in a process of its own.
+
+    Raises: EdgekdError for a format that the bundle does not hold.
+    """
+    if format is None:
+        from edgekd.runtimes import torch as runtime
+
+        yield runtime.load(bundle)
+        return
+    from edgekd.runtimes import find
+    from edgekd.runtimes.isolated import Isolated
+
+    find(format)  # a wrong name is named before a missing file
+    record = bundle.manifest.artefacts.get(format)
+    if record is None or f"artefacts/{next(iter(record.files))}" not in bundle.manifest.files:
+        todo = f"python -m edgekd.export {bundle.folder} --format {format}"
+        raise EdgekdError(f"bundle {bundle.folder}", f"the artefact {format}", "it is not there", todo)
+    with Isolated() as child:
+        yield child.load(format, bundle.file(f"artefacts/{next(iter(record.files))}"))
+
+
+def write(
+    session: Session, bundle: Bundle, dataset: Dataset, recipe: Recipe, tta: bool, out: Path, console: Console
+) -> None:
     """Run the bundle's network on the images; show and write what was measured."""
     from edgekd.data.pixels import Pixels
     from edgekd.data.tta import tta_views
     from edgekd.files import write_atomic
     from edgekd.measures.evaluation import evaluate
     from edgekd.reports import evaluation, pictures
-    from edgekd.runtimes import torch as runtime
 
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
     for name, reason in pixels.corrupt:
         console.print(f"[yellow]corrupt, left out:[/] {name}: {reason}", highlight=False)
-    session, parts = runtime.load(bundle), []
+    parts = []
     for begin in track(range(0, len(pixels.array), BATCH), "evaluating", console=console, transient=True):
         batch = np.ascontiguousarray(pixels.array[begin : begin + BATCH])
         views = tta_views(batch) if tta else [batch]

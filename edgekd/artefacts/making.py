@@ -126,11 +126,13 @@ def _again(plan: Plan, temporary: Path, begin: float, step: Step) -> Outcome:
         found = "other bytes than those that were verified (another version of a package writes them)"
         raise EdgekdError(where, "images to verify it on", f"none, and {found}", todo)
     step("verify")
-    problems = plan.module.lint(plan.graph, plan.format, plan.facts(record.calibration_temperature), path)
+    facts = plan.facts(record.calibration_temperature)
+    problems = [] if plan.write else plan.module.lint(plan.graph, plan.format, facts, path)
     with Isolated() as child:
         probs = child.load(plan.format.name, path).probs(golden(plan.bundle)["pixels"])
     found = verification.parity(probs, plan.reference.golden, record.calibration_temperature, plan.step)
-    problems += verification.parity_problems(found, plan.format)
+    if plan.write is None:
+        problems += verification.parity_problems(found, plan.format)
     outcome = Outcome(plan.format.name, plan.path(path.parent.parent), 0.0, problems, record)
     return _settle(plan, outcome, path, begin)
 
@@ -141,7 +143,7 @@ def _verified(plan: Plan, validation: Validation, temporary: Path, begin: float,
     with Isolated() as child:
         step("temperature")
         child.load(plan.format.name, path)
-        logits = verification.logits_of(child.probs(validation.pixels), 1.0)
+        logits = verification.logits_of(_finite(child.probs(validation.pixels), path), 1.0)
     temperature = fit_temperature(logits, validation.labels)
     path = plan.make(temperature, temporary)
     step("lint")
@@ -151,7 +153,8 @@ def _verified(plan: Plan, validation: Validation, temporary: Path, begin: float,
     golden_pixels = golden(plan.bundle)["pixels"]
     with Isolated() as child:  # a fresh process, on the file that will ship
         child.load(plan.format.name, path)
-        probs, on_golden, runtime = child.probs(images), child.probs(golden_pixels), child.describe()
+        probs, on_golden = _finite(child.probs(images), path), _finite(child.probs(golden_pixels), path)
+        runtime = child.describe()
     expected = np.concatenate([plan.reference.golden, plan.reference.validation])
     parity = verification.parity(np.concatenate([on_golden, probs]), expected, temperature, plan.step)
     if plan.write is None:  # other writers choose their own ranges: for them the drift gate alone decides
@@ -171,6 +174,12 @@ def _verified(plan: Plan, validation: Validation, temporary: Path, begin: float,
     record = _record(plan, path, report, found, calibration, validation, parity.top1_agreement)
     outcome = Outcome(plan.format.name, plan.path(temporary.parent), 0.0, problems, record, report)
     return _settle(plan, outcome, path, begin)
+
+
+def _finite(probs: Array, path: Path) -> Array:
+    if not np.isfinite(probs).all():
+        raise EdgekdError(path.name, "probabilities", "NaN or infinity from its runtime")
+    return probs
 
 
 def _operators(plan: Plan, path: Path, pixels: Array, problems: list[str]) -> dict[str, Any]:

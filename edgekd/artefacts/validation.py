@@ -17,6 +17,10 @@ from edgekd.quantization import representative
 from edgekd.quantization.graph import Array
 from edgekd.recipe import Recipe
 
+ORIGINAL = "--data PATH of the images that the bundle was made from"
+CHECKED = 16  # images on which the float student is run again
+LARGEST_CHANGE = 0.25  # of its logits, as a share of their spread: far above another decoder's or processor's rounding
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -42,12 +46,30 @@ def load(bundle: Bundle, data: str = "") -> Validation:
     """
     from safetensors.numpy import load_file
 
-    pixels = _pixels(bundle, data, "val")
+    pixels = pixels_of(bundle, data, "val")
     stored = load_file(bundle.file("evaluation/val.safetensors"))
     labels = np.array([s.label for s in pixels.dataset.samples])
     if not np.array_equal(labels, stored["labels"]):
         raise EdgekdError(f"validation split of {bundle.folder}", "the labels it was validated with", "others")
+    _check_answers(bundle, pixels.array, stored["logits"])
     return Validation(pixels.array, labels, tuple(s.name for s in pixels.dataset.samples), stored["logits"])
+
+
+def _check_answers(bundle: Bundle, pixels: Array, expected: Array) -> None:
+    """Pictures can change under the same names: the float student has to answer on some of them as it did."""
+    import torch
+
+    from edgekd.networks import from_bundle
+    from edgekd.training.loop import predict
+
+    rows = np.unique(np.linspace(0, len(pixels) - 1, CHECKED).astype(int))
+    found = predict(from_bundle(bundle), pixels, rows, torch.device("cpu"))
+    change = np.abs(found - expected[rows]).mean(1) / max(float((expected - expected.mean(0)).std()), 1e-9)
+    if not change.max() <= LARGEST_CHANGE:
+        where = f"validation split of {bundle.folder}"
+        raise EdgekdError(
+            where, "the images that the bundle was validated on", "the student answers otherwise", ORIGINAL
+        )
 
 
 def representative_pixels(bundle: Bundle, data: str = "") -> Array:
@@ -55,22 +77,27 @@ def representative_pixels(bundle: Bundle, data: str = "") -> Array:
 
     Raises: EdgekdError if the images are not there, or are not those that the bundle was trained on.
     """
-    recipe, pixels = _recipe(bundle, data), _pixels(bundle, data, "train")
+    recipe, pixels = recipe_of(bundle, data), pixels_of(bundle, data, "train")
     labels = np.array([s.label for s in pixels.dataset.samples])
     chosen = representative.choose(labels, np.arange(len(labels)), recipe.qat.representative_images, recipe.seed)
     return pixels.array[chosen]
 
 
-def _recipe(bundle: Bundle, data: str) -> Recipe:
+def recipe_of(bundle: Bundle, data: str = "") -> Recipe:
+    """The recipe of a bundle; `data` says where its images are now."""
     recipe = recipes.validate(Recipe, bundle.manifest.recipe, f"recipe of {bundle.folder}", from_json=True)
     return with_data(recipe, data) if data else recipe
 
 
-def _pixels(bundle: Bundle, data: str, side: str) -> Pixels:
-    recipe = _recipe(bundle, data)
+def pixels_of(bundle: Bundle, data: str, side: str) -> Pixels:
+    """One split of the bundle's own images, decoded.
+
+    Raises: EdgekdError if they are not there, or are not those that the bundle knows.
+    """
+    recipe = recipe_of(bundle, data)
     dataset = side_of(bundle, recipe, side)
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
     if listing_hash(pixels.dataset.samples) != bundle.manifest.split_hashes.get(side):
-        todo = "--data PATH of the images that the bundle was made from"
-        raise EdgekdError(f"split {side!r} for {bundle.folder}", "the images that the bundle knows", "others", todo)
+        where = f"split {side!r} for {bundle.folder}"
+        raise EdgekdError(where, "the images that the bundle knows", "others", ORIGINAL)
     return pixels

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from edgekd.artefacts.validation import Validation
 from edgekd.measures.calibration import ece, nll, softmax
@@ -28,11 +30,14 @@ LARGEST_MEAN_STEPS = 1.0  # mean |Δ logit| of int8 files, in steps of the outpu
 CODES_DIFFERING = 1e-4  # share of an operator's codes that may differ from exact integers, by one
 
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Limits(Section):
     """The drift gate, in percentage points on validation against the float student."""
 
-    max_drop_pp: float = 1.0
-    max_class_drop_pp: float = 3.0
+    max_drop_pp: Finite = 1.0
+    max_class_drop_pp: Finite = 3.0
 
 
 class Parity(Section):
@@ -94,12 +99,12 @@ def parity(probs: Array, reference: Array, temperature: float, step: float | Non
 def parity_problems(found: Parity, format: Format) -> list[str]:
     """What of a parity is too far off, in words."""
     problems = []
-    if found.top1_agreement < TOP1_AGREEMENT:
+    if not found.top1_agreement >= TOP1_AGREEMENT:
         problems.append(f"only {found.top1_agreement:.2%} of the answers are the reference's")
-    if format.is_int8 and found.mean_steps > LARGEST_MEAN_STEPS:
+    if format.is_int8 and not found.mean_steps <= LARGEST_MEAN_STEPS:  # so written, NaN is a problem too
         problems.append(f"logits are {found.mean_steps:.2f} steps from the reference's on average")
     limit = LARGEST_CHANGE.get(format.scheme)
-    if limit is not None and found.largest_probability_change > limit:
+    if limit is not None and not found.largest_probability_change <= limit:
         problems.append(f"a probability differs by {found.largest_probability_change:.2g} from the reference's")
     return problems
 

@@ -34,7 +34,9 @@ class Isolated:
     def __enter__(self) -> Isolated:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def load(self, format: str, path: Path, threads: int = 1, keep: bool = False) -> Isolated:
@@ -86,8 +88,8 @@ class Isolated:
         try:
             send(process.stdin, header | {"where": self.where}, None if pixels is None else {"pixels": pixels})
             answer = receive(process.stdout)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # it died in the middle, or answered with something else
-            answer = None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            answer = None  # it died in the middle, or answered with something else
         finally:
             watch.cancel()
         if answer is None:
