@@ -18,6 +18,7 @@ from edgekd.artefacts.verification import Limits, Reference
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Array, Graph
+from edgekd.recipe import validate
 from edgekd.runtimes import Format, find, formats
 
 FAILED, REJECTED = 2, 3  # exit codes
@@ -91,7 +92,8 @@ class Export:
 
     def __init__(self, bundle: Bundle, args: argparse.Namespace, console: Console) -> None:
         self.bundle, self.args, self.console = bundle, args, console
-        self.limits = Limits(max_drop_pp=args.max_drop_pp, max_class_drop_pp=args.max_class_drop_pp)
+        limits = {"max_drop_pp": args.max_drop_pp, "max_class_drop_pp": args.max_class_drop_pp}
+        self.limits = validate(Limits, limits, "limits of the drift gate")
 
     def make(self, name: str) -> Outcome:
         """One format.

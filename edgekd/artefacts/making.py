@@ -24,6 +24,7 @@ from edgekd.files import sha256_file, write_atomic
 from edgekd.measures.calibration import fit_temperature, softmax
 from edgekd.measures.drift import Drift
 from edgekd.quantization.graph import Array, Graph
+from edgekd.reports.card import model_card
 from edgekd.runtimes import Facts, Format, Io
 from edgekd.runtimes.isolated import Isolated
 
@@ -286,4 +287,6 @@ def enter(bundle: Bundle, outcome: Outcome) -> Bundle:
     if (bundle.folder / outcome.record.report).is_file():
         names.append(outcome.record.report)
     artefacts = bundle.manifest.artefacts | {outcome.format: outcome.record}
-    return bundle.enriched(names, artefacts=artefacts)
+    bundle = bundle.enriched(names, artefacts=artefacts)
+    write_atomic(bundle.folder / "README.md", model_card(bundle.manifest, bundle.folder))
+    return bundle.enriched(["README.md"])

@@ -45,6 +45,9 @@ def show(outcomes: Sequence[Outcome], failed: Mapping[str, EdgekdError], bundle:
         console.print(f"[red]{name} failed[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
     if bundle.manifest.quantization and any(o.record and o.record.source == "qat" for o in shipped):
         console.print(bundle.manifest.quantization.verdict, highlight=False, soft_wrap=True)
+    cures = {o.report["runtime"]["cure"]: o.format for o in outcomes if o.report.get("runtime", {}).get("cure")}
+    for cure, name in cures.items():
+        console.print(f"{name}: this processor has no VNNI; {cure} keeps int8 sums from saturating", highlight=False)
     for outcome in shipped:
         console.print(f"written: {outcome.path}", highlight=False, markup=False, soft_wrap=True)
 
@@ -54,7 +57,7 @@ def table(shipped: Sequence[Outcome]) -> Table:
     images = next((o.record.val_images for o in shipped if o.record), 0)
     found = Table(box=SIMPLE, title_justify="left", title=f"drift to the float student, {images} validation images")
     for column in ("format", "MiB", "Δ accuracy", "flips", "p", "ECE before → after", "agrees", "s"):
-        found.add_column(column, justify="left" if column == "format" else "right")
+        found.add_column(column, justify="left" if column == "format" else "right", no_wrap=column == "format")
     for outcome in shipped:
         record: ArtefactRecord = outcome.record
         found.add_row(

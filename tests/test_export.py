@@ -1,0 +1,301 @@
+"""The export command on a tiny distilled run: what ships, what is rejected, what is refused, and what is left behind."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekd import distill, export
+from edgekd.artefacts import making, validation, verification
+from edgekd.bundle import Bundle
+from edgekd.data.phantom import LABEL_NAMES, phantom
+from edgekd.errors import EdgekdError
+from edgekd.files import sha256_file
+from edgekd.measures.calibration import softmax
+from edgekd.quantization import integers
+from edgekd.quantization.graph import Graph
+from edgekd.runtimes import Format, find, formats
+from edgekd.runtimes import tflite as tflite_runtime
+
+TINY = (
+    "data.validation_fraction=0.25",
+    "data.test_fraction=0.25",
+    "input.size=32",
+    'teacher.options={backbone="mobilenetv2_035", depth=1, dim=32, heads=2, hidden=16}',
+    "teacher.training={epochs=1, batch_size=8}",
+    "student.width=0.35",
+    "training={epochs=1, batch_size=8}",
+    "qat.training={epochs=1, batch_size=8}",
+    "qat.representative_images=16",
+    "qat.observed_batches=2",
+)
+OPEN = ("--max-drop-pp", "100", "--max-class-drop-pp", "100")  # a network that learnt nothing flips at any rounding
+TFLITE = "artefacts/tflite-int8.tflite"
+
+
+def draw(folder, seed=5):
+    for index in range(64):
+        path = folder / LABEL_NAMES[index % 4] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(phantom(seed, index, 48).image).save(path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """`images`, and in `run` the student that was made from them; nothing is exported yet."""
+    folder = tmp_path_factory.mktemp("export")
+    draw(folder / "images")
+    arguments = ["--data", str(folder / "images"), "--out", str(folder / "run")]
+    for setting in (*TINY, f"cache={folder / 'cache'}"):
+        arguments += ["--set", setting]
+    distill.main(arguments)
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lenient():
+    """Rounding moves a network that learnt nothing more than one that did."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verification, "TOP1_AGREEMENT", 0.0)
+        patch.setattr(verification, "LARGEST_MEAN_STEPS", 100.0)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shipped(folder):
+    """The run with all its artefacts, and the exit code of the command that wrote them."""
+    target = shutil.copytree(folder / "run", folder / "shipped")
+    return target, export.main([str(target), "--format", "all", *OPEN])
+
+
+@pytest.fixture
+def run(folder, tmp_path):
+    """A run of its own, without artefacts."""
+    return shutil.copytree(folder / "run", tmp_path / "run")
+
+
+@pytest.fixture
+def exported(shipped, tmp_path):
+    """A run of its own, with all artefacts."""
+    return shutil.copytree(shipped[0], tmp_path / "exported")
+
+
+def without_data(run):
+    """The bundle as on a machine that has none of its images."""
+    bundle = Bundle.open(run)
+    recipe = bundle.manifest.recipe
+    recipe["data"]["path"] = "no-such-folder"
+    bundle.enriched(recipe=recipe)
+
+
+def files(run):
+    return sorted(p.name for p in (run / "artefacts").iterdir()) if (run / "artefacts").exists() else []
+
+
+def assert_nothing_temporary(run):
+    assert not [p for p in run.rglob("*") if p.name.endswith(".tmp")]
+
+
+def test_all_formats_ship_with_record_and_report(shipped):
+    run, code = shipped
+    assert code == 0
+    m = Bundle.open(run).manifest
+    assert set(m.artefacts) == set(formats())
+    assert len(m.artefacts) == 7
+    for name, record in m.artefacts.items():
+        format = find(name)[0]
+        assert list(record.files) == [f"{name}{suffix}" for suffix in format.suffixes]
+        for file, facts in record.files.items():
+            assert m.files[f"artefacts/{file}"] == facts
+        assert record.source == ("qat" if format.is_int8 else "float")
+        assert record.report in m.files
+        report = json.loads((run / record.report).read_text())
+        assert (report["format"], report["source"]) == (name, record.source)
+        assert report["drift"]["images"] == record.val_images
+        assert len(report["drift"]["flips"]) == record.flips
+        assert np.sum(report["golden_probs"], axis=1) == pytest.approx(1, abs=1e-4)
+    assert_nothing_temporary(run)
+
+
+def test_every_operator_of_the_int8_file_was_recomputed(shipped):
+    report = json.loads((shipped[0] / "artefacts/tflite-int8.json").read_text())
+    record = Bundle.open(shipped[0]).manifest.quantization
+    assert report["operators"]["operators"] == len(Graph.load(shipped[0] / record.graph).nodes) - 1
+    assert report["operators"]["largest"] <= 1
+
+
+def test_the_temperature_is_in_the_file(shipped):
+    bundle = Bundle.open(shipped[0])
+    record = bundle.manifest.artefacts["tflite-int8"]
+    pixels = validation.golden(bundle)["pixels"]
+    logits = integers.logits(Graph.load(bundle.file(bundle.manifest.quantization.graph)), pixels)
+    found = tflite_runtime.load(bundle.file(TFLITE)).probs(pixels)
+    assert record.calibration_temperature != 1.0
+    limit = 2 * np.abs(softmax(logits) - softmax(logits, 1.01)).max() + 1e-3
+    assert found == pytest.approx(softmax(logits, record.calibration_temperature), abs=limit)
+
+
+def test_the_list_shows_every_format_and_writes_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert export.main(["--list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in formats())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_name_is_refused_before_any_work(run):
+    with pytest.raises(EdgekdError, match="did you mean 'tflite-int8'"):
+        export.main([str(run), "--format", "onnx,tflite-int9"])
+    assert files(run) == []
+
+
+def test_names_are_taken_once_and_in_order():
+    assert export.chosen(["onnx, tflite", "onnx"]) == ["onnx", "tflite"]
+    assert export.chosen(["openvino", "all"])[0] == "openvino"
+    assert sorted(export.chosen(["openvino", "all"])) == sorted(formats())
+
+
+def test_a_missing_package_names_its_install_command_and_the_others_come(run, monkeypatch, capsys):
+    monkeypatch.setattr(Format, "missing", property(lambda f: ("onnxruntime",) if f.name == "onnx" else ()))
+    assert export.main([str(run), "--format", "onnx,tflite", *OPEN]) == export.FAILED
+    shown = capsys.readouterr().out
+    assert 'pip install "edgekd[export]"' in shown
+    assert "onnx failed" in shown
+    assert list(Bundle.open(run).manifest.artefacts) == ["tflite"]
+    assert_nothing_temporary(run)
+
+
+def test_the_default_is_int8_and_the_same_bytes_come_again(run):
+    assert export.main([str(run), *OPEN]) == 0
+    first = {name: sha256_file(run / "artefacts" / name) for name in files(run)}
+    assert list(first) == ["tflite-int8.json", "tflite-int8.tflite"]
+    assert export.main([str(run), *OPEN]) == 0
+    assert sha256_file(run / TFLITE) == first["tflite-int8.tflite"]
+    assert files(run) == list(first)
+    Bundle.open(run)
+
+
+def test_int8_ends_and_another_method_replace_what_was_there(exported):
+    assert export.main([str(exported), "--io", "int8", "--ptq", "mse", *OPEN]) == 0
+    bundle = Bundle.open(exported)
+    record = bundle.manifest.artefacts["tflite-int8"]
+    assert (record.io, record.source) == ("int8", "ptq-mse")
+    session = tflite_runtime.load(bundle.file(TFLITE))
+    assert session.interpreter.get_input_details()[0]["dtype"] == np.int8
+    assert session.interpreter.get_output_details()[0]["dtype"] == np.int8
+    assert session.probs(validation.golden(bundle)["pixels"]).sum(1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_rejected_file_is_kept_apart_with_its_reasons(exported, capsys):
+    good = sha256_file(exported / TFLITE)
+    assert export.main([str(exported), "--ptq", "minmax", "--max-drop-pp", "-200"]) == export.REJECTED
+    bundle = Bundle.open(exported)
+    assert bundle.manifest.artefacts["tflite-int8"].source == "qat"
+    assert sha256_file(exported / TFLITE) == good  # what shipped before is untouched
+    report = json.loads((exported / "artefacts/tflite-int8.rejected.json").read_text())
+    assert any("accuracy falls" in problem for problem in report["problems"])
+    assert len(report["worst_layers_db"]) == 5
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "tflite-int8 rejected" in shown
+    assert "--qat --resume" in shown
+    assert (exported / (TFLITE + ".rejected")).is_file()
+    assert not [name for name in bundle.manifest.files if "rejected" in name]
+    assert_nothing_temporary(exported)
+
+
+def test_what_cannot_be_written_is_one_error_and_leaves_nothing(run, monkeypatch, capsys):
+    def write(graph, format, facts, path):
+        path.write_bytes(b"half")
+        raise EdgekdError(str(path), "room on the disk", "none")
+
+    monkeypatch.setattr(tflite_runtime, "write", write)
+    assert export.main([str(run)]) == export.FAILED
+    assert "room on the disk" in capsys.readouterr().out
+    assert files(run) == []
+    assert not Bundle.open(run).manifest.artefacts
+
+
+def test_a_file_that_its_runtime_cannot_read_does_not_ship(run, monkeypatch, capsys):
+    monkeypatch.setattr(tflite_runtime, "write", lambda graph, format, facts, path: path.write_bytes(b"TFL3" * 99))
+    assert export.main([str(run)]) == export.FAILED
+    assert "a .tflite file" in capsys.readouterr().out
+    assert files(run) == []
+
+
+def test_without_images_the_verified_come_again_and_others_are_refused(exported, capsys):
+    without_data(exported)
+    before = Bundle.open(exported).manifest.artefacts
+    for name in ("tflite-int8.tflite", "onnx.onnx"):
+        (exported / "artefacts" / name).unlink()
+    bundle_without_files(exported, ["artefacts/tflite-int8.tflite", "artefacts/onnx.onnx"])
+    assert export.main([str(exported), "--format", "tflite-int8,onnx"]) == 0
+    bundle = Bundle.open(exported)
+    assert bundle.manifest.artefacts == before
+    assert "artefacts/onnx.onnx" in bundle.manifest.files
+    assert export.main([str(exported), "--io", "int8"]) == export.FAILED
+    assert "--data PATH" in capsys.readouterr().out
+    assert Bundle.open(exported).manifest.artefacts == before
+
+
+def bundle_without_files(run, names):
+    """The manifest as in a clone, into which these files did not travel."""
+    path = run / "manifest.json"
+    values = json.loads(path.read_text())
+    for name in names:
+        del values["files"][name]
+    path.write_text(json.dumps(values))
+
+
+def test_without_images_other_bytes_do_not_ship(exported, monkeypatch, capsys):
+    without_data(exported)
+    monkeypatch.setattr(making, "DESCRIPTION", "another version of the writer")
+    before = sha256_file(exported / TFLITE)
+    assert export.main([str(exported)]) == export.FAILED
+    assert "other bytes" in " ".join(capsys.readouterr().out.split())
+    assert sha256_file(exported / TFLITE) == before
+    Bundle.open(exported)
+
+
+def test_images_that_moved_are_found_by_data(folder, run):
+    without_data(run)
+    moved = shutil.copytree(folder / "images", run.parent / "moved")
+    assert export.main([str(run), "--format", "tflite", "--data", str(moved), *OPEN]) == 0
+    assert list(Bundle.open(run).manifest.artefacts) == ["tflite"]
+
+
+@pytest.mark.parametrize("change", ["renamed", "repainted"])
+def test_changed_validation_images_are_refused(change, folder, run, capsys):
+    changed = run.parent / "changed"
+    if change == "renamed":
+        shutil.copytree(folder / "images", changed)
+        for path in sorted(changed.rglob("*.png")):
+            path.rename(path.with_name(f"x{path.name}"))
+    else:
+        draw(changed, seed=6)
+    assert export.main([str(run), "--data", str(changed), *OPEN]) == export.FAILED
+    assert "--data PATH of the images that the bundle was made from" in " ".join(capsys.readouterr().out.split())
+    assert files(run) == []
+
+
+def test_a_kill_between_file_and_manifest_leaves_a_bundle_that_opens(exported, monkeypatch):
+    monkeypatch.setattr(making, "enter", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        export.main([str(exported), "--io", "int8", *OPEN])
+    bundle = Bundle.open(exported)
+    assert "tflite-int8" not in bundle.manifest.artefacts
+    assert set(bundle.manifest.artefacts) == set(formats()) - {"tflite-int8"}
+    assert (exported / TFLITE).is_file()
+    assert_nothing_temporary(exported)
+    monkeypatch.undo()
+
+
+def test_a_bundle_without_the_int8_graph_says_how_to_get_one(run, capsys):
+    bundle = Bundle.open(run)
+    record = bundle.manifest.quantization
+    bundle.without([record.graph, record.control_graph], quantization=None)
+    assert export.main([str(run), *OPEN]) == export.FAILED
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--qat --resume" in shown
+    assert "--ptq mse" in shown

@@ -1,0 +1,178 @@
+"""The quantization-aware stage on a tiny run: what it leaves, how it resumes, what it refuses."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from edgekd import distill, recipe
+from edgekd.bundle import Bundle
+from edgekd.errors import EdgekdError
+from edgekd.files import sha256_file
+from edgekd.quantization import integers
+from edgekd.quantization.graph import Graph
+from edgekd.training import checkpoint, distributed, qat, stages
+from edgekd.training import run as runs
+
+SETTINGS = (
+    "data.options={train=32, test=16, size=48}",
+    "data.validation_fraction=0.25",
+    "input.size=32",
+    'teacher.options={backbone="mobilenetv2_035", depth=1, dim=32, heads=2, hidden=16}',
+    "teacher.training={epochs=1, batch_size=8}",
+    "student.width=0.35",
+    "training={epochs=1, batch_size=8}",
+    "qat.training={epochs=2, batch_size=8}",
+    "qat.representative_images=16",
+    "qat.observed_batches=2",
+)
+EPOCHS, FROZEN = 2, 1
+# Runs the real command with one function replaced by one that kills the process at its nth call.
+KILLER = """
+import os, signal, sys
+import edgekd.bundle, edgekd.reports.progress
+owner, name, calls = eval(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+original = getattr(owner, name)
+def counted(*args, **kwargs):
+    global calls
+    calls -= 1
+    if calls == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args, **kwargs)
+setattr(owner, name, counted)
+from edgekd import distill
+distill.main(sys.argv[4:])
+"""
+MOMENTS = [
+    ("edgekd.reports.progress.Screen", "step", 4),  # in the second epoch
+    ("edgekd.bundle.Bundle", "enriched", 2),  # (after the comparison's) the graphs are written, the manifest is not
+]
+
+
+def prepare(folder, *settings):
+    wanted = recipe.load(None, [*SETTINGS, f"cache={folder / 'cache'}", *settings])
+    return runs.prepare(wanted, folder / "prepared", distributed.start(), Console(quiet=True))
+
+
+def arguments(folder, target):
+    settings = [part for setting in (*SETTINGS, f"cache={folder / 'cache'}") for part in ("--set", setting)]
+    return ["--out", str(target), "--resume", *settings]
+
+
+def quantize(folder, target, *settings):
+    return qat.quantize(prepare(folder, *settings), Bundle.open(target), Bundle.open(folder / "run/teacher"))
+
+
+def ranges_of(network):
+    return np.array([float(p.detach()) for p in network.ranges.parameters()])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Its `run` holds a finished teacher and a finished float student."""
+    folder = tmp_path_factory.mktemp("qat")
+    run = prepare(folder)
+    teacher = stages.teacher(run, folder / "run/teacher")
+    stages.student(run, teacher, folder / "run")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """The bundle after an uninterrupted stage, and the ranges before and after each epoch."""
+    target, ranges = folder / "whole", []
+    shutil.copytree(folder / "run", target)
+    save, train = checkpoint.save, stages.train
+
+    def watched_train(run, role, network, *rest, **options):
+        ranges.append(ranges_of(network))
+        return train(run, role, network, *rest, **options)
+
+    def watched_save(path, modules, *rest):
+        ranges.append(ranges_of(modules["network"]))
+        save(path, modules, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "train", watched_train)
+        patch.setattr(checkpoint, "save", watched_save)
+        return quantize(folder, target), ranges
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    """A run that stands before the stage."""
+    return shutil.copytree(folder / "run", tmp_path / "copy")
+
+
+def test_the_bundle_gains_both_graphs_and_their_comparison(whole):
+    bundle = Bundle.open(whole[0].folder)
+    record = bundle.manifest.quantization
+    assert (record.method, record.representative_images) == ("qat", 16)
+    assert record.control in ("minmax", "percentile", "mse")
+    for name in (record.graph, record.control_graph):
+        graph = Graph.load(bundle.file(name))
+        assert graph.is_quantized
+        assert integers.logits(graph, np.zeros((1, 32, 32, 3), np.uint8)).shape == (1, 4)
+    found = json.loads(bundle.file("int8/comparison.json").read_text())
+    assert set(found["networks"]) == {"float", "ptq", "qat"}
+    assert {n["images"] for n in found["networks"].values()} == {16}
+    assert set(found["ptq_methods"]) == {"minmax", "percentile", "mse"}
+    assert 0 < found["qat_against_ptq"]["mcnemar_p"] <= 1
+    assert found["verdict"] == record.verdict
+    assert f"p = {found['qat_against_ptq']['mcnemar_p']:.3f}" in record.verdict
+
+
+def test_ranges_are_learnt_and_stand_still_at_the_end(whole):
+    before, *after = whole[1]
+    assert len(after) == EPOCHS
+    assert not np.array_equal(before, after[0])
+    for ranges in after[EPOCHS - FROZEN :]:
+        assert np.array_equal(ranges, after[EPOCHS - FROZEN - 1])
+
+
+def test_a_killed_stage_ends_with_the_same_bits(folder, whole, copy):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "EDGEKD_DEBUG": "1"}
+    for owner, name, calls in MOMENTS:
+        command = [sys.executable, "-c", KILLER, owner, name, str(calls), *arguments(folder, copy)]
+        killed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert killed.returncode == -9, f"{owner}.{name}: not reached\n{killed.stderr}"
+        assert Bundle.open(copy).manifest.quantization is None
+    finished = quantize(folder, copy)
+    for name in ("int8/qat.safetensors", "int8/ptq.safetensors", "int8/comparison.json"):
+        assert sha256_file(finished.file(name)) == sha256_file(whole[0].file(name)), name
+    assert not list(copy.rglob("*.tmp"))
+
+
+def test_a_finished_stage_is_read_and_a_changed_one_is_refused(folder, whole, monkeypatch):
+    monkeypatch.setattr(stages.Trainer, "fit", lambda *_: pytest.fail("trained again"))
+    again = quantize(folder, whole[0].folder)
+    assert again.manifest == Bundle.open(whole[0].folder).manifest
+    monkeypatch.undo()
+    with pytest.raises(EdgekdError, match="another one's"):
+        quantize(folder, whole[0].folder, "qat.training.learning_rate=1e-3")
+
+
+def test_stored_outputs_spare_the_teacher(folder, copy, monkeypatch):
+    monkeypatch.setattr(stages, "from_bundle", lambda _: pytest.fail("the teacher was built"))
+    made = quantize(folder, copy, "qat.training.epochs=1", "qat.frozen_epochs=0")
+    assert made.manifest.quantization.method == "qat"
+
+
+def test_the_stage_can_be_left_out(folder, copy):
+    distill.main([*arguments(folder, copy), "--no-qat"])
+    assert Bundle.open(copy).manifest.quantization is None
+    assert not (copy / "int8").exists()
+    assert not (copy / "training/qat").exists()
+
+
+def test_a_student_that_cannot_be_lowered_is_refused_before_any_training(folder, tmp_path):
+    changed = ["--set", "student.network=mobilenetv3_small_100", "--set", "student.width=1.0"]
+    with pytest.raises(EdgekdError, match="--no-qat") as caught:
+        distill.main([*arguments(folder, tmp_path / "new"), *changed])
+    assert "bn1: BatchNormAct2d (activation Hardswish)" in str(caught.value)
+    assert not (tmp_path / "new").exists()
