@@ -32,8 +32,8 @@ from edgekd.preprocess import InputContract
 from edgekd.recipe import Section, validate
 
 REPORT = "report.json"
-ANSWERS = "answers.safetensors"  # `labels` [N], `indices`..., and per row key the probabilities [N, K] float32
-FLIPPED = "flipped.safetensors"  # pixels [S, S, 3] uint8 of every image that some row flips, by image name
+ANSWERS = "answers.safetensors"  # `labels` [N], `reference` [N, K], and by row key the probabilities [M, K] float32
+FLIPPED = "flipped.safetensors"  # pixels [S, S, 3] uint8 of every image that some row flips, by `Flip.index` as text
 
 
 class Distribution(Section):
@@ -146,7 +146,7 @@ class Numerics(Section):
     answers: str
     indices: tuple[int, ...]
     evaluation: Evaluation
-    drift: DriftRecord | None  # None where there is no float reference
+    drift: DriftRecord | None = None  # None where there is no float reference
 
 
 class Row(Section):

@@ -23,7 +23,11 @@ from edgekd.measures.calibration import softmax
 from edgekd.recipe import Recipe
 
 TOLERANCE = {"fp32": 1e-3, "fp16": 1e-3, "static_wi8_ai8": 0.05}  # against what the same file gave when it was verified
-TOLERANCE_FLOAT = {"fp32": 1e-3, "fp16": 0.05, "static_wi8_ai8": 0.3}  # against the float student, if that is all there is
+TOLERANCE_FLOAT = {
+    "fp32": 1e-3,
+    "fp16": 0.05,
+    "static_wi8_ai8": 0.3,
+}  # against the float student, if that is all there is
 
 
 @dataclass(frozen=True)

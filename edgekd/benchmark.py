@@ -1,0 +1,119 @@
+"""python -m edgekd.benchmark: every artefact of a bundle on every device, in one report; or two reports compared."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from edgekd import command
+from edgekd.errors import EdgekdError
+
+EXAMPLE = """  python -m edgekd.benchmark                                   # runs/default on this machine
+  python -m edgekd.benchmark --device local,pi5 --threads 1,2   # see benchmarks/devices
+  python -m edgekd.benchmark compare A/report.json B/report.json --fail-if "accuracy_drop_pp>1 or latency_ratio>1.2\""""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure a bundle and write report.json, or compare two reports."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    return _compare(argv[1:]) if argv[:1] == ["compare"] else _measure(argv)
+
+
+def _compare(argv: list[str]) -> int:
+    from edgekd.benchmarking import comparison
+
+    arguments = command.parser("benchmark compare", "What changed from one benchmark to another.", EXAMPLE)
+    add = arguments.add_argument
+    add("before", metavar="A.json", help="a report, or its folder")
+    add("after", metavar="B.json", help="another")
+    add("--fail-if", metavar="RULE", default="", help='exit with 4 if it holds, like "accuracy_drop_pp>1"')
+    add("--out", metavar="FILE", help="write the comparison as JSON")
+    args = arguments.parse_args(argv)
+    return comparison.run(args.before, args.after, args.fail_if, Console(), Path(args.out) if args.out else None)
+
+
+def _measure(argv: list[str]) -> int:
+    args = _arguments().parse_args(argv)
+    from edgekd import devices
+    from edgekd.benchmarking.report import Wish, benchmark
+    from edgekd.bundle import Bundle
+    from edgekd.reports.benchmark import show, write_page
+
+    bundle = Bundle.open(args.bundle)
+    names = _list("--device", args.device, str)
+    places = {name: devices.find(name, Path(args.devices)) for name in names}
+    out = Path(args.out or f"runs/benchmark/{bundle.folder.resolve().name}")
+    command.confirm_folder(out, args.resume, args.overwrite)
+    if args.overwrite:
+        shutil.rmtree(out / "parts", ignore_errors=True)
+    wish = Wish(
+        formats=_list("--format", args.format, str),
+        threads=_list("--threads", args.threads, int),
+        rounds=args.rounds,
+        timing=_timing(args),
+        data=args.data or "",
+        images=args.images,
+        command=shlex.join(["python", "-m", "edgekd.benchmark", *argv]),
+    )
+    console = Console()
+    report = benchmark(bundle, places, wish, out, lambda text: console.print(text, style="dim", highlight=False))
+    show(report, console)
+    page = write_page(report, out)
+    console.print(f"written to {out / 'report.json'} and {page}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
+    arguments = command.parser("benchmark", "Measure every artefact of a bundle on every device.", EXAMPLE)
+    add = arguments.add_argument
+    add("bundle", nargs="?", default="runs/default", help="a bundle with artefacts (default: runs/default)")
+    add("--device", metavar="NAME,…", default="local", help="files in benchmarks/devices (default: local)")
+    add("--devices", metavar="DIR", default="benchmarks/devices", help="where these files are")
+    add("--data", metavar="PATH", help="images to answer (default: the test split of the bundle's own)")
+    add("--format", metavar="NAME,…", default="", help="default: every artefact")
+    add("--threads", metavar="N,…", default="", help="default: 1, 2 and 4 where there are cores")
+    add("--rounds", metavar="N", type=_positive, default=3, help="fresh processes per artefact (default: 3)")
+    add("--runs", metavar="N", type=_positive, default=200, help="timed runs in each (default: 200, or --seconds)")
+    add("--seconds", metavar="S", type=float, default=10.0, help="time for them at most (default: 10)")
+    add("--sustained", metavar="S", type=float, default=0.0, help="a run of S seconds without pause as well")
+    add("--images", metavar="N", type=_positive, help="answer so many images, evenly chosen (default: all)")
+    add("--out", metavar="DIR", help="where the report goes (default: runs/benchmark/NAME)")
+    add("--resume", action="store_true", help="continue an interrupted benchmark; what was measured is kept")
+    add("--overwrite", action="store_true", help="start anew although the folder holds a benchmark")
+    return arguments
+
+
+def _timing(args: argparse.Namespace) -> object:
+    from edgekd.benchmarking.device_document import Timing
+    from edgekd.recipe import validate
+
+    values = {"min_runs": args.runs, "min_seconds": args.seconds, "sustained_s": args.sustained}
+    return validate(Timing, values, "--runs, --seconds and --sustained")
+
+
+def _list(name: str, text: str, kind: type) -> tuple:
+    """The values of `a,b,c`, each once."""
+    try:
+        found = tuple(dict.fromkeys(kind(part.strip()) for part in text.split(",") if part.strip()))
+    except ValueError:
+        raise EdgekdError(f"{name} {text}", "numbers, like 1,2") from None
+    if kind is int and any(value < 1 for value in found):
+        raise EdgekdError(f"{name} {text}", "numbers of at least 1")
+    return found
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,126 @@
+"""Jobs: what a device gets for one artefact, one number of threads and one round."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgekd.benchmarking.device_document import Golden, Job, Provenance, Test, Timing
+from edgekd.benchmarking.subject import Artefact, Images, evenly, golden
+from edgekd.bundle import Bundle, FileRecord
+from edgekd.devices import RUNNER, Device, Parcel
+from edgekd.files import sha256_file
+from edgekd.preprocess import decode
+
+GOLDEN, TEST = "golden.npy", "test.npy"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row to be measured: an artefact on a device with a number of threads."""
+
+    device: str
+    artefact: Artefact
+    threads: int
+    indices: tuple[int, ...]  # of the images to answer
+    key: str
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.device}: {self.artefact.format}, {threads}"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes parcels; holds the files that all jobs share, in `folder`."""
+
+    bundle: Bundle
+    images: Images
+    timing: Timing
+    folder: Path
+    shared: dict[str, Path]  # name in the job's folder -> file
+    records: dict[str, FileRecord]
+    decoded_sha256: tuple[str, ...]
+
+    @classmethod
+    def open(cls, bundle: Bundle, images: Images, timing: Timing, folder: Path) -> Workshop:
+        """Write the golden tensors and the test images into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels, _, paths = golden(bundle)
+        np.save(folder / GOLDEN, pixels, allow_pickle=False)
+        np.save(folder / TEST, images.pixels, allow_pickle=False)
+        shared = {GOLDEN: folder / GOLDEN, TEST: folder / TEST} | {f"golden/{p.name}": p for p in paths}
+        decoded = tuple(hashlib.sha256(decode(p).tobytes()).hexdigest() for p in paths)
+        return cls(bundle, images, timing, folder, shared, {n: record(p) for n, p in shared.items()}, decoded)
+
+    def entries(
+        self, name: str, device: Device, artefacts: list[Artefact], threads: tuple[int, ...]
+    ) -> Iterator[Entry]:
+        """The rows that a connected device owes: what it does not refuse, for as many threads as it has cores."""
+        options = device.options
+        counts = [t for t in threads or options.threads or (1, 2, 4) if device.cores is None or t <= device.cores]
+        indices = tuple(evenly(len(self.images.pixels), options.images))
+        for artefact in artefacts:
+            for count in counts or [1]:
+                wanted = not options.formats or artefact.format in options.formats
+                if wanted and not device.refuses(artefact.format, count):
+                    yield self._keyed(Entry(name, artefact, count, indices, ""), device)
+
+    def _keyed(self, entry: Entry, device: Device) -> Entry:
+        """Whatever changes a result changes the key, so that `--resume` takes up nothing that is out of date."""
+        decides = [
+            [entry.device, device.options.model_dump(mode="json"), device.provenance, entry.threads, entry.indices],
+            [
+                entry.artefact.format,
+                entry.artefact.record.model_dump(mode="json"),
+                entry.artefact.golden_probs.tolist(),
+            ],
+            [self.records[name].sha256 for name in sorted(self.records)],
+            [self.timing.model_dump(), sha256_file(RUNNER)],
+        ]
+        return replace(entry, key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16])
+
+    def parcel(self, entry: Entry, round: int, provenance: Provenance) -> Parcel:
+        """The job of one round; only the first asks for answers, as they are the same in each."""
+        artefact, manifest = entry.artefact, self.bundle.manifest
+        shared = {name: path for name, path in self.shared.items() if round == 0 or name != TEST}
+        job = Job(
+            key=entry.key,
+            round=round,
+            provenance=provenance,
+            format=artefact.format,
+            runtime=artefact.runtime,
+            files=artefact.record.files | {name: self.records[name] for name in shared},
+            input=manifest.input,
+            label_names=manifest.label_names,
+            io=artefact.record.io,
+            calibration_temperature=artefact.record.calibration_temperature,
+            golden=self._golden(artefact),
+            test=Test(pixels=TEST, indices=entry.indices) if round == 0 else None,
+            timing=self._timing(round) if provenance == "hardware" else None,
+            threads=entry.threads,
+        )
+        return Parcel(job, artefact.files | shared)
+
+    def _golden(self, artefact: Artefact) -> Golden:
+        return Golden(
+            images=tuple(name for name in self.shared if name.startswith("golden/")),
+            decoded_sha256=self.decoded_sha256,
+            pixels=GOLDEN,
+            probs=tuple(tuple(row) for row in artefact.golden_probs.tolist()),
+            tolerance=artefact.tolerance,
+        )
+
+    def _timing(self, round: int) -> Timing:
+        """The long run is made once."""
+        return self.timing if round == 0 else self.timing.model_copy(update={"sustained_s": 0.0})
+
+
+def record(path: Path) -> FileRecord:
+    """Hash and size of a file."""
+    return FileRecord(sha256=sha256_file(path), size_bytes=path.stat().st_size)

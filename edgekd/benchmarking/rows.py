@@ -1,0 +1,186 @@
+"""From the documents of a row's rounds to the row of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from edgekd.benchmarking import trust
+from edgekd.benchmarking.device_document import Conditions, DeviceDocument, System, Times
+from edgekd.benchmarking.jobs import Entry
+from edgekd.benchmarking.schema import (
+    Distribution,
+    DriftRecord,
+    EmulatedMeasurement,
+    Flip,
+    HardwareMeasurement,
+    Limit,
+    Memory,
+    Numerics,
+    Row,
+    Stages,
+    Sustained,
+)
+from edgekd.benchmarking.subject import Images
+from edgekd.errors import EdgekdError
+from edgekd.measures.drift import drift
+from edgekd.measures.evaluation import evaluate
+from edgekd.measures.latency import core, limit_ms, summarize
+
+
+def row(
+    entry: Entry,
+    documents: Sequence[DeviceDocument],
+    images: Images,
+    label_names: Sequence[str],
+    macs: int,
+) -> Row:
+    """One row of the report; its drift is still open. The first document is that of round 0, which has the answers.
+
+    Raises: EdgekdError for answers that are no probabilities.
+    """
+    first, record = documents[0], entry.artefact.record
+    found = Row(
+        key=entry.key,
+        device=entry.device,
+        format=entry.artefact.format,
+        runtime=entry.artefact.runtime,
+        scheme=record.scheme,
+        source=record.source,
+        io=record.io,
+        files=record.files,
+        size_bytes=sum(f.size_bytes for f in record.files.values()),
+        threads=entry.threads,
+        ran=first.runtime,
+        system=first.system,
+        golden=first.golden,
+        numerics=_numerics(entry, answers(first), images, label_names),
+        measurement=_measurement(entry, documents, macs),
+    )
+    notes = tuple(dict.fromkeys(note for document in documents for note in document.notes))
+    return found.model_copy(update={"warnings": (*trust.warnings(found), *notes)})
+
+
+def answers(document: DeviceDocument) -> np.ndarray:
+    """The document's probabilities [M, K] as float32."""
+    return np.array(document.probs, np.float32)
+
+
+def _numerics(entry: Entry, probs: np.ndarray, images: Images, label_names: Sequence[str]) -> Numerics:
+    facts = images.facts
+    labels = np.array(facts.labels)[list(entry.indices)]
+    groups = [facts.groups[i] for i in entry.indices] if facts.groups else None
+    try:
+        found = evaluate(probs, labels, label_names, groups=groups)
+    except ValueError as e:
+        raise EdgekdError(str(entry), "probabilities of the test images", str(e)) from None
+    return Numerics(answers=entry.key, indices=entry.indices, evaluation=found)
+
+
+def with_drift(found: Row, probs: np.ndarray, reference: np.ndarray, images: Images) -> Row:
+    """The row with its drift: its probabilities [M, K] against the reference's [N, K] on the same images."""
+    indices, names = list(found.numerics.indices), images.facts.image_names
+    before, labels = reference[indices], np.array(images.facts.labels)[indices]
+    d = drift(before, probs, labels)
+    flips = [
+        Flip(
+            name=names[indices[i]],
+            index=indices[i],
+            label=int(labels[i]),
+            before=int(before[i].argmax()),
+            after=int(probs[i].argmax()),
+            probs_before=tuple(before[i].tolist()),
+            probs_after=tuple(probs[i].tolist()),
+        )
+        for i in d.flips
+    ]
+    classes = [c.label_name for c in found.numerics.evaluation.classes]
+    record = DriftRecord(
+        images=d.images,
+        flips=tuple(flips),
+        only_before_right=d.only_a_right,
+        only_after_right=d.only_b_right,
+        accuracy_change_pp=d.accuracy_change_pp,
+        mcnemar_p=d.mcnemar_p,
+        recall_change_pp=dict(zip(classes, d.recall_change_pp, strict=True)),
+        smallest_significant_pp=d.smallest_significant_pp,
+        largest_probability_change=float(np.abs(probs - before).max()),
+    )
+    return found.model_copy(update={"numerics": found.numerics.model_copy(update={"drift": record})})
+
+
+def _measurement(
+    entry: Entry, documents: Sequence[DeviceDocument], macs: int
+) -> HardwareMeasurement | EmulatedMeasurement:
+    first = documents[0]
+    if first.emulation is not None:
+        return EmulatedMeasurement(emulation=first.emulation)
+    times = [d.times for d in documents]
+    inference = distribution(times, lambda t: t.inference_ms)
+    stages = Stages(
+        decode=distribution(times, lambda t: t.decode_ms),
+        preprocess=distribution(times, lambda t: t.preprocess_ms),
+        inference=inference,
+    )
+    threads = first.runtime.threads_ran or entry.threads
+    is_int8 = entry.artefact.record.scheme == "static_wi8_ai8"
+    return HardwareMeasurement(
+        rounds=len(times),
+        import_ms=_median(times, lambda t: t.import_ms),
+        load_ms=_median(times, lambda t: t.load_ms),
+        first_ms=_median(times, lambda t: t.first_ms),
+        warmup_runs=times[0].warmup_runs,
+        latency=inference,
+        stages=stages,
+        memory=_memory(times),
+        sustained=_sustained(times[0]),
+        limit=limit(first.system, [t.after for t in times], macs, threads, is_int8, inference.median_ms),
+        before=tuple(t.before for t in times),
+        after=tuple(t.after for t in times),
+    )
+
+
+def distribution(times: Sequence[Times], samples: Callable[[Times], tuple[float, ...]]) -> Distribution:
+    """The samples of all rounds, raw and summed up."""
+    rounds = tuple(samples(t) for t in times)
+    s = summarize([v for r in rounds for v in r])
+    return Distribution(samples_ms=rounds, round_medians_ms=tuple(summarize(r).median_ms for r in rounds), **vars(s))
+
+
+def _median(times: Sequence[Times], value: Callable[[Times], float]) -> float:
+    return float(np.median([value(t) for t in times]))
+
+
+def _memory(times: Sequence[Times]) -> Memory:
+    increase = _median(times, lambda t: t.peak_rss_mib - t.bare_rss_mib)
+    bare, peak = _median(times, lambda t: t.bare_rss_mib), _median(times, lambda t: t.peak_rss_mib)
+    return Memory(bare_rss_mib=bare, peak_rss_mib=peak, increase_mib=increase)
+
+
+def _sustained(times: Times) -> Sustained | None:
+    windows = times.sustained
+    if not windows:
+        return None
+    last = windows[-1]
+    seconds = last.start_s + last.runs / last.images_per_s
+    return Sustained(seconds=seconds, windows=windows, last_over_first=last.images_per_s / windows[0].images_per_s)
+
+
+def limit(
+    system: System, after: Sequence[Conditions], macs: int, threads: int, is_int8: bool, median_ms: float
+) -> Limit | None:
+    """The ratio to the arithmetic limit; None where the core or its clock is not known."""
+    known = core(system.cpu, system.cpu_features)
+    clocks = [c.frequency_mhz for c in after if c.frequency_mhz]
+    frequency = system.max_frequency_mhz or (float(np.median(clocks)) if clocks else None)
+    if known is None or frequency is None:
+        return None
+    least = limit_ms(known, macs, frequency, threads, is_int8)
+    return Limit(
+        core=known.name,
+        macs_per_cycle=float(known.int8 if is_int8 else known.fp32),
+        frequency_mhz=frequency,
+        limit_ms=least,
+        ratio=median_ms / least,
+    )

@@ -1,0 +1,176 @@
+"""Run the jobs: devices side by side, artefacts in turn over rounds, every document kept as soon as it is there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgekd.benchmarking.device_document import DeviceDocument, Job, System, read_document
+from edgekd.benchmarking.jobs import Entry, Workshop
+from edgekd.benchmarking.schema import FailedRow
+from edgekd.benchmarking.subject import Artefact
+from edgekd.devices import Device, DeviceLost
+from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+
+HERE = "here"  # the place of devices that share this machine
+
+Step = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What one device gave: its rows with their documents in order of rounds, what failed, and why it gave up."""
+
+    device: Device
+    entries: list[Entry] = field(default_factory=list)
+    documents: dict[str, list[DeviceDocument]] = field(default_factory=dict)  # by key
+    failed: dict[str, FailedRow] = field(default_factory=dict)  # by key
+    failure: str = ""
+
+    @property
+    def system(self) -> System | None:
+        """The machine as it described itself last."""
+        return next((d.system for found in self.documents.values() for d in reversed(found)), None)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Documents on disk, one file per row and round: what an interrupted benchmark goes on from."""
+
+    folder: Path
+
+    def path(self, job: Job) -> Path:
+        """Where the document of a job is."""
+        return self.folder / f"{job.key}.{job.round}.json"
+
+    def load(self, job: Job) -> DeviceDocument | None:
+        """The document of a job; None if there is none, or none that is whole."""
+        try:
+            return read_document(self.path(job).read_bytes(), str(self.path(job)), job)
+        except (OSError, EdgekdError):
+            return None
+
+    def save(self, job: Job, document: DeviceDocument) -> None:
+        """Keep a document."""
+        write_atomic(self.path(job), document.text() + "\n")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure, how often, and where documents are kept."""
+
+    workshop: Workshop
+    artefacts: list[Artefact]
+    threads: tuple[int, ...]
+    rounds: int
+    store: Store
+    step: Step
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+def run(plan: Plan, devices: dict[str, Device]) -> dict[str, Outcome]:
+    """Measure on all devices; those at different places side by side.
+
+    What a device cannot do is in its outcome. An interrupt ends the benchmark after the jobs under way; their documents
+    are kept.
+    """
+    outcomes = {name: Outcome(device) for name, device in devices.items()}
+    places: dict[str, list[str]] = {}
+    for name, device in sorted(devices.items(), key=lambda item: item[1].provenance == "emulated"):
+        places.setdefault(place(name, device), []).append(name)
+    groups = [[(name, outcomes[name]) for name in names] for names in places.values()]
+    if len(groups) == 1:  # in this thread, so that an interrupt reaches the job at once
+        _run_each(plan, groups[0])
+    else:
+        _side_by_side(plan, groups)
+    return outcomes
+
+
+def place(name: str, device: Device) -> str:
+    """Where a device is; an emulator is on this machine."""
+    return device.options.place or (HERE if device.provenance == "emulated" else f"device {name}")
+
+
+def _side_by_side(plan: Plan, groups: list[list[tuple[str, Outcome]]]) -> None:
+    faults: list[BaseException] = []
+
+    def work(group: list[tuple[str, Outcome]]) -> None:
+        try:
+            _run_each(plan, group)
+        except BaseException as e:
+            faults.append(e)
+
+    threads = [threading.Thread(target=work, args=(group,), daemon=True) for group in groups]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except KeyboardInterrupt:
+        plan.stop.set()
+        for thread in threads:
+            thread.join()
+        raise
+    if faults:
+        raise faults[0]
+
+
+def _run_each(plan: Plan, group: Iterable[tuple[str, Outcome]]) -> None:
+    for name, outcome in group:
+        try:
+            with outcome.device:
+                _run_device(plan, name, outcome)
+        except Exception as e:  # lost, or a fault of its module: neither may cost the rows of others
+            outcome.failure = str(e) if isinstance(e, EdgekdError) else f"{type(e).__name__}: {e}"
+            if not outcome.entries:
+                outcome.entries = list(plan.workshop.entries(name, outcome.device, plan.artefacts, plan.threads))
+            for entry in outcome.entries:
+                if len(outcome.documents.get(entry.key, [])) < _rounds(plan, outcome.device):
+                    outcome.failed.setdefault(entry.key, failed(entry, "device", outcome.failure))
+            plan.step(f"{name}: {outcome.failure}")
+
+
+def _rounds(plan: Plan, device: Device) -> int:
+    """Numerics are the same in every round."""
+    return plan.rounds if device.provenance == "hardware" else 1
+
+
+def _run_device(plan: Plan, name: str, outcome: Outcome) -> None:
+    device = outcome.device
+    outcome.entries = list(plan.workshop.entries(name, device, plan.artefacts, plan.threads))
+    for round in range(_rounds(plan, device)):
+        for entry in outcome.entries:
+            if plan.stop.is_set():
+                return
+            if entry.key not in outcome.failed:
+                _run_entry(plan, entry, round, outcome)
+
+
+def _run_entry(plan: Plan, entry: Entry, round: int, outcome: Outcome) -> None:
+    """One job: taken up from disk, or run. What fails is not kept, so that it is tried again by `--resume`."""
+    parcel = plan.workshop.parcel(entry, round, outcome.device.provenance)
+    document = plan.store.load(parcel.job)
+    if document is None:
+        plan.step(f"{entry}, round {round + 1} of {_rounds(plan, outcome.device)}")
+        try:
+            document = read_document(outcome.device.run(parcel), f"result of {entry}", parcel.job)
+        except DeviceLost:
+            raise
+        except EdgekdError as e:
+            outcome.failed[entry.key] = failed(entry, "device", str(e))
+            return
+        if document.failure:
+            outcome.failed[entry.key] = failed(entry, document.failure.stage, document.failure.reason)
+            return
+        plan.store.save(parcel.job, document)
+    outcome.documents.setdefault(entry.key, []).append(document)
+
+
+def failed(entry: Entry, stage: str, reason: str) -> FailedRow:
+    """A row that a device owes."""
+    return FailedRow(
+        device=entry.device, format=entry.artefact.format, threads=entry.threads, stage=stage, reason=reason
+    )
