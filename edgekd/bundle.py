@@ -12,7 +12,7 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -28,6 +28,9 @@ MAX_MANIFEST_BYTES = 4 * 2**20  # a manifest is a few KiB; more is not one of ou
 PACKAGES = ("torch", "timm", "numpy", "pillow", "safetensors")
 
 
+Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class FileRecord(Section):
     """Size and hash of one file of the bundle."""
 
@@ -39,7 +42,7 @@ class NetworkRecord(Section):
     """What the network is, enough to build it again, and its real cost."""
 
     network: str
-    width: float = 1.0
+    width: float = Field(1.0, gt=0, le=4)
     options: dict[str, Any] = {}
     parameters: int
     macs: int  # multiply-accumulates of one image
@@ -75,9 +78,9 @@ class ArtefactRecord(Section):
     scheme: Literal["fp32", "fp16", "static_wi8_ai8"]
     source: str  # float, qat, or the method of post-training quantization
     io: Literal["uint8", "int8"] = "uint8"
-    files: dict[str, FileRecord]  # the first is the one to load
+    files: dict[str, FileRecord] = Field(min_length=1)  # the first is the one to load
     report: str = ""  # JSON file in the bundle: parity, flips, golden probabilities, runtime
-    calibration_temperature: float
+    calibration_temperature: Temperature
     val_accuracy: float
     val_images: int
     drift_pp: float  # accuracy on validation against the float student
@@ -103,7 +106,7 @@ class Manifest(Section):
     network: NetworkRecord
     teacher: TeacherRecord | None = None
     kd_temperature: float | None = None
-    calibration_temperature: dict[str, float] = {}  # artefact -> T; "torch" is the float network itself
+    calibration_temperature: dict[str, Temperature] = {}  # artefact -> T; "torch" is the float network itself
     quantization: QuantizationRecord | None = None
     artefacts: dict[str, ArtefactRecord] = {}  # by format
     split_hashes: dict[str, str] = {}  # train, val, test -> sha256 of the listing
@@ -114,6 +117,16 @@ class Manifest(Section):
     versions: dict[str, str] = {}
     licence: str = ""
     files: dict[str, FileRecord] = {}
+
+    @property
+    def temperature(self) -> float:
+        """The calibration temperature of the float network.
+
+        Raises: EdgekdError for a manifest without it.
+        """
+        if "torch" not in self.calibration_temperature:
+            raise EdgekdError(f"bundle {self.name}", "a calibration temperature of the float network", "none")
+        return self.calibration_temperature["torch"]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,18 @@ def int8_graph(bundle: Bundle) -> Graph:
     if record is None:
         todo = "python -m edgekd.distill --qat --resume, or --ptq mse for post-training quantization now"
         raise EdgekdError(f"bundle {bundle.folder}", "a graph on the int8 grid", "it was made without", todo)
-    return Graph.load(bundle.file(record.graph))
+    graph = Graph.load(bundle.file(record.graph))
+    _check(graph, bundle)
+    return graph
+
+
+def _check(graph: Graph, bundle: Bundle) -> None:
+    where, m = f"graph of {bundle.folder}", bundle.manifest
+    if not graph.is_quantized or any(graph.input.mean) or graph.input.std != (1.0, 1.0, 1.0):
+        raise EdgekdError(where, "bare pixels on the int8 grid", "another kind of graph")
+    expected, found = (m.input.size, len(m.label_names)), (graph.input.size, *graph.shapes[graph.output.name])
+    if found != expected:
+        raise EdgekdError(where, "{} px and {} classes".format(*expected), "{} px and {} classes".format(*found))
 
 
 def post_training_graph(bundle: Bundle, method: str, pixels: Array) -> Graph:

@@ -29,6 +29,7 @@ from edgekd.runtimes import Facts, Format, Io
 from edgekd.runtimes.isolated import Isolated
 
 FOLDER = "artefacts"
+CARD = "README.md"
 DESCRIPTION = "Image classifier written by edgekd. Research demonstration, not a medical device."
 
 Step = Callable[[str], None]
@@ -287,6 +288,7 @@ def enter(bundle: Bundle, outcome: Outcome) -> Bundle:
     if (bundle.folder / outcome.record.report).is_file():
         names.append(outcome.record.report)
     artefacts = bundle.manifest.artefacts | {outcome.format: outcome.record}
-    bundle = bundle.enriched(names, artefacts=artefacts)
-    write_atomic(bundle.folder / "README.md", model_card(bundle.manifest, bundle.folder))
-    return bundle.enriched(["README.md"])
+    card = model_card(bundle.manifest.model_copy(update={"artefacts": artefacts}), bundle.folder)
+    bundle = bundle.without([CARD], artefacts=artefacts)  # so that a kill before the end leaves a bundle that opens
+    write_atomic(bundle.folder / CARD, card)
+    return bundle.enriched([*names, CARD])

@@ -26,10 +26,7 @@ BATCH = 32
 @torch.inference_mode()
 def run(graph: Graph, pixels: Array) -> dict[str, Array]:
     """Real values [B, ...] (channels last) of every node's output, for pixels [B, S, S, 3] uint8."""
-    values: dict[str, Tensor] = {}
-    for node in graph.nodes:
-        values[node.name] = _value(graph, node, values, pixels)
-    return {name: _channels_last(v).numpy() for name, v in values.items()}
+    return {name: _channels_last(v).numpy() for name, v in _values(graph, pixels).items()}
 
 
 @torch.inference_mode()
@@ -48,14 +45,27 @@ def logits(graph: Graph, pixels: Array) -> Array:
     return np.concatenate(found)
 
 
+@torch.inference_mode()
 def signal_to_noise(reference: Graph, changed: Graph, pixels: Array) -> dict[str, float]:
-    """10 log10(Σ r² / Σ (r - c)²) in dB of every node that both graphs have, over pixels [B, S, S, 3] uint8."""
-    a, b = run(reference, pixels), run(changed, pixels)
-    found = {}
-    for name in [n.name for n in reference.nodes[1:] if n.name in b]:
-        signal, noise = float((a[name] ** 2).sum()), float(((a[name] - b[name]) ** 2).sum())
-        found[name] = 10 * float(np.log10(max(signal, 1e-30) / max(noise, 1e-30)))
+    """10 log10(Σ r² / Σ (r - c)²) in dB of every node that both graphs have, over pixels [B, S, S, 3] uint8.
+
+    Each node is given the reference's own values, so that it answers for its own noise and not for that of those before it.
+    """
+    values, found = _values(reference, pixels), {}
+    for node in changed.nodes[1:]:
+        if any(name not in values for name in (node.name, *node.inputs)):
+            continue
+        expected = values[node.name]
+        noise = float(((expected - _value(changed, node, values, pixels)) ** 2).sum())
+        found[node.name] = 10 * float(np.log10(max(float((expected**2).sum()), 1e-30) / max(noise, 1e-30)))
     return found
+
+
+def _values(graph: Graph, pixels: Array) -> dict[str, Tensor]:
+    values: dict[str, Tensor] = {}
+    for node in graph.nodes:
+        values[node.name] = _value(graph, node, values, pixels)
+    return values
 
 
 def _value(graph: Graph, node: AnyNode, values: dict[str, Tensor], pixels: Array) -> Tensor:

@@ -48,7 +48,7 @@ def model_card(manifest: Manifest, folder: Path) -> str:
         teacher=teacher,
         rows="\n".join(_row(side, e) for side, e in evaluations.items()),
         int8=_int8(manifest),
-        temperature=m.calibration_temperature["torch"],
+        temperature=m.temperature,
         groups=" over groups (patients), not single images" if evaluations["test"].groups else "",
         fit="squashed" if m.input.fit == "squash" else "resized and cropped",
         kernel=m.input.kernel,

@@ -17,7 +17,7 @@ class TorchSession:
         from edgekd.networks import from_bundle
 
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.temperature = bundle.manifest.calibration_temperature["torch"]
+        self.temperature = bundle.manifest.temperature
         self.network = from_bundle(bundle).to(self.device, memory_format=torch.channels_last)
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:

@@ -1,0 +1,42 @@
+"""A rejected file's report names the layer that is to blame."""
+
+import numpy as np
+import pytest
+
+from edgekd.artefacts import rejection
+from edgekd.quantization import reference
+from edgekd.quantization.graph import Graph
+from edgekd.quantization.lowering import fold_normalization
+
+
+@pytest.fixture
+def explained(float_graph, int8_graph, pixels, monkeypatch):
+    """What is said of the int8 graph when one layer's weights are zero."""
+    monkeypatch.setattr(rejection, "float_graph", lambda _: float_graph)
+
+    def explain(layer, source="qat"):
+        name = f"{layer}.weight"
+        destroyed = int8_graph.arrays | {name: np.zeros_like(int8_graph.arrays[name])}
+        return rejection.explain(None, Graph(int8_graph.nodes, destroyed), source, pixels)
+
+    return explain
+
+
+@pytest.mark.parametrize("layer", ["stem", "wide", "dilated", "head"])
+def test_a_destroyed_layer_is_named(layer, explained):
+    found = explained(layer)["worst_layers_db"]
+    assert len(found) == rejection.WORST
+    assert list(found.values()) == sorted(found.values())
+    assert next(iter(found)) == layer  # and none of those after it, although they get its noise
+    assert found[layer] < 10 < min(list(found.values())[1:])
+
+
+def test_an_intact_graph_has_little_noise(float_graph, int8_graph, pixels):
+    ratios = reference.signal_to_noise(fold_normalization(float_graph), int8_graph, pixels)
+    assert list(ratios) == [n.name for n in int8_graph.nodes[1:]]
+    assert min(ratios.values()) > 20
+
+
+def test_the_advice_fits_the_source(explained):
+    assert any("--qat" in advice for advice in explained("wide", "ptq-mse")["try"])
+    assert not any("--ptq" in advice for advice in explained("wide", "qat")["try"])
