@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,3 +17,9 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real data at {folder} (set EDGEKD_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def hand_made() -> SimpleNamespace:
+    """Functions that make benchmark reports by hand: tests/benchmarking/hand_made.py."""
+    return SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("benchmarking") / "hand_made.py")))

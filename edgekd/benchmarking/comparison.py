@@ -1,0 +1,265 @@
+"""Two reports: what changed in every row that both have, whether it is significant, and whether a rule of `--fail-if` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from rich.console import Console
+
+from edgekd.benchmarking import rule as rules
+from edgekd.benchmarking.device_document import Document, Provenance
+from edgekd.benchmarking.schema import ANSWERS, REPORT, FailedRow, HardwareMeasurement, Report, Row, read_report
+from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+from edgekd.measures.drift import drift
+from edgekd.measures.latency_ratio import median, ratio
+from edgekd.recipe import Section
+
+RULE_HOLDS = 4  # exit code
+LEVEL = 0.05
+Answers = Mapping[str, np.ndarray]
+NAMES = {
+    "accuracy_drop_pp": "accuracy before - after, in percentage points",
+    "mcnemar_p": "exact McNemar p of that drop, on the images that both answered",
+    "recall_drop_pp": "the largest such drop of one class",
+    "flips": "images whose answer changed",
+    "ece_rise": "ECE after - before",
+    "latency_ratio": "median after / before",
+    "latency_ratio_low": "lower end of its 95 % interval: above 1 is significantly slower",
+    "size_ratio": "bytes after / before",
+    "memory_ratio": "peak resident memory after / before",
+    "rows_lost": "rows of the first report that the second does not have",
+}
+
+
+class AccuracyChange(Section):
+    """Of accuracy, in percentage points, after - before.
+
+    Paired on `images` that both reports answered; where `images` is None the answers are not there, and only the two
+    accuracies can be compared.
+    """
+
+    before: float
+    after: float
+    change_pp: float
+    images: int | None
+    flips: int | None
+    mcnemar_p: float | None
+    recall_change_pp: dict[str, float | None]
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether chance alone would seldom do it."""
+        return self.mcnemar_p is not None and self.mcnemar_p < LEVEL
+
+
+class LatencyChange(Section):
+    """Medians over rounds, and after / before with its 95 % interval. `rounds`: the fewer of the two."""
+
+    before_ms: float
+    after_ms: float
+    ratio: float
+    interval: tuple[float, float]
+    is_significant: bool
+    rounds: int
+
+
+class Change(Section):
+    """What became of one row. Only rows from hardware have latency and memory."""
+
+    device: str
+    provenance: Provenance
+    format: str
+    threads: int
+    accuracy: AccuracyChange
+    ece: tuple[float, float]
+    size_bytes: tuple[int, int]
+    latency: LatencyChange | None
+    peak_rss_mib: tuple[float, float] | None
+
+
+class Comparison(Document):
+    """What changed from one report to another."""
+
+    schema_: Literal["edgekd.benchmark_comparison/1"] = Field("edgekd.benchmark_comparison/1", alias="schema")
+    before: str
+    after: str
+    changes: tuple[Change, ...]
+    lost: tuple[str, ...]  # rows of the first alone
+    new: tuple[str, ...]
+    notes: tuple[str, ...]
+    rule: str = ""
+    holds_for: tuple[str, ...] = ()  # the rows for which the rule is true
+
+
+def run(before: str | Path, after: str | Path, fail_if: str, console: Console, out: Path | None = None) -> int:
+    """Compare two report files or folders on the screen, and in JSON if `out` is given; 4 if the rule `fail_if` is true.
+
+    Raises: EdgekdError for what is no report, a rule that cannot be read or judged, or reports without a common row.
+    """
+    from edgekd.reports.benchmark_comparison import show
+
+    rule = rules.read(fail_if, NAMES) if fail_if else None
+    found = compare(before, after)
+    if rule:
+        found = found.model_copy(update={"rule": rule.text, "holds_for": holds_for(rule, found)})
+    if out:
+        write_atomic(out, found.text(indent=1) + "\n")
+    show(found, console)
+    return RULE_HOLDS if found.holds_for else 0
+
+
+def compare(before: str | Path, after: str | Path) -> Comparison:
+    """Compare two report files or folders.
+
+    Raises: EdgekdError for what is no report, or reports without a common row.
+    """
+    reports = read_report(before), read_report(after)
+    answers = _answers(before), _answers(after)
+    a, b = ({_name(row): row for row in report.rows} for report in reports)
+    common = [name for name in a if name in b]
+    if not common:
+        todo = "measure the same artefacts on the same devices with the same threads"
+        raise EdgekdError(f"{before} and {after}", "a row that both have", "none", todo)
+    pairing, notes = _pairing(*reports, *answers)
+    return Comparison(
+        before=str(before),
+        after=str(after),
+        changes=tuple(_change(a[name], b[name], *answers, pairing) for name in common),
+        lost=tuple(name for name in a if name not in b),
+        new=tuple(name for name in b if name not in a),
+        notes=notes,
+    )
+
+
+def holds_for(rule: rules.Rule, comparison: Comparison) -> tuple[str, ...]:
+    """The rows for which the rule is true.
+
+    Raises: EdgekdError if it uses a name that has no value in any row: such a rule would never fail.
+    """
+    values = {row_name(c): values_of(c) | {"rows_lost": len(comparison.lost)} for c in comparison.changes}
+    for name in sorted(rule.names):
+        if all(row[name] is None for row in values.values()):
+            raise EdgekdError(f"--fail-if {rule.text!r}", f"a value of {name}", "no row that both reports have has one")
+    return tuple(name for name, row in values.items() if rule.judge(row))
+
+
+def values_of(change: Change) -> dict[str, float | None]:
+    """What a rule may ask of one row; None for what it does not have."""
+    latency, memory, accuracy = change.latency, change.peak_rss_mib, change.accuracy
+    drops = [-v for v in accuracy.recall_change_pp.values() if v is not None]
+    return {
+        "accuracy_drop_pp": -accuracy.change_pp,
+        "mcnemar_p": accuracy.mcnemar_p,
+        "recall_drop_pp": max(drops, default=None),
+        "flips": accuracy.flips,
+        "ece_rise": change.ece[1] - change.ece[0],
+        "latency_ratio": latency.ratio if latency else None,
+        "latency_ratio_low": latency.interval[0] if latency else None,
+        "size_ratio": change.size_bytes[1] / max(change.size_bytes[0], 1),
+        "memory_ratio": memory[1] / memory[0] if memory and memory[0] > 0 else None,
+    }
+
+
+def row_name(row: Row | FailedRow | Change) -> str:
+    """How a row is called: tflite-int8 on pi5, 2 threads."""
+    return f"{row.format} on {row.device}, {row.threads} thread{'s' if row.threads > 1 else ''}"
+
+
+def _name(row: Row) -> str:
+    return row_name(row) + (" (int8 in and out)" if row.io == "int8" else "")
+
+
+def _answers(path: str | Path) -> Answers:
+    """The probabilities beside a report, by tensor; none where the file is not there or is no such file."""
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    if not (folder / ANSWERS).is_file():
+        return {}
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ModuleNotFoundError:
+        return {}
+    try:
+        return load_file(folder / ANSWERS)
+    except (OSError, ValueError, SafetensorError):
+        return {}
+
+
+Pairing = tuple[dict[int, int], tuple[int, ...], tuple[str, ...]]
+
+
+def _pairing(a: Report, b: Report, in_a: Answers, in_b: Answers) -> tuple[Pairing | None, tuple[str, ...]]:
+    """For each image of A its index in B, with the labels and label names; None, with a note, where there can be no pairs."""
+    if not in_a or not in_b:
+        return None, (
+            f"not paired, so no significance: no readable {ANSWERS} beside {REPORT}, or no safetensors package",
+        )
+    if a.bundle.label_names != b.bundle.label_names:
+        return None, ("not paired: the label names differ",)
+    place = {(name, label): i for i, (name, label) in enumerate(zip(b.data.image_names, b.data.labels, strict=True))}
+    pairs = enumerate(zip(a.data.image_names, a.data.labels, strict=True))
+    found = {i: place[image] for i, image in pairs if image in place}
+    if not found or len(place) < len(b.data.labels):
+        return None, ("not paired: the reports have no common images, or images of one name",)
+    same = a.data.listing_sha256 == b.data.listing_sha256
+    notes = () if same else (f"the images differ: paired by name and label, {len(found)} are in both",)
+    return (found, a.data.labels, a.bundle.label_names), notes
+
+
+def _change(a: Row, b: Row, in_a: Answers, in_b: Answers, pairing: Pairing | None) -> Change:
+    x, y = a.measurement, b.measurement
+    timed = isinstance(x, HardwareMeasurement) and isinstance(y, HardwareMeasurement)
+    return Change(
+        device=b.device,
+        provenance=y.provenance,
+        format=b.format,
+        threads=b.threads,
+        accuracy=_accuracy(a, b, in_a, in_b, pairing),
+        ece=(a.numerics.evaluation.ece, b.numerics.evaluation.ece),
+        size_bytes=(a.size_bytes, b.size_bytes),
+        latency=_latency(x.latency.samples_ms, y.latency.samples_ms) if timed else None,
+        peak_rss_mib=(x.memory.peak_rss_mib, y.memory.peak_rss_mib) if timed else None,
+    )
+
+
+def _latency(before: tuple[tuple[float, ...], ...], after: tuple[tuple[float, ...], ...]) -> LatencyChange:
+    found = ratio(before, after)
+    return LatencyChange(
+        before_ms=median(before),
+        after_ms=median(after),
+        ratio=found.value,
+        interval=(found.low, found.high),
+        is_significant=found.is_significant,
+        rounds=min(len(before), len(after)),
+    )
+
+
+def _accuracy(a: Row, b: Row, in_a: Answers, in_b: Answers, pairing: Pairing | None) -> AccuracyChange:
+    """Paired on the images that both rows answered, or else the difference of two accuracies."""
+    before, after = a.numerics.evaluation.accuracy, b.numerics.evaluation.accuracy
+    probs_a, probs_b = in_a.get(a.numerics.answers), in_b.get(b.numerics.answers)
+    if pairing and probs_a is not None and probs_b is not None:
+        place, labels, names = pairing
+        in_row_b = {image: i for i, image in enumerate(b.numerics.indices)}
+        both = [(i, in_row_b.get(place.get(image, -1)), labels[image]) for i, image in enumerate(a.numerics.indices)]
+        kept = np.array([found for found in both if found[1] is not None], int).reshape(-1, 3)
+        if len(kept):
+            d = drift(probs_a[kept[:, 0]], probs_b[kept[:, 1]], kept[:, 2])
+            return AccuracyChange(
+                before=before,
+                after=after,
+                change_pp=d.accuracy_change_pp,
+                images=d.images,
+                flips=len(d.flips),
+                mcnemar_p=d.mcnemar_p,
+                recall_change_pp=dict(zip(names, d.recall_change_pp, strict=True)),
+            )
+    change = 100 * (after - before)
+    return AccuracyChange(
+        before=before, after=after, change_pp=change, images=None, flips=None, mcnemar_p=None, recall_change_pp={}
+    )

@@ -1,0 +1,103 @@
+"""A benchmark as tables on the screen: one row per artefact, runtime, device and number of threads."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from edgekd.benchmarking.comparison import row_name
+from edgekd.benchmarking.schema import DeviceRecord, HardwareMeasurement, Report, Row
+from edgekd.benchmarking.verdict import LEVEL, judge
+
+MIB = 2**20
+COLOURS = {"ship": "bold green", "wait": "bold yellow", "nothing": "bold red"}
+
+
+def show(report: Report, console: Console) -> None:
+    """A table per device, what failed, what cannot be trusted, and the verdict."""
+    for name, device in report.devices.items():
+        rows = [row for row in report.rows if row.device == name]
+        if rows:
+            console.print(_table(name, device, rows))
+        if device.failure:
+            console.print(f"[red]{escape(name)} failed[/]: {escape(device.failure)}", highlight=False, soft_wrap=True)
+    for failed in report.failed:
+        what = f"{row_name(failed)}, stage {failed.stage}"
+        console.print(f"[red]failed[/] {escape(what)}: {escape(failed.reason)}", highlight=False, soft_wrap=True)
+    for warning, where in warnings(report).items():
+        console.print(f"[yellow]warning[/] ({escape(where)}): {escape(warning)}", highlight=False, soft_wrap=True)
+    found = judge(report)
+    console.print(f"[{COLOURS[found.outcome]}]{escape(found.sentence)}[/]", highlight=False, soft_wrap=True)
+
+
+def warnings(report: Report) -> dict[str, str]:
+    """Every warning once, with the rows that it is about, in words."""
+    rows_of: dict[str, list[Row]] = {}
+    for row in report.rows:
+        for warning in dict.fromkeys(row.warnings):
+            rows_of.setdefault(warning, []).append(row)
+    return {warning: _where(rows, report) for warning, rows in rows_of.items()}
+
+
+def _where(rows: list[Row], report: Report) -> str:
+    """`all of pi5`, or the rows one by one."""
+    words = []
+    for device in dict.fromkeys(row.device for row in rows):
+        here = [row for row in rows if row.device == device]
+        is_all = len(here) == sum(row.device == device for row in report.rows)
+        words += [f"all of {device}"] if is_all and len(here) > 1 else [row_name(row) for row in here]
+    return "; ".join(words)
+
+
+def _table(name: str, device: DeviceRecord, rows: list[Row]) -> Table:
+    """An emulated device's table has no columns for time and memory."""
+    title = f"{name} · {device.provenance} · {processor(rows[0])} · {rows[0].numerics.evaluation.images} images"
+    timed = device.provenance == "hardware"
+    columns = ["thr", "MiB", "acc. %", "Δ pp", "flips", "ECE"]
+    columns += ["median ms", "p90 ms", "RAM"] if timed else ["dot products"]
+    table = Table(box=SIMPLE, title=escape(title), title_justify="left", pad_edge=False, padding=0)
+    table.caption_justify = "left"
+    table.caption = escape("; ".join(dict.fromkeys(ran(row) for row in rows)))
+    table.caption += "\n* significant at 5 %" + ("; RAM: MiB that the artefact adds to its runtime" if timed else "")
+    table.add_column("artefact", min_width=12)
+    for column in columns:
+        table.add_column(column, justify="right", min_width=3 if column == "thr" else 5)
+    for row in rows:
+        table.add_row(escape(row.format), str(row.threads), *_numbers(row), *_measured(row))
+    return table
+
+
+def processor(row: Row) -> str:
+    """What it ran on, as the device or its emulator says."""
+    if not isinstance(row.measurement, HardwareMeasurement):
+        return f"{row.measurement.emulation.cpu_model} in {row.measurement.emulation.emulator}"
+    return row.system.cpu or row.system.machine
+
+
+def ran(row: Row) -> str:
+    """The runtime: LiteRT 2.1.0 (XNNPACK)."""
+    return f"{row.ran.name} {row.ran.version} ({row.ran.delegate})"
+
+
+def _numbers(row: Row) -> list[str]:
+    e, drift = row.numerics.evaluation, row.numerics.drift
+    change = flips = ""
+    if drift:
+        change = f"{drift.accuracy_change_pp:+.2f}{'*' if drift.mcnemar_p < LEVEL else ''}"
+        flips = str(len(drift.flips))
+    return [f"{row.size_bytes / MIB:.2f}", f"{100 * e.accuracy:.2f}", change, flips, f"{e.ece:.3f}"]
+
+
+def _measured(row: Row) -> list[str]:
+    m = row.measurement
+    if not isinstance(m, HardwareMeasurement):
+        return [dot_products(m.emulation.instructions)]
+    return [f"{m.latency.median_ms:.2f}", f"{m.latency.p90_ms:.2f}", f"{m.memory.increase_mib:.1f}"]
+
+
+def dot_products(instructions: dict[str, int]) -> str:
+    """How many of an emulator's instructions were dot products of int8; "" where it did not count."""
+    count = instructions.get("sdot")
+    return "" if count is None else f"{count:,}"

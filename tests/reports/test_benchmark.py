@@ -1,0 +1,71 @@
+"""The benchmark on the screen: within 80 columns, emulated devices without time, hostile names as text."""
+
+import subprocess
+import sys
+
+import pytest
+from rich.console import Console
+
+from edgekd.reports.benchmark import show, warnings
+
+
+@pytest.fixture
+def shown(hand_made):
+    def render(report, width=80):
+        console = Console(width=width, record=True)
+        show(report, console)
+        return console.export_text()
+
+    return render
+
+
+def test_one_row_per_artefact_device_and_threads(shown, hand_made):
+    text = shown(hand_made.usual())
+    lines = text.splitlines()
+    assert sum(line.strip().startswith(("tflite", "onnx")) for line in lines) == 10
+    assert "local · hardware · AMD EPYC 9B14 · 200 images" in text
+    assert "a76 · emulated · cortex-a76 in qemu-aarch64 10.0.2 · 24 images" in text
+    assert all(name in text for name in ("median ms", "p90 ms", "RAM", "Δ pp", "flips", "LiteRT 2.1.0 (XNNPACK)"))
+    tables = text[: text.index("pixel failed")]
+    assert max(len(line) for line in tables.splitlines()) <= 80
+
+
+def test_an_emulated_device_has_no_column_for_time_or_memory(shown, hand_made):
+    text = shown(hand_made.report([hand_made.row("a76", "tflite", hand_made.emulated(7))], {"a76": hand_made.a76()}))
+    assert "dot products" in text
+    assert " ms" not in text
+    assert "RAM" not in text
+
+
+def test_failures_warnings_and_the_verdict_are_said(shown, hand_made):
+    text = shown(hand_made.usual())
+    assert "pixel failed: device '8A2X' is gone <b>" in text
+    assert "failed openvino on local, 1 thread, stage runtime: no module named 'openvino'" in text
+    assert "warning (all of local): the clock is governed by 'powersave'" in text
+    assert "warning (onnx on local, 1 thread; onnx on local, 2 threads): hot: 84 °C" in text
+    assert text.splitlines()[-1].startswith("ship onnx-int8")
+
+
+def test_nothing_measured(shown, hand_made):
+    assert shown(hand_made.report([], {})) == "nothing was measured: no artefact met a device\n"
+
+
+def test_hostile_names_are_only_text(shown, hand_made):
+    name = "[bold]x[/nope]"
+    row = hand_made.row(name, "tflite", hand_made.hardware(), warnings=("[red]w[/nope]",))
+    text = shown(hand_made.report([row], {name: hand_made.devices()["local"]}))
+    assert "[bold]x[/nope] · hardware" in text
+    assert "[red]w[/nope]" in text
+
+
+def test_a_warning_stands_once(hand_made):
+    assert len(warnings(hand_made.usual())) == 2
+
+
+def test_needs_no_heavy_package():
+    code = (
+        "import sys, edgekd.reports.benchmark, edgekd.reports.benchmark_comparison;"
+        "found = {'torch', 'tensorflow', 'sklearn', 'scipy', 'matplotlib', 'jinja2'} & set(sys.modules);"
+        "sys.exit(', '.join(found) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
