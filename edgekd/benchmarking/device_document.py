@@ -159,6 +159,7 @@ class Times(Section):
     first_ms: float
     warmup_runs: int
     inference_ms: tuple[float, ...] = Field(min_length=1)
+    processor_share: float | None = None  # processor seconds per second of those runs; below 1 others had the processor
     decode_ms: tuple[float, ...] = Field(min_length=1)
     preprocess_ms: tuple[float, ...] = Field(min_length=1)
     sustained: tuple[Window, ...] = ()

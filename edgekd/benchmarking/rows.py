@@ -124,6 +124,7 @@ def _measurement(
         inference=inference,
     )
     threads = first.runtime.threads_ran or entry.threads
+    shares = [t.processor_share for t in times if t.processor_share is not None]
     is_int8 = entry.artefact.record.scheme == "static_wi8_ai8"
     return HardwareMeasurement(
         rounds=len(times),
@@ -132,6 +133,7 @@ def _measurement(
         first_ms=_median(times, lambda t: t.first_ms),
         warmup_runs=times[0].warmup_runs,
         latency=inference,
+        processor_share=min(shares, default=None),
         stages=stages,
         memory=_memory(times),
         sustained=_sustained(times[0]),

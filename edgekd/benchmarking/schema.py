@@ -93,6 +93,7 @@ class HardwareMeasurement(Section):
     first_ms: float
     warmup_runs: int
     latency: Distribution  # of inference
+    processor_share: float | None = None  # the least of the rounds; below 1 others had the processor
     stages: Stages
     memory: Memory
     sustained: Sustained | None = None

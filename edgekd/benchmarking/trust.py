@@ -11,6 +11,7 @@ HOT_C = 80.0
 SPREAD = 0.1
 FEW_RUNS = 100
 SLOWS = 0.9
+SHARE = 0.9
 
 
 def warnings(row: Row) -> tuple[str, ...]:
@@ -36,6 +37,8 @@ def _machine(row: Row, measured: HardwareMeasurement) -> Iterator[str]:
     loads = [c.load_1min for c in (*measured.before, *measured.after) if c.load_1min is not None]
     if loads and max(loads) > row.threads + 0.5:  # the benchmark alone makes a load of its threads
         yield f"other work on the machine: load {max(loads):.1f}"
+    if measured.processor_share is not None and measured.processor_share < SHARE:
+        yield f"other work took the processor: this process had it {measured.processor_share:.0%} of the time"
     throttled = [c.throttling or "throttled" for c in (*measured.before, *measured.after) if c.throttled]
     if throttled:
         yield f"throttled: {throttled[-1]}"

@@ -534,10 +534,12 @@ class Run:
         """Warm-up, single runs, memory, stages, sustained run; and how many threads worked."""
         timing, infer = self.job["timing"], self.runtime.infer
         sample(infer, feeds, timing["warmup_runs"], timing["min_seconds"], 1)
-        threads = thread_seconds()
+        threads, worked, begin = thread_seconds(), time.process_time(), clock()
         runs = sample(infer, feeds, timing["min_runs"], timing["min_seconds"])
+        share = (time.process_time() - worked) / (clock() - begin)
         threads_ran = busy_threads(threads, thread_seconds())
-        found = {"warmup_runs": timing["warmup_runs"], "inference_ms": runs, "bare_rss_mib": bare}
+        found = {"warmup_runs": timing["warmup_runs"], "inference_ms": runs, "processor_share": share}
+        found["bare_rss_mib"] = bare
         found["peak_rss_mib"] = memory_mib("VmHWM")
         found["decode_ms"] = sample(decode, contents, STAGE_RUNS, STAGE_SECONDS)
         images = [decode(content) for content in contents]

@@ -1,0 +1,267 @@
+"""The runner that a device gets: alone, equal to the reference, and honest about what differs."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekd import preprocess
+from edgekd.benchmarking import subject
+from edgekd.benchmarking.device_document import Timing, read_document
+from edgekd.benchmarking.jobs import Workshop
+from edgekd.devices import RUNNER, find
+from edgekd.preprocess import InputContract
+from edgekd.runtimes import cpu
+
+_spec = importlib.util.spec_from_file_location("edgekd_runner", RUNNER)
+runner = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(runner)
+QUICK = Timing(warmup_runs=2, min_runs=20, min_seconds=5.0)
+
+
+@pytest.fixture
+def job(tiny, tmp_path):
+    """A function that unpacks a job of the tiny bundle, changed as told, and gives its folder and the job."""
+    images = subject.images(tiny)
+    workshop = Workshop.open(tiny, images, QUICK, tmp_path / "work")
+
+    def make(format="tflite", **changes):
+        device = find("local")
+        [entry] = workshop.entries("local", device, subject.artefacts(tiny, [format]), (1,))
+        parcel = workshop.parcel(entry, 0, "hardware")
+        folder = tmp_path / f"job-{time.monotonic_ns()}"
+        parcel.unpack(folder)
+        job = parcel.job.model_copy(update=changes)
+        (folder / "job.json").write_text(job.text())
+        return folder, job
+
+    return make
+
+
+def answer(folder, job, interpreter=(sys.executable, "-I")):
+    done = subprocess.run([*interpreter, str(RUNNER), str(folder)], capture_output=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return read_document(done.stdout, "runner", job)
+
+
+BLOCKED = """
+import runpy, sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("edgekd", "torch", "tensorflow", "pydantic", "safetensors"):
+            raise ImportError(name + " is not on the device")
+sys.meta_path.insert(0, Block())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("format", ["tflite", "tflite-int8", "onnx"])
+def test_it_runs_where_edgekd_cannot_be_imported(job, tiny, format):
+    folder, asked = job(format)
+    found = answer(folder, asked, (sys.executable, "-I", "-c", BLOCKED))
+    assert found.failure is None
+    assert found.golden.images == 4
+    assert len(found.times.inference_ms) == 20
+    assert found.times.peak_rss_mib >= found.times.bare_rss_mib > 1
+    assert found.runtime.threads_asked == 1
+    if format.startswith("tflite"):
+        assert found.runtime.delegate == "XNNPACK"
+
+
+def test_answers_are_those_of_the_session(job, tiny):
+    from edgekd.runtimes import tflite
+
+    for format in ("tflite", "tflite-int8"):
+        folder, asked = job(format)
+        found = answer(folder, asked)
+        expected = tflite.load(tiny.folder / f"artefacts/{format}.tflite", 1).probs(subject.images(tiny).pixels)
+        assert np.array_equal(np.array(found.probs, np.float32), expected)
+
+
+def test_the_file_is_python_3_9():
+    text = RUNNER.read_text(encoding="utf-8")
+    ast.parse(text, feature_version=(3, 9))
+    assert "strict=" not in text  # of zip, Python 3.10
+    imported = {n.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import) for n in node.names}
+    imported |= {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
+    known = {"numpy", "PIL", "ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino", "__future__", "importlib"}
+    assert {name.split(".")[0] for name in imported} - set(sys.stdlib_module_names) <= known
+
+
+def pictures():
+    """Images of every mode and of many sizes, as file content, with a name."""
+    rng = np.random.default_rng(4)
+    for width, height in [(1, 1), (1, 37), (53, 2), (16, 16), (31, 47), (200, 119), (640, 480)]:
+        colour = Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
+        for mode in ("1", "L", "P", "LA", "RGBA", "CMYK", "YCbCr", "RGB"):
+            yield (
+                colour.convert("RGB").convert("L" if mode == "LA" else "RGB").convert(mode),
+                f"{mode} {width} {height}",
+            )
+        yield Image.fromarray(rng.integers(0, 65536, (height, width)).astype(np.uint16)), f"I;16 {width} {height}"
+        yield Image.fromarray(rng.normal(0, 9, (height, width)).astype(np.float32)), f"F {width} {height}"
+        yield Image.fromarray(rng.integers(-(2**31), 2**31, (height, width)).astype(np.int32)), f"I {width} {height}"
+
+
+def content(image, orientation=None):
+    format = {"F": "TIFF", "I": "TIFF", "CMYK": "TIFF", "YCbCr": "TIFF"}.get(image.mode, "PNG")
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    image.save(buffer, format, **({"exif": exif} if orientation else {}))
+    return buffer.getvalue()
+
+
+def test_its_preprocessing_is_the_reference_to_the_bit():
+    contracts = [
+        InputContract(size=size, fit=fit, crop_fraction=0.875 if fit == "crop" else 1.0, kernel=kernel)
+        for size in (17, 96)
+        for fit in ("squash", "crop")
+        for kernel in ("bilinear", "bicubic")
+    ]
+    files = {name: content(image) for image, name in pictures()}
+    upright = Image.fromarray(np.arange(30 * 20 * 3, dtype=np.uint8).reshape(30, 20, 3))
+    files |= {f"EXIF {n}": content(upright, n) for n in range(1, 10)}
+    assert len(files) > 80
+    for name, found in files.items():
+        expected = preprocess.decode(found)
+        image = runner.decode(found)
+        assert image.tobytes() == expected.tobytes(), name
+        for contract in contracts:
+            ours = runner.to_pixels(image, contract.model_dump())
+            assert np.array_equal(ours, preprocess.to_pixels(expected, contract)), (name, contract)
+
+
+def test_a_picture_that_is_decoded_otherwise_stops_it(job):
+    folder, asked = job()
+    other = Image.fromarray(np.zeros((9, 9, 3), np.uint8))
+    (folder / "golden/1.png").unlink()
+    other.save(folder / "golden/1.png")
+    text = json.loads((folder / "job.json").read_text())
+    text["files"] = {k: v for k, v in text["files"].items() if k != "golden/1.png"}  # as if Pillow were another
+    (folder / "job.json").write_text(json.dumps(text))
+    found = answer(folder, asked)
+    assert (found.failure.stage, found.times) == ("decode", None)
+    assert "golden/1.png" in found.failure.reason
+
+
+def test_another_resize_stops_it(job):
+    folder, asked = job(input=InputContract(size=16, kernel="bicubic"))
+    found = answer(folder, asked)
+    assert found.failure.stage == "preprocess"
+    assert "%" in found.failure.reason
+
+
+def test_other_probabilities_stop_it(job):
+    folder, asked = job()
+    probs = [list(row) for row in asked.golden.probs]
+    probs[2] = probs[2][1:] + probs[2][:1]
+    golden = asked.golden.model_copy(update={"probs": tuple(map(tuple, probs))})
+    (folder / "job.json").write_text(asked.model_copy(update={"golden": golden}).text())
+    found = answer(folder, asked)
+    assert found.failure.stage == "probabilities"
+    assert "golden/2.png" in found.failure.reason
+    assert "tolerance" in found.failure.reason
+
+
+def test_a_file_that_did_not_arrive_whole_stops_it(job):
+    folder, asked = job()
+    path = folder / "tflite.tflite"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:-1])
+    assert answer(folder, asked).failure.stage == "files"
+
+
+def test_a_runtime_that_is_not_there_is_a_failure_in_words(job):
+    folder, asked = job()
+    block = BLOCKED.replace('"edgekd"', '"ai_edge_litert", "tflite_runtime"')
+    found = answer(folder, asked, (sys.executable, "-I", "-c", block))
+    assert found.failure.stage == "runtime"
+    assert "not on the device" in found.failure.reason
+
+
+def test_an_emulated_job_times_nothing(job):
+    folder, asked = job(provenance="emulated", timing=None)
+    done = subprocess.run([sys.executable, "-I", str(RUNNER), str(folder)], capture_output=True, check=True)
+    found = json.loads(done.stdout)
+    assert "times" not in found
+    assert len(found["probs"]) == len(asked.test.indices)
+
+
+def test_a_sustained_run_has_windows(job):
+    folder, asked = job(timing=QUICK.model_copy(update={"sustained_s": 2.2}))
+    windows = answer(folder, asked).times.sustained
+    assert len(windows) >= 2
+    assert all(w.runs > 0 and w.images_per_s > 0 for w in windows)
+
+
+def test_it_adds_less_than_2_percent_to_what_it_times():
+    """Against a bare loop around the same work, in turn; the least of many pieces is what no other work disturbed."""
+    values, piece, pieces = np.random.default_rng(0).random(20_000), 4, 60
+    bare, timed = [], []
+    for _ in range(5):
+        for _ in range(pieces):
+            begin = time.perf_counter()
+            for _ in range(piece):
+                np.sort(values)
+            bare.append((time.perf_counter() - begin) * 1e3)
+        timed.extend(np.reshape(runner.sample(np.sort, [values], piece * pieces, 60.0), (pieces, piece)).sum(1))
+    assert 0.95 < min(timed) / min(bare) < 1.02
+
+
+def test_time_limits_end_a_run():
+    samples = runner.sample(time.sleep, [0.02], 10_000, 0.2)
+    assert 5 <= len(samples) <= 11
+    assert len(runner.sample(time.sleep, [0.05], 10_000, 0.01)) == runner.FEWEST_RUNS
+
+
+def test_it_takes_the_same_precautions_against_saturation(monkeypatch):
+    for flags in (["avx2"], ["avx2", "avx512_vnni"], ["avx2", "avx_vnni"]):
+        monkeypatch.setattr(runner, "cpu_flags", lambda flags=flags: flags)
+        for machine in ("x86_64", "aarch64", "AMD64"):
+            monkeypatch.setattr(runner.platform, "machine", lambda machine=machine: machine)
+            expected = cpu.saturates("flags : " + " ".join(flags), machine)
+            assert runner.saturates() == expected
+            assert bool(runner.Onnx().cure) == expected
+            assert bool(runner.Openvino().cure) == expected
+
+
+ARM = """processor\t: 0
+Features\t: fp asimd asimddp
+CPU part\t: 0xd0b
+
+processor\t: 1
+CPU part\t: 0xd05
+"""
+
+
+@pytest.mark.parametrize(("cpus", "name"), [([0], "Cortex-A76"), ([0, 1], "Cortex-A55 + Cortex-A76")])
+def test_arm_cores_have_names(monkeypatch, cpus, name):
+    monkeypatch.setattr(runner, "read", lambda path: ARM if str(path) == "/proc/cpuinfo" else "")
+    monkeypatch.setattr(runner, "allowed", lambda: cpus)
+    assert runner.cpu_name() == name
+    assert runner.system()["cpu_features"] == ["asimd", "asimddp"]
+
+
+def test_a_raspberry_pi_says_when_it_throttles(monkeypatch):
+    monkeypatch.setattr(runner, "read", lambda path: "50005" if "get_throttled" in str(path) else "")
+    found = runner.conditions()
+    assert found["throttled"] is True
+    assert found["throttling"] == "under-voltage, throttled"
+
+
+def test_threads_that_slept_do_not_count():
+    assert runner.busy_threads({"1": 1.0, "2": 5.0}, {"1": 3.0, "2": 5.0, "3": 1.9}) == 2
+    assert runner.busy_threads({}, {}) is None
