@@ -151,6 +151,13 @@ def test_a_wrong_name_is_refused_before_any_work(run):
     assert files(run) == []
 
 
+@pytest.mark.parametrize("limit", ["nan", "inf"])
+def test_a_limit_is_a_number(limit, run):
+    with pytest.raises(EdgekdError, match="max_drop_pp"):
+        export.main([str(run), "--max-drop-pp", limit])
+    assert files(run) == []
+
+
 def test_names_are_taken_once_and_in_order():
     assert export.chosen(["onnx, tflite", "onnx"]) == ["onnx", "tflite"]
     assert export.chosen(["openvino", "all"])[0] == "openvino"

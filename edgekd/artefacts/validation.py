@@ -33,10 +33,13 @@ class Validation:
 
 
 def golden(bundle: Bundle) -> dict[str, Array]:
-    """The golden vectors: `pixels` [G, S, S, 3] uint8 and the float student's `logits` [G, K]."""
-    from safetensors.numpy import load_file
+    """The golden vectors: `pixels` [G, S, S, 3] uint8 and the float student's `logits` [G, K].
 
-    return load_file(bundle.file("golden/vectors.safetensors"))
+    Raises: EdgekdError if the file holds something else.
+    """
+    m = bundle.manifest
+    pixels = (m.input.size, m.input.size, 3)
+    return _stored(bundle, "golden/vectors.safetensors", pixels=pixels, logits=(len(m.label_names),))
 
 
 def load(bundle: Bundle, data: str = "") -> Validation:
@@ -44,15 +47,32 @@ def load(bundle: Bundle, data: str = "") -> Validation:
 
     Raises: EdgekdError if the images are not there, or are not those that the bundle was validated on.
     """
-    from safetensors.numpy import load_file
-
     pixels = pixels_of(bundle, data, "val")
-    stored = load_file(bundle.file("evaluation/val.safetensors"))
+    stored = _stored(bundle, "evaluation/val.safetensors", labels=(), logits=(len(bundle.manifest.label_names),))
     labels = np.array([s.label for s in pixels.dataset.samples])
     if not np.array_equal(labels, stored["labels"]):
         raise EdgekdError(f"validation split of {bundle.folder}", "the labels it was validated with", "others")
     _check_answers(bundle, pixels.array, stored["logits"])
     return Validation(pixels.array, labels, tuple(s.name for s in pixels.dataset.samples), stored["logits"])
+
+
+def _stored(bundle: Bundle, name: str, **shapes: tuple[int, ...]) -> dict[str, Array]:
+    """The arrays of a safetensors file, all finite and [N, *shape] with one N."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = bundle.file(name)
+    try:
+        found = load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as e:
+        raise EdgekdError(str(path), "a safetensors file", f"{type(e).__name__}: {e}") from None
+    count = next((len(array) for array in found.values() if array.ndim), 0)
+    for key, shape in shapes.items():
+        array = found.get(key)
+        if array is None or not count or array.shape != (count, *shape) or not np.isfinite(array).all():
+            expected = ", ".join(["N", *map(str, shape)])
+            raise EdgekdError(str(path), f"{key} [{expected}], finite, as many as of the rest", "something else")
+    return found
 
 
 def _check_answers(bundle: Bundle, pixels: Array, expected: Array) -> None:

@@ -54,8 +54,14 @@ class Isolated:
         return self.facts
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
-        return self._ask({"do": "probs"}, pixels)[1]["result"]
+        """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB.
+
+        Raises: EdgekdError, also for what is no probability.
+        """
+        found = self._ask({"do": "probs"}, pixels)[1]["result"]
+        if found.ndim != 2 or not ((found >= 0).all() and (np.abs(found.sum(1) - 1) < 1e-3).all()):  # NaN is neither
+            raise EdgekdError(self.where, "rows of probabilities that sum to 1", "other numbers", AGAIN)
+        return found
 
     def codes(self, pixels: np.ndarray) -> Arrays:
         """Values [B, ...] of every tensor by name; needs `keep`."""

@@ -62,9 +62,10 @@ class OnnxSession:
             options.add_session_config_entry(*self.cure.split("="))
         try:
             self.session = onnxruntime.InferenceSession(path, options, providers=PROVIDERS)
+            found = self.session.get_modelmeta().custom_metadata_map
         except Exception as e:  # its errors have no class of their own
             raise EdgekdError(str(path), "an ONNX file", str(e).splitlines()[0][:200], AGAIN) from None
-        self.ends = Ends.of(self.session.get_modelmeta().custom_metadata_map, path)
+        self.ends = Ends.of(found, path)
         self.facts, self.threads = self.ends.facts, threads
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:

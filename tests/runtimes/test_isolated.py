@@ -39,6 +39,16 @@ def test_errors_come_through_and_the_child_lives_on(path, pixels, tmp_path):
         assert child.probs(pixels).shape == (12, 3)
 
 
+def test_what_is_no_probability_is_refused(path, pixels, monkeypatch):
+    for wrong in ([[np.nan, 0.5, 0.5]], [[2.0, -1.0, 0.0]], [[0.5, 0.1, 0.1]], [1.0]):
+        answer = {"ok": True}, {"result": np.array(wrong, np.float32)}
+        with Isolated() as child, monkeypatch.context() as patch:
+            child.load("tflite-int8", path)
+            patch.setattr(child, "_ask", lambda *_, answer=answer: answer)
+            with pytest.raises(EdgekdError, match=r"tiny\.tflite[\s\S]*sum to 1"):
+                child.probs(pixels)
+
+
 def crash(monkeypatch, code):
     """Make the child run `code` instead of the worker."""
     import subprocess
