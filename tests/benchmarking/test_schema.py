@@ -1,0 +1,109 @@
+"""The documents: round trips, refusals, and that emulation has no time."""
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from edgekd.benchmarking import device_document as d
+from edgekd.benchmarking import schema as s
+from edgekd.errors import EdgekdError
+from edgekd.recipe import validate
+
+SYSTEM = d.System(machine="aarch64", system="Linux 6.12", cpu="Cortex-A76")
+RAN = d.RuntimeFacts(name="LiteRT", version="2.3.0", delegate="XNNPACK", threads_asked=1, threads_ran=1)
+GOLDEN = d.GoldenCheck(images=4, largest_change=0.0, tolerance=0.1)
+STATE = d.Conditions(load_1min=0.1)
+TIMES = d.Times(
+    import_ms=50.0,
+    load_ms=4.0,
+    first_ms=9.0,
+    warmup_runs=10,
+    inference_ms=(3.0, 4.0),
+    decode_ms=(1.0,),
+    preprocess_ms=(2.0,),
+    bare_rss_mib=50.0,
+    peak_rss_mib=60.0,
+    before=STATE,
+    after=STATE,
+)
+HEAD = {"key": "k", "round": 0, "system": SYSTEM, "runtime": RAN, "golden": GOLDEN}
+EMULATION = d.Emulation(emulator="qemu-aarch64 10.0.2", cpu_model="cortex-a76", instructions={"total": 49_100_000})
+
+
+def test_a_device_document_survives_the_way_through_json():
+    document = d.DeviceDocument(provenance="hardware", times=TIMES, probs=((0.25, 0.75),), **HEAD)
+    assert d.read_document(document.text(), "test") == document
+    emulated = d.DeviceDocument(provenance="emulated", emulation=EMULATION, **HEAD)
+    assert d.read_document(emulated.text(indent=1).encode(), "test") == emulated
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_one():
+    values = json.loads(d.DeviceDocument(provenance="hardware", times=TIMES, **HEAD).text())
+    values["times"]["first_msec"] = 3
+    with pytest.raises(EdgekdError, match="first_ms"):
+        d.read_document(json.dumps(values), "test")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, '{"schema": "edgekd.device/2"}', "null", "NaN"])
+def test_what_is_no_document_is_one_clear_error(text):
+    with pytest.raises(EdgekdError):
+        d.read_document(text, "the phone's result")
+
+
+def test_probabilities_that_are_no_numbers_are_refused():
+    text = d.DeviceDocument(provenance="hardware", times=TIMES, probs=((0.25, 0.75),), **HEAD).text()
+    with pytest.raises(EdgekdError):
+        d.read_document(text.replace("0.75", "NaN"), "test")
+
+
+def test_an_emulated_document_cannot_carry_times():
+    with pytest.raises(ValidationError, match="emulated time means nothing"):
+        d.DeviceDocument(provenance="emulated", times=TIMES, emulation=EMULATION, **HEAD)
+    with pytest.raises(ValidationError, match="what was emulated"):
+        d.DeviceDocument(provenance="emulated", **HEAD)
+    with pytest.raises(ValidationError, match="hardware document"):
+        d.DeviceDocument(provenance="hardware", emulation=EMULATION, times=TIMES, **HEAD)
+
+
+def test_an_emulated_measurement_has_no_field_for_time_or_memory():
+    assert set(s.EmulatedMeasurement.model_fields) == {"provenance", "emulation"}
+    for field in set(s.HardwareMeasurement.model_fields) - {"provenance"}:
+        with pytest.raises(ValidationError, match=field):
+            s.EmulatedMeasurement(emulation=EMULATION, **{field: 1.0})
+
+
+def test_a_report_with_emulated_latency_is_refused():
+    class Holder(s.Section):
+        measurement: s.Measurement
+
+    values = {"measurement": {"provenance": "emulated", "emulation": EMULATION.model_dump(), "load_ms": 3.0}}
+    with pytest.raises(EdgekdError, match="load_ms"):
+        validate(Holder, values, "report", from_json=True)
+
+
+def test_an_answer_to_another_job_is_refused():
+    golden = d.Golden(images=("a.png",), decoded_sha256=("0",), pixels="g.npy", probs=((0.5, 0.5),), tolerance=0.1)
+    job = d.Job(
+        key="k",
+        round=0,
+        provenance="hardware",
+        format="tflite",
+        runtime="tflite",
+        files={},
+        input=d.InputContract(size=8),
+        label_names=("a", "b"),
+        io="uint8",
+        calibration_temperature=1.0,
+        golden=golden,
+        test=d.Test(pixels="t.npy", indices=(0, 1)),
+        timing=d.Timing(),
+        threads=1,
+    )
+    whole = d.DeviceDocument(provenance="hardware", times=TIMES, probs=((0.5, 0.5),) * 2, **HEAD)
+    assert d.read_document(whole.text(), "test", job) == whole
+    for change in ({"key": "other"}, {"round": 1}, {"probs": ((0.5, 0.5),)}, {"probs": ((1.0,),) * 2}, {"times": None}):
+        with pytest.raises(EdgekdError):
+            d.read_document(whole.model_copy(update=change).text(), "test", job)
+    with pytest.raises(ValidationError, match="emulated"):
+        d.Job.model_validate(job.model_dump(by_alias=True) | {"provenance": "emulated"})
