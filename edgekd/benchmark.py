@@ -43,7 +43,8 @@ def _measure(argv: list[str]) -> int:
     from edgekd import devices
     from edgekd.benchmarking.report import Wish, benchmark
     from edgekd.bundle import Bundle
-    from edgekd.reports.benchmark import show, write_page
+    from edgekd.reports.benchmark import show
+    from edgekd.reports.benchmark_page import write_page
 
     bundle = Bundle.open(args.bundle)
     names = _list("--device", args.device, str)

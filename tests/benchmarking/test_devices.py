@@ -1,0 +1,106 @@
+"""Devices by name, and this machine as one: fresh processes on processors of their own."""
+
+import json
+import os
+import sys
+import textwrap
+
+import pytest
+
+from edgekd import devices
+from edgekd.benchmarking import subject
+from edgekd.benchmarking.device_document import Timing, read_document
+from edgekd.benchmarking.jobs import Workshop
+from edgekd.devices import DeviceError, local
+from edgekd.errors import EdgekdError
+
+
+def test_a_device_is_a_toml_file(tmp_path):
+    (tmp_path / "bench.toml").write_text('kind = "local"\ncpus = [0]\nthreads = [1]\ndescription = "one core"\n')
+    device = devices.find("bench", tmp_path)
+    assert device.options.description == "one core"
+    assert (device.cores, device.cpus, device.provenance) == (1, (0,), "hardware")
+    assert devices.find("local", tmp_path).options.kind == "local"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('kind = "locl"', "did you mean 'local'"),
+        ("", "kind None"),
+        ('kind = "local"\nthreds = [1]', "threads"),
+        ('kind = "local"\nthreads = "1"', "threads"),
+        ("kind = ", "TOML"),
+    ],
+)
+def test_a_wrong_file_is_one_clear_error(tmp_path, text, words):
+    (tmp_path / "odd.toml").write_text(text)
+    with pytest.raises(EdgekdError, match=words):
+        devices.find("odd", tmp_path)
+
+
+def test_a_name_is_no_path(tmp_path):
+    (tmp_path / "pi5.toml").write_text('kind = "local"')
+    with pytest.raises(EdgekdError, match="did you mean 'pi5'"):
+        devices.find("pi4", tmp_path)
+    for name in ("../pi5", "/etc/passwd", "", ".hidden", "a b"):
+        with pytest.raises(EdgekdError, match="a name of letters"):
+            devices.find(name, tmp_path)
+
+
+@pytest.fixture
+def parcel(tiny, tmp_path):
+    workshop = Workshop.open(tiny, subject.images(tiny), Timing(warmup_runs=1, min_runs=3), tmp_path / "work")
+    [entry] = workshop.entries("local", devices.find("local"), subject.artefacts(tiny, ["tflite"]), (1,))
+    return workshop.parcel(entry, 0, "hardware")
+
+
+def test_a_job_on_this_machine(parcel):
+    found = read_document(devices.find("local").run(parcel), "local", parcel.job)
+    assert found.failure is None
+    assert found.system.cores == os.cpu_count()
+    assert 0 < found.times.processor_share < 1.5
+
+
+def script(folder, name, text):
+    """An interpreter of its own kind."""
+    path = folder / name
+    path.write_text(f"#!{sys.executable}\n{textwrap.dedent(text)}")
+    path.chmod(0o755)
+    return local.connect(name, local.Options(kind="local", python=str(path), limit_s=3.0, cpus=(0,)))
+
+
+def test_a_job_runs_on_its_processors_alone_and_leaves_nothing(parcel, tmp_path):
+    device = script(tmp_path, "echo", "import sys; print(open(sys.argv[3] + '/job.json').read(), sys.argv[3])")
+    text, end = json.JSONDecoder().raw_decode(device.run(parcel).decode()), None
+    assert text[0]["cpus"] == [0]
+    end = device.run(parcel).decode().split()[-1]
+    assert not os.path.exists(end)  # noqa: PTH110
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("import sys; sys.exit('no numpy here')", "no numpy here"),
+        ("import time; time.sleep(60)", "within 3 s"),
+    ],
+)
+def test_a_process_that_ends_badly_is_a_device_error(parcel, tmp_path, text, words):
+    with pytest.raises(DeviceError, match=words):
+        script(tmp_path, "python", text).run(parcel)
+
+
+def test_an_interpreter_that_is_not_there(parcel, tmp_path):
+    device = local.connect("x", local.Options(kind="local", python=str(tmp_path / "none")))
+    with pytest.raises(DeviceError, match="can be started"):
+        device.run(parcel)
+
+
+def test_the_fastest_processors_come_first(tmp_path):
+    for cpu, clock in enumerate([1800000, 1800000, 2400000, 2400000]):
+        (tmp_path / f"cpu{cpu}/cpufreq").mkdir(parents=True)
+        (tmp_path / f"cpu{cpu}/cpufreq/cpuinfo_max_freq").write_text(f"{clock}\n")
+    assert local.fastest_first([0, 1, 2, 3], tmp_path) == (3, 2, 1, 0)
+    assert local.fastest_first([0, 2], tmp_path) == (2, 0)
+    assert local.fastest_first([4, 5], tmp_path) == (5, 4)
