@@ -18,6 +18,7 @@ from edgekd.files import sha256_file
 from edgekd.preprocess import decode
 
 GOLDEN, TEST = "golden.npy", "test.npy"
+ABOUT = {"description", "limit_s"}  # of a device: changes no result
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,13 @@ class Workshop:
     def _keyed(self, entry: Entry, device: Device) -> Entry:
         """Whatever changes a result changes the key, so that `--resume` takes up nothing that is out of date."""
         decides = [
-            [entry.device, device.options.model_dump(mode="json"), device.provenance, entry.threads, entry.indices],
+            [
+                entry.device,
+                device.options.model_dump(mode="json", exclude=ABOUT),
+                device.provenance,
+                entry.threads,
+                entry.indices,
+            ],
             [
                 entry.artefact.format,
                 entry.artefact.record.model_dump(mode="json"),
