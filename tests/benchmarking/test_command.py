@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -50,6 +51,24 @@ def read_report_text(text):
     from edgekd.benchmarking.schema import Report
 
     return Report.model_validate_json(text).rows
+
+
+def test_a_killed_process_loses_nothing(tiny, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "edgekd.benchmark", str(tiny.folder), *QUICK, "--rounds", "50", "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        while process.poll() is None and len(list(out.glob("parts/*.json"))) < 2:
+            time.sleep(0.05)
+        assert process.poll() is None, process.stderr.read().decode()
+    finally:
+        process.kill()
+        process.communicate()
+    assert not (out / "report.json").exists()
+    kept = {p: p.stat().st_mtime_ns for p in out.glob("parts/*.json")}
+    assert benchmark.main([str(tiny.folder), *QUICK, "--out", str(out), "--resume"]) == 0
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    assert len(read_report(out).rows) == 2
 
 
 def test_two_reports_are_compared(done, capsys):
