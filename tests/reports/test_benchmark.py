@@ -64,7 +64,7 @@ def test_a_warning_stands_once(hand_made):
 
 def test_needs_no_heavy_package():
     code = (
-        "import sys, edgekd.reports.benchmark, edgekd.reports.benchmark_comparison;"
+        "import sys, edgekd.reports.benchmark, edgekd.reports.benchmark_comparison, edgekd.reports.benchmark_page;"
         "found = {'torch', 'tensorflow', 'sklearn', 'scipy', 'matplotlib', 'jinja2'} & set(sys.modules);"
         "sys.exit(', '.join(found) or 0)"
     )
