@@ -63,7 +63,11 @@ def _measure(argv: list[str]) -> int:
         command=shlex.join(["python", "-m", "edgekd.benchmark", *argv]),
     )
     console = Console()
-    report = benchmark(bundle, places, wish, out, lambda text: console.print(text, style="dim", highlight=False))
+
+    def step(text: str) -> None:
+        console.print(text, style="dim", highlight=False, markup=False)
+
+    report = benchmark(bundle, places, wish, out, step)
     show(report, console)
     page = write_page(report, out)
     console.print(f"written to {out / 'report.json'} and {page}", highlight=False, soft_wrap=True)

@@ -6,13 +6,13 @@ One document comes from one fresh process. The Python runner (`edgekd/devices/ru
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from edgekd.bundle import FileRecord
 from edgekd.errors import EdgekdError
-from edgekd.preprocess import Finite, InputContract
+from edgekd.preprocess import Finite, InputContract, Positive
 from edgekd.recipe import Section, validate
 
 MAX_DOCUMENT_BYTES = 64 * 2**20  # 1,000 classes of 1,000 images are 20 MiB; more is not one of ours
@@ -21,6 +21,15 @@ Provenance = Literal["hardware", "emulated"]
 RuntimeName = Literal["tflite", "onnx", "openvino"]
 STAGES = ("files", "runtime", "decode", "preprocess", "probabilities", "measure")  # where a device can fail
 Stage = Literal["files", "runtime", "decode", "preprocess", "probabilities", "measure"]
+
+
+def printable(text: str) -> str:
+    """Text of a device, without what would steer a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+Words = Annotated[str, Field(max_length=10_000), AfterValidator(printable)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]  # of time, memory, work
 
 
 class Document(Section):
@@ -98,37 +107,37 @@ class Job(Document):
 class RuntimeFacts(Section):
     """What ran. `threads_ran` None where it cannot be observed; `cure` keeps int8 sums from saturating."""
 
-    name: str  # LiteRT, tflite-runtime, ONNX Runtime, OpenVINO
-    version: str
-    delegate: str  # XNNPACK, built-in, CPU
+    name: Words  # LiteRT, tflite-runtime, ONNX Runtime, OpenVINO
+    version: Words
+    delegate: Words  # XNNPACK, built-in, CPU
     threads_asked: int
-    threads_ran: int | None
-    cure: str = ""
+    threads_ran: int | None = Field(ge=0)
+    cure: Words = ""
 
 
 class System(Section):
     """The machine as it describes itself; "" or None for what it does not say."""
 
-    machine: str  # x86_64, aarch64, armv7l
-    system: str  # Linux 6.12, Android 14
-    model: str = ""  # Raspberry Pi 5 Model B Rev 1.0
-    cpu: str = ""  # Cortex-A76, AMD EPYC
+    machine: Words  # x86_64, aarch64, armv7l
+    system: Words  # Linux 6.12, Android 14
+    model: Words = ""  # Raspberry Pi 5 Model B Rev 1.0
+    cpu: Words = ""  # Cortex-A76, AMD EPYC
     cores: int | None = None
-    cpu_features: tuple[str, ...] = ()  # those that decide how fast int8 is
-    governor: str = ""
-    max_frequency_mhz: float | None = None
-    memory_mib: float | None = None
-    software: dict[str, str] = {}  # python, numpy, app
+    cpu_features: tuple[Words, ...] = ()  # those that decide how fast int8 is
+    governor: Words = ""
+    max_frequency_mhz: Amount | None = None
+    memory_mib: Amount | None = None
+    software: dict[Words, Words] = {}  # python, numpy, app
 
 
 class Conditions(Section):
     """The state of the machine at one moment. `throttled` None: it does not say."""
 
-    load_1min: float | None = None
-    frequency_mhz: float | None = None  # highest of the cores
-    temperature_c: float | None = None
+    load_1min: Amount | None = None
+    frequency_mhz: Amount | None = None  # highest of the cores
+    temperature_c: Finite | None = None
     throttled: bool | None = None
-    throttling: str = ""  # in words
+    throttling: Words = ""  # in words
 
 
 class GoldenCheck(Section):
@@ -136,35 +145,35 @@ class GoldenCheck(Section):
 
     images: int
     input_equal: Literal[True] = True
-    largest_change: float
-    tolerance: float
+    largest_change: Amount
+    tolerance: Amount
 
 
 class Window(Section):
     """A piece of a sustained run, from `start_s` on."""
 
-    start_s: float
-    runs: int
-    images_per_s: float
-    median_ms: float
-    temperature_c: float | None = None
-    frequency_mhz: float | None = None
+    start_s: Amount
+    runs: int = Field(ge=1)
+    images_per_s: Positive
+    median_ms: Amount
+    temperature_c: Finite | None = None
+    frequency_mhz: Amount | None = None
 
 
 class Times(Section):
     """What one process on hardware measured; every sample is one image. Stages are of the golden images, in turn."""
 
-    import_ms: float  # of the runtime's package
-    load_ms: float
-    first_ms: float
+    import_ms: Amount  # of the runtime's package
+    load_ms: Amount
+    first_ms: Amount
     warmup_runs: int
-    inference_ms: tuple[float, ...] = Field(min_length=1)
-    processor_share: float | None = None  # processor seconds per second of those runs; below 1 others had the processor
-    decode_ms: tuple[float, ...] = Field(min_length=1)
-    preprocess_ms: tuple[float, ...] = Field(min_length=1)
+    inference_ms: tuple[Positive, ...] = Field(min_length=1)
+    processor_share: Amount | None = None  # processor seconds per second of those runs
+    decode_ms: tuple[Amount, ...] = Field(min_length=1)
+    preprocess_ms: tuple[Amount, ...] = Field(min_length=1)
     sustained: tuple[Window, ...] = ()
-    bare_rss_mib: float  # runtime imported, no artefact
-    peak_rss_mib: float  # after the timed runs, before anything that only the benchmark needs
+    bare_rss_mib: Amount  # runtime imported, no artefact
+    peak_rss_mib: Amount  # after the timed runs, before anything that only the benchmark needs
     before: Conditions
     after: Conditions
 
@@ -172,16 +181,16 @@ class Times(Section):
 class Emulation(Section):
     """What an emulator can honestly tell: which processor it plays, and how many instructions ran."""
 
-    emulator: str  # qemu-aarch64 10.0.2
-    cpu_model: str  # cortex-a76
-    instructions: dict[str, int] = {}  # of one inference, by kind: total, sdot, ...
+    emulator: Words  # qemu-aarch64 10.0.2
+    cpu_model: Words  # cortex-a76
+    instructions: dict[Words, Annotated[int, Field(ge=0)]] = {}  # of one inference, by kind: total, sdot, ...
 
 
 class Failure(Section):
     """Where a device stopped, and why. A golden mismatch is the stage whose result differs."""
 
     stage: Stage
-    reason: str
+    reason: Words
 
 
 class DeviceDocument(Document):
@@ -202,7 +211,7 @@ class DeviceDocument(Document):
     times: Times | None = None
     emulation: Emulation | None = None
     failure: Failure | None = None
-    notes: tuple[str, ...] = ()  # warnings in words
+    notes: tuple[Words, ...] = ()  # warnings
 
     @model_validator(mode="after")
     def _is_whole(self) -> DeviceDocument:
@@ -241,6 +250,9 @@ def _check_answer(found: DeviceDocument, job: Job, where: str) -> None:
         raise EdgekdError(where, f"an answer to job {asked}", f"one to {got}")
     if found.failure is not None:
         return
+    expected = f"{len(job.golden.images)} golden images, within {job.golden.tolerance}"
+    if found.golden.images != len(job.golden.images) or found.golden.largest_change > job.golden.tolerance:
+        raise EdgekdError(where, expected, f"{found.golden.images}, within {found.golden.largest_change}")
     if job.timing is not None and found.times is None:
         raise EdgekdError(where, "times", "none")
     if job.test is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekd.benchmarking.device_document import DeviceDocument, Job, System, read_document
+from edgekd.benchmarking.device_document import DeviceDocument, Job, System, printable, read_document
 from edgekd.benchmarking.jobs import Entry, Workshop
 from edgekd.benchmarking.schema import FailedRow
 from edgekd.benchmarking.subject import Artefact
@@ -124,7 +124,7 @@ def _run_each(plan: Plan, group: Iterable[tuple[str, Outcome]]) -> None:
             with outcome.device:
                 _run_device(plan, name, outcome)
         except Exception as e:  # lost, or a fault of its module: neither may cost the rows of others
-            outcome.failure = str(e) if isinstance(e, EdgekdError) else f"{type(e).__name__}: {e}"
+            outcome.failure = printable(str(e) if isinstance(e, EdgekdError) else f"{type(e).__name__}: {e}")
             if not outcome.entries:
                 outcome.entries = list(plan.workshop.entries(name, outcome.device, plan.artefacts, plan.threads))
             for entry in outcome.entries:
@@ -172,5 +172,9 @@ def _run_entry(plan: Plan, entry: Entry, round: int, outcome: Outcome) -> None:
 def failed(entry: Entry, stage: str, reason: str) -> FailedRow:
     """A row that a device owes."""
     return FailedRow(
-        device=entry.device, format=entry.artefact.format, threads=entry.threads, stage=stage, reason=reason
+        device=entry.device,
+        format=entry.artefact.format,
+        threads=entry.threads,
+        stage=stage,
+        reason=printable(reason),
     )

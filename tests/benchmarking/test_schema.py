@@ -57,6 +57,21 @@ def test_probabilities_that_are_no_numbers_are_refused():
         d.read_document(text.replace("0.75", "NaN"), "test")
 
 
+@pytest.mark.parametrize("wrong", ["NaN", "-1.0", "Infinity", '"3"', "null", "true"])
+@pytest.mark.parametrize("field", ["load_ms", "first_ms", "peak_rss_mib"])
+def test_times_are_finite_and_not_negative(field, wrong):
+    text = d.DeviceDocument(provenance="hardware", times=TIMES, **HEAD).text()
+    number = json.dumps(getattr(TIMES, field))
+    with pytest.raises(EdgekdError, match=field):
+        d.read_document(text.replace(f'"{field}": {number}', f'"{field}": {wrong}'), "test")
+
+
+def test_text_of_a_device_cannot_steer_the_terminal():
+    failure = d.Failure(stage="runtime", reason="\x1b[2J\x07gone\nnext")
+    assert failure.reason == "\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}gone\nnext"
+    assert d.Failure.model_validate(failure.model_dump()) == failure
+
+
 def test_an_emulated_document_cannot_carry_times():
     with pytest.raises(ValidationError, match="emulated time means nothing"):
         d.DeviceDocument(provenance="emulated", times=TIMES, emulation=EMULATION, **HEAD)
@@ -83,7 +98,9 @@ def test_a_report_with_emulated_latency_is_refused():
 
 
 def test_an_answer_to_another_job_is_refused():
-    golden = d.Golden(images=("a.png",), decoded_sha256=("0",), pixels="g.npy", probs=((0.5, 0.5),), tolerance=0.1)
+    golden = d.Golden(
+        images=("a.png",) * 4, decoded_sha256=("0",) * 4, pixels="g.npy", probs=((0.5, 0.5),), tolerance=0.1
+    )
     job = d.Job(
         key="k",
         round=0,
@@ -102,7 +119,16 @@ def test_an_answer_to_another_job_is_refused():
     )
     whole = d.DeviceDocument(provenance="hardware", times=TIMES, probs=((0.5, 0.5),) * 2, **HEAD)
     assert d.read_document(whole.text(), "test", job) == whole
-    for change in ({"key": "other"}, {"round": 1}, {"probs": ((0.5, 0.5),)}, {"probs": ((1.0,),) * 2}, {"times": None}):
+    poor, few = GOLDEN.model_copy(update={"largest_change": 0.2}), GOLDEN.model_copy(update={"images": 3})
+    for change in (
+        {"golden": poor},
+        {"golden": few},
+        {"key": "other"},
+        {"round": 1},
+        {"probs": ((0.5, 0.5),)},
+        {"probs": ((1.0,),) * 2},
+        {"times": None},
+    ):
         with pytest.raises(EdgekdError):
             d.read_document(whole.model_copy(update=change).text(), "test", job)
     with pytest.raises(ValidationError, match="emulated"):
