@@ -111,6 +111,7 @@ def _side_by_side(plan: Plan, groups: list[list[tuple[str, Outcome]]]) -> None:
             thread.join()
     except KeyboardInterrupt:
         plan.stop.set()
+        plan.step("the jobs under way come to their end first; interrupt again to leave at once")
         for thread in threads:
             thread.join()
         raise

@@ -17,6 +17,7 @@ from edgekd.devices import RUNNER, DeviceError, DeviceOptions, Parcel
 
 KIND = "local"
 CPU = Path("/sys/devices/system/cpu")
+CHANGES_SPEED = ("GLIBC_TUNABLES", "MALLOC_", "LD_PRELOAD", "OMP_", "KMP_", "GOMP_", "OPENBLAS_", "MKL_", "TBB_")
 
 
 class Options(DeviceOptions):
@@ -62,7 +63,8 @@ class Local:
         cpus = tuple(sorted(self.cpus[: parcel.job.threads]))
         with tempfile.TemporaryDirectory(prefix="edgekd-") as folder:
             Parcel(parcel.job.model_copy(update={"cpus": cpus}), parcel.files).unpack(Path(folder))
-            return run_here([self.options.python or sys.executable, "-I", str(RUNNER), folder], self.options.limit_s)
+            command = [self.options.python or sys.executable, "-I", str(RUNNER), folder]
+            return run_here(command, self.options.limit_s, plain_environment())
 
 
 def run_here(command: list[str], limit_s: float, env: dict[str, str] | None = None) -> bytes:
@@ -80,6 +82,11 @@ def run_here(command: list[str], limit_s: float, env: dict[str, str] | None = No
     if done.returncode:
         raise DeviceError(where, "a result", _death(done.returncode, done.stderr))
     return done.stdout
+
+
+def plain_environment() -> dict[str, str]:
+    """This process's environment without what makes libraries faster or slower than an app would find them."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(CHANGES_SPEED)}
 
 
 def allowed() -> list[int]:

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -72,10 +73,20 @@ def script(folder, name, text):
 
 def test_a_job_runs_on_its_processors_alone_and_leaves_nothing(parcel, tmp_path):
     device = script(tmp_path, "echo", "import sys; print(open(sys.argv[3] + '/job.json').read(), sys.argv[3])")
-    text, end = json.JSONDecoder().raw_decode(device.run(parcel).decode()), None
-    assert text[0]["cpus"] == [0]
-    end = device.run(parcel).decode().split()[-1]
-    assert not os.path.exists(end)  # noqa: PTH110
+    text = device.run(parcel).decode()
+    job, end = json.JSONDecoder().raw_decode(text)
+    assert job["cpus"] == [0]
+    assert not Path(text[end:].strip()).exists()
+
+
+def test_settings_that_change_speed_are_not_passed_on(parcel, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("EDGEKD_KEPT", "1")
+    device = script(tmp_path, "echo", "import os; print(*sorted(os.environ))")
+    found = device.run(parcel).decode().split()
+    assert "EDGEKD_KEPT" in found
+    assert not {"GLIBC_TUNABLES", "OMP_NUM_THREADS"} & set(found)
 
 
 @pytest.mark.parametrize(
