@@ -86,6 +86,7 @@ class Workshop:
                 entry.artefact.format,
                 entry.artefact.record.model_dump(mode="json"),
                 entry.artefact.golden_probs.tolist(),
+                entry.artefact.tolerance,
             ],
             [self.records[name].sha256 for name in sorted(self.records)],
             [self.timing.model_dump(), sha256_file(RUNNER)],

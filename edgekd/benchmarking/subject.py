@@ -22,12 +22,11 @@ from edgekd.files import sha256_file
 from edgekd.measures.calibration import softmax
 from edgekd.recipe import Recipe
 
-TOLERANCE = {"fp32": 1e-3, "fp16": 1e-3, "static_wi8_ai8": 0.05}  # against what the same file gave when it was verified
-TOLERANCE_FLOAT = {
-    "fp32": 1e-3,
-    "fp16": 0.05,
-    "static_wi8_ai8": 0.3,
-}  # against the float student, if that is all there is
+# How far a probability of a golden image may be from what the same file gave when it was verified. Float kernels add in
+# another order; int8 kernels of other runtimes round differently, which tflite-runtime's built-in ones do most (0.06).
+TOLERANCE = {"fp32": 1e-3, "fp16": 1e-3, "static_wi8_ai8": 0.1}
+# How far from the float student's, if that is all there is.
+TOLERANCE_FLOAT = {"fp32": 1e-3, "fp16": 0.05, "static_wi8_ai8": 0.3}
 
 
 @dataclass(frozen=True)

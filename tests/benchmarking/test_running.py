@@ -207,7 +207,7 @@ def test_a_kill_of_devices_side_by_side_keeps_what_each_gave(tiny, tmp_path):
     assert len(measure(tiny, tmp_path, {"a": Fake(), "b": Fake()}).rows) == 6
 
 
-def test_only_what_still_holds_is_taken_up(tiny, tmp_path):
+def test_only_what_still_holds_is_taken_up(tiny, tmp_path, monkeypatch):
     measure(tiny, tmp_path, {"a": Fake()}, rounds=1)
     damaged = next((tmp_path / PARTS).iterdir())
     damaged.write_bytes(damaged.read_bytes()[:-20])
@@ -220,6 +220,10 @@ def test_only_what_still_holds_is_taken_up(tiny, tmp_path):
     device = Fake()
     measure(tiny, tmp_path, {"a": device}, rounds=1, images=9)
     assert len(device.ran) == 3
+    monkeypatch.setitem(subject.TOLERANCE, "static_wi8_ai8", 0.2)
+    device = Fake()
+    measure(tiny, tmp_path, {"a": device}, rounds=1)
+    assert device.ran == [("tflite-int8", 1, 0)]
 
 
 def test_what_failed_is_tried_again(tiny, tmp_path):
