@@ -249,6 +249,9 @@ def _settle(plan: Plan, outcome: Outcome, path: Path, begin: float) -> Outcome:
     for suffix in reversed(plan.format.suffixes):  # the one to load appears last
         target = outcome.path.with_suffix(suffix)
         path.with_suffix(suffix).replace(target.with_name(target.name + ending))
+    if not outcome.problems:
+        for old in outcome.path.parent.glob(f"{plan.format.name}.*rejected*"):  # of an earlier attempt
+            old.unlink()
     if outcome.problems:
         outcome.report["problems"] = outcome.problems
         outcome.path = outcome.path.with_name(outcome.path.name + ending)

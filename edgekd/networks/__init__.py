@@ -109,10 +109,17 @@ def _check_options(name: str, builder: Builder, options: dict[str, object]) -> N
             raise EdgekdError(f"network {name!r}, option {option!r}", "a known option", todo=nearest(option, known))
 
 
+# Arguments of timm's `create_model` that read or run files, or fetch them: a recipe or manifest may come from a stranger.
+REACHING_OUT = ("checkpoint_path", "cache_dir", "pretrained_cfg", "pretrained_cfg_overlay", "scriptable", "exportable")
+
+
 def _timm_builder(name: str) -> Builder:
     def build_timm(num_classes: int, size: int, width: float, pretrained: bool, **options: object) -> nn.Module:
         if width != 1.0:
             raise EdgekdError(f"network {name!r}", "width = 1.0 (timm's own networks have no multiplier)", f"{width}")
+        if refused := [option for option in options if option in REACHING_OUT]:
+            todo = 'weights come from weights = "file.safetensors"'
+            raise EdgekdError(f"network {name!r}, option {refused[0]!r}", "an option of the network itself", todo=todo)
         if _is_vit(name):
             options.setdefault("img_size", size)  # position embeddings have a size; convolutions do not
         return timm.create_model(name, pretrained=pretrained, num_classes=num_classes, **options)

@@ -90,6 +90,10 @@ class _Unsupported(Exception):
     """Why a node has no place in the graph."""
 
 
+class _Misplaced(_Unsupported):
+    """An operator that the graph has, but not after what it follows."""
+
+
 class _Builder:
     """Walks the traced nodes; `names` says which graph node holds each one's value."""
 
@@ -99,6 +103,7 @@ class _Builder:
         self.arrays: dict[str, np.ndarray] = {}
         self.names: dict[fx.Node, str] = {}
         self.problems: list[str] = []
+        self.unknown: set[fx.Node] = set()  # values that depend on a problem; the input stands for them
 
     def start(self, network: PixelNetwork) -> None:
         """The input node, in pixel units."""
@@ -110,13 +115,19 @@ class _Builder:
         if node.op == "placeholder":
             self.names[node] = "pixels"
             return
-        if node.op == "output" or any(n not in self.names for n in node.all_input_nodes):
+        if node.op == "output":
             return
+        depends = any(n in self.unknown for n in node.all_input_nodes)
         try:
             self.names[node] = self._module(node) if node.op == "call_module" else self._function(node)
         except _Unsupported as e:
-            what = type(self.modules[node.target]).__name__ if node.op == "call_module" else _called(node)
-            self.problems.append(f"{_path(node)}: {what}{f' ({e})' if str(e) else ''}")
+            if not (depends and isinstance(e, _Misplaced)):  # what follows a problem need not be one
+                what = type(self.modules[node.target]).__name__ if node.op == "call_module" else _called(node)
+                self.problems.append(f"{_path(node)}: {what}{f' ({e})' if str(e) else ''}")
+            depends = True
+        if depends:
+            self.unknown.add(node)
+            self.names[node] = next(iter(self.nodes))
 
     def _module(self, node: fx.Node) -> str:
         module, given = self.modules[node.target], self._given(node)
@@ -194,13 +205,13 @@ class _Builder:
 
     def _flatten(self, given: str) -> str:
         if not isinstance(self.nodes[given], Mean):
-            raise _Unsupported("only after the global average")
+            raise _Misplaced("only after the global average")
         return given
 
     def _batch_norm(self, node: fx.Node, module: nn.BatchNorm2d, given: str) -> str:
         before = self.nodes[given]
         if not isinstance(before, Conv | DepthwiseConv) or before.activation != "none" or _is_shared(node):
-            raise _Unsupported("not right after a convolution of its own")
+            raise _Misplaced("not right after a convolution of its own")
         variance, mean = module.running_var.double(), module.running_mean.double()
         gain = torch.rsqrt(variance + module.eps)
         shift = torch.zeros_like(gain) if module.bias is None else module.bias.double()
@@ -222,7 +233,7 @@ class _Builder:
         before = self.nodes[given]
         fits = isinstance(before, Weighted | Add) and before.activation == "none"
         if not fits or (node is not None and _is_shared(node)):
-            raise _Unsupported("not right after a convolution, an addition or a linear layer of its own")
+            raise _Misplaced("not right after a convolution, an addition or a linear layer of its own")
         self.nodes[given] = before.model_copy(update={"activation": activation})
         return given
 

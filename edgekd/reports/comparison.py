@@ -37,9 +37,11 @@ def write(made: dict[str, Bundle], folder: Path, console: Console) -> None:
             "flips": len(gain.flips),
         }
         console.print(_sentence(gain), highlight=False, soft_wrap=True)
+    # Out of the manifest while they change, so that a kill in between leaves a bundle that opens.
+    made["student"] = made["student"].without(["comparison.json", "comparison.png"])
     write_atomic(folder / "comparison.json", json.dumps(document, indent=2) + "\n")
     pictures.comparison(evaluations, folder / "comparison.png")
-    made["student"].enriched(["comparison.json", "comparison.png"])
+    made["student"] = made["student"].enriched(["comparison.json", "comparison.png"])
 
 
 def readme_row(role: str, facts: dict[str, Any]) -> str:

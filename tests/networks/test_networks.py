@@ -139,3 +139,9 @@ def test_imagenet_weights_load_strictly(shared):
     body = build(Network(), 1000, 32).body
     load_weights(body, path)
     assert torch.equal(body.state_dict()["classifier.bias"], read_weights(path)["classifier.bias"])
+
+
+@pytest.mark.parametrize("option", ["checkpoint_path", "cache_dir", "pretrained_cfg_overlay"])
+def test_options_that_would_read_other_files_are_refused(option):
+    with pytest.raises(EdgekdError, match=option):
+        build(Network(network="resnet18", options={option: "/etc/passwd"}), 2, 32)

@@ -118,8 +118,9 @@ def test_everything_that_cannot_be_held_is_named_at_once():
     with pytest.raises(EdgekdError) as found:
         lower(PixelNetwork(Unsupported(), 16, MEAN, STD))
     text = str(found.value)
-    assert "2 problems" in text
-    assert "body.1: SiLU" in text
+    assert "6 problems" in text
+    for named in ("body.1: SiLU", "body.2: MaxPool2d", "body.3: Conv2d (2 groups of 8 channels)", "other.1: Sigmoid"):
+        assert named in text
     assert "other.0: Conv2d (only plain zero padding)" in text
     assert "--via litert-torch" in text
     assert "--onnx" in text
