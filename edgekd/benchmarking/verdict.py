@@ -12,6 +12,7 @@ from edgekd.measures.latency_ratio import Ratio, ratio
 LEVEL = 0.05
 MAX_DROP_PP = 1.0  # a drop above this is too much, even where there are too few images to call it significant
 ALIKE = 1.25  # sizes within this factor are alike: then speed decides
+MUCH_FASTER = 0.1  # where the interval does not rule out so much, "not faster" would claim too much
 WORST_CLASS_PP = 2.0  # a class that loses more is named
 MINUS = "−"
 
@@ -170,5 +171,9 @@ def _on(report: Report, device: str, row: Row) -> str:
         return f"{place} {milliseconds:.2f} ms"
     if found.high < 1:
         return f"{place} {1 / found.value:.1f}× faster than {other.format}"
-    slower = f", {found.value:.1f}× its time" if found.low > 1 else ""
-    return f"{place} not faster than {other.format}{slower}"
+    if found.low > 1:
+        return f"{place} not faster than {other.format}, {found.value:.1f}× its time"
+    if found.low < 1 - MUCH_FASTER:
+        between = f"{found.low:.1f} to {found.high:.1f} times its time"
+        return f"{place} too noisy to tell whether it is faster than {other.format} ({between})"
+    return f"{place} not faster than {other.format}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +14,8 @@ from edgekd.benchmarking.schema import DeviceRecord, HardwareMeasurement, Report
 from edgekd.benchmarking.verdict import LEVEL, judge
 
 MIB = 2**20
+SHOWN = 4  # rows named one by one
+NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 COLOURS = {"ship": "bold green", "wait": "bold yellow", "nothing": "bold red"}
 
 
@@ -33,21 +37,35 @@ def show(report: Report, console: Console) -> None:
 
 
 def warnings(report: Report) -> dict[str, str]:
-    """Every warning once, with the rows that it is about, in words."""
-    rows_of: dict[str, list[Row]] = {}
+    """Every kind of warning once, with the rows that it is about, in words; numbers that differ become ranges."""
+    kinds: dict[str, list[tuple[str, Row]]] = {}
     for row in report.rows:
         for warning in dict.fromkeys(row.warnings):
-            rows_of.setdefault(warning, []).append(row)
-    return {warning: _where(rows, report) for warning, rows in rows_of.items()}
+            kinds.setdefault(NUMBER.sub("#", warning), []).append((warning, row))
+    return {_merged([w for w, _ in found]): _where([row for _, row in found], report) for found in kinds.values()}
+
+
+def _merged(texts: list[str]) -> str:
+    """Texts that differ in their numbers alone as one: load 4.0–4.9."""
+    numbers = zip(*(NUMBER.findall(text) for text in texts), strict=True)
+    ranges = (sorted(set(values), key=float) for values in numbers)
+    words = iter([values[0] if len(values) == 1 else f"{values[0]}–{values[-1]}" for values in ranges])
+    return NUMBER.sub(lambda _: next(words), texts[0])
 
 
 def _where(rows: list[Row], report: Report) -> str:
-    """`all of pi5`, or the rows one by one."""
+    """`all of pi5`, how many of it, or the rows one by one."""
+    rows = list({row.key: row for row in rows}.values())
     words = []
     for device in dict.fromkeys(row.device for row in rows):
         here = [row for row in rows if row.device == device]
-        is_all = len(here) == sum(row.device == device for row in report.rows)
-        words += [f"all of {device}"] if is_all and len(here) > 1 else [row_name(row) for row in here]
+        total = sum(row.device == device for row in report.rows)
+        if len(here) == total > 1:
+            words.append(f"all of {device}")
+        elif len(here) > SHOWN:
+            words.append(f"{len(here)} of {total} rows of {device}")
+        else:
+            words += [row_name(row) for row in here]
     return "; ".join(words)
 
 

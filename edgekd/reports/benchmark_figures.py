@@ -16,6 +16,7 @@ WIDTH = 360.0
 INK = {"fp32": "fp32", "fp16": "fp16", "static_wi8_ai8": "int8"}
 MAX_CLASSES = 16
 BINS = 90
+STRIP = 42.0  # height of a histogram with its label
 Timed = Sequence[tuple[Row, HardwareMeasurement]]
 
 
@@ -160,14 +161,14 @@ def distributions(timed: Timed, device: str) -> str:
     high = max(max(m.latency.p99_ms for _, m in timed) * 1.1, low * 1.2)
     beyond = sum(int((s > high).sum()) for s in samples)
     words = "; ".join(_times(row, m) for row, m in timed) + (f"; {beyond} samples lie further right" if beyond else "")
-    bottom = 46.0 * len(timed) + 6
+    bottom = STRIP * len(timed) + 6
     drawing = Drawing(WIDTH, bottom + 40, f"Latency on {device}: {words}.")
     x = Scale(low / 1.03, high, 4, WIDTH - 6, is_log=True)
     for tick in x.ticks(8):
         drawing.line(x(tick), 2, x(tick), bottom, "grid")
         drawing.text(x(tick), bottom + 15, f"{tick:.3g}", "t small quiet", "middle")
     for i, ((row, m), found) in enumerate(zip(timed, samples, strict=True)):
-        _histogram(drawing, row, m, found, x, 46.0 * i + 46)
+        _histogram(drawing, row, m, found, x, STRIP * (i + 1))
     more = f" ({beyond} beyond)" if beyond else ""
     drawing.text(WIDTH - 6, bottom + 33, f"ms of one image{more}", "t quiet", "end")
     return drawing.markup()
@@ -183,17 +184,17 @@ def _histogram(
 ) -> None:
     edges = np.geomspace(x.low, x.high, BINS + 1)
     count, _ = np.histogram(samples, edges)
-    tall = bottom - 26 * count / max(count.max(), 1)
+    tall = bottom - 24 * count / max(count.max(), 1)
     steps = [(x(float(edges[j])), float(t)) for i, t in enumerate(tall) for j in (i, i + 1)]
     drawing.outline([(x.start, bottom), *steps, (x.end, bottom)], f"area {INK[row.scheme]}", closed=True)
-    for value, style, height in ((m.latency.median_ms, "mark", 26), (m.latency.p90_ms, "mark thin", 16)):
+    for value, style, height in ((m.latency.median_ms, "mark", 24), (m.latency.p90_ms, "mark thin", 16)):
         drawing.line(x(value), bottom, x(value), bottom - height, style)
     drawing.line(x(m.latency.p99_ms), bottom, x(m.latency.p99_ms), bottom - 8, "mark thin")
     for value in m.latency.round_medians_ms:
         drawing.circle(x(value), bottom + 3, 1.8, "dot")
     right = x(m.latency.median_ms) < (x.start + x.end) / 2
     text = f"{row.format}, {_threads(row)}: {m.latency.median_ms:.2f} ms"
-    drawing.text(x.end if right else x.start, bottom - 31, text, "t", "end" if right else "start")
+    drawing.text(x.end if right else x.start, bottom - 29, text, "t", "end" if right else "start")
 
 
 def sustained(timed: Timed, device: str) -> str:

@@ -72,14 +72,14 @@ def write_page(report: Report, folder: Path) -> Path:
         resources.files(__package__).joinpath("benchmark_page.html.j2").read_text("utf-8")
     )
     groups = group(report)
-    names, count = flipped_names(groups)
+    chosen, count = flipped_images(groups)
     context = {
         "report": report,
         "verdict": judge(report),
         "colour": COLOURS[judge(report).outcome],
         "places": [_place(name, report) for name in report.devices],
         "groups": groups,
-        "flipped": flipped(groups, report, _pictures(folder, names), names),
+        "flipped": flipped(groups, report, _pictures(folder, chosen), chosen),
         "flipped_count": count,
         "warnings": warnings(report),
         "artefacts": {row.format: row for row in report.rows},
@@ -120,40 +120,40 @@ def _place(name: str, report: Report) -> dict[str, Any]:
     }
 
 
-def flipped_names(groups: Sequence[Answers]) -> tuple[list[str], int]:
-    """The flipped images to show, those first that most artefacts flip, then the surest; and how many there are in all."""
-    found: dict[str, list[float]] = {}
+def flipped_images(groups: Sequence[Answers]) -> tuple[list[int], int]:
+    """Indices of the flipped images to show, those first that most artefacts flip, then the surest; and of how many."""
+    found: dict[int, list[float]] = {}
     for answers in groups:
         drift = answers.row.numerics.drift
         for flip in drift.flips if drift else ():
-            found.setdefault(flip.name, []).append(flip.probs_after[flip.after])
-    names = sorted(found, key=lambda name: (-len(found[name]), -max(found[name])))
-    return names[:MAX_FLIPPED], len(names)
+            found.setdefault(flip.index, []).append(flip.probs_after[flip.after])
+    order = sorted(found, key=lambda index: (-len(found[index]), -max(found[index])))
+    return order[:MAX_FLIPPED], len(order)
 
 
 def flipped(
-    groups: Sequence[Answers], report: Report, pictures: Mapping[str, str], names: Sequence[str]
+    groups: Sequence[Answers], report: Report, pictures: Mapping[int, str], chosen: Sequence[int]
 ) -> list[Flipped]:
     """Each image with the reference's probabilities and those of every artefact that flips it."""
     flips = [
-        (answers.name, {f.name: f for f in answers.row.numerics.drift.flips})
+        (answers.name, {flip.index: flip for flip in answers.row.numerics.drift.flips})
         for answers in groups
         if answers.row.numerics.drift
     ]
     cards = []
-    for name in names:
-        here = [(who, found[name]) for who, found in flips if name in found]
+    for index in chosen:
+        here = [(who, found[index]) for who, found in flips if index in found]
         first = here[0][1]
         classes = tuple(dict.fromkeys([first.before, *(flip.after for _, flip in here), first.label]))
         words = report.reference.words if report.reference else "before"
         before = (words, first.before, tuple(first.probs_before[k] for k in classes))
         after = [(who, flip.after, tuple(flip.probs_after[k] for k in classes)) for who, flip in here]
-        cards.append(Flipped(name, first.label, pictures.get(name, ""), classes, (before, *after)))
+        cards.append(Flipped(first.name, first.label, pictures.get(index, ""), classes, (before, *after)))
     return cards
 
 
-def _pictures(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Data URLs of the stored images, by name; none where the file is not there or is no such file."""
+def _pictures(folder: Path, chosen: Sequence[int]) -> dict[int, str]:
+    """Data URLs of the stored images, by index; none where the file is not there or is no such file."""
     if not (folder / FLIPPED).is_file() or find_spec("safetensors") is None:
         return {}
     from safetensors import SafetensorError, safe_open
@@ -161,7 +161,7 @@ def _pictures(folder: Path, names: Sequence[str]) -> dict[str, str]:
     try:
         with safe_open(folder / FLIPPED, "np") as file:
             stored = set(file.keys())
-            return {name: data_url(file.get_tensor(name)) for name in names if name in stored}
+            return {index: data_url(file.get_tensor(str(index))) for index in chosen if str(index) in stored}
     except (OSError, SafetensorError):
         return {}
 

@@ -255,8 +255,8 @@ def save(found, folder, answers_=None, pixels=True):
         tensors[r.numerics.answers] = np.ascontiguousarray(probs, np.float32)
     save_file(tensors, folder / s.ANSWERS)
     if pixels:
-        names = {f.name for r in found.rows if r.numerics.drift for f in r.numerics.drift.flips}
-        images = {n: picture(int(n[-7:-4])) for n in names}
+        flipped = {f.index for r in found.rows if r.numerics.drift for f in r.numerics.drift.flips}
+        images = {str(i): picture(i) for i in flipped}
         save_file(images, folder / s.FLIPPED)
     return folder
 

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekd.benchmarking import rule
@@ -26,6 +26,7 @@ texts = st.recursive(
 known = st.fixed_dictionaries({name: st.floats(-5, 30) for name in NAMES})
 
 
+@settings(deadline=None)
 @given(texts, known)
 def test_a_rule_means_what_it_means_in_python(text, values):
     if text.count("(") > rule.MAX_DEPTH or len(text) > rule.MAX_CHARACTERS:
@@ -35,6 +36,7 @@ def test_a_rule_means_what_it_means_in_python(text, values):
     assert found.names == {name for name in NAMES if name in text}
 
 
+@settings(deadline=None)
 @given(texts, known, st.sampled_from(NAMES))
 def test_what_is_not_known_leaves_open_only_what_hangs_on_it(text, values, gone):
     found = rule.read(text, NAMES)
@@ -44,6 +46,7 @@ def test_what_is_not_known_leaves_open_only_what_hangs_on_it(text, values, gone)
             assert found.judge({**values, gone: value}) is outcome
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abflips()<>=!-+.0123456789 andornt_;'\"[]{}\n\x00é", max_size=60))
 def test_any_text_is_a_rule_or_an_error(text):
     with contextlib.suppress(EdgekdError):

@@ -1,5 +1,7 @@
 """The headline: a sentence that the numbers alone decide."""
 
+import re
+
 import pytest
 
 from edgekd.benchmarking.verdict import headline, judge
@@ -40,6 +42,15 @@ def test_smaller_and_no_faster(made):
 )
 def test_speed_is_told_with_its_error(made, int8_ms, words):
     assert headline(made(int8_ms=int8_ms)).endswith(words)
+
+
+def test_noise_is_not_called_a_result(hand_made):
+    h = hand_made
+    noisy = h.hardware(10.0)
+    rounds = tuple(tuple(ms * times for ms in noisy.latency.samples_ms[0]) for times in (0.5, 1.0, 2.0))
+    noisy = noisy.model_copy(update={"latency": noisy.latency.model_copy(update={"samples_ms": rounds})})
+    sentence = headline(h.report([h.row("local", "tflite", h.hardware(10.0)), h.row("local", "tflite-int8", noisy)]))
+    assert re.search(r"on this CPU too noisy to tell whether it is faster than tflite \(0\.5 to 2\.0 times", sentence)
 
 
 def test_a_significant_loss_is_not_shipped(made):

@@ -62,6 +62,13 @@ def test_a_warning_stands_once(hand_made):
     assert len(warnings(hand_made.usual())) == 2
 
 
+def test_warnings_that_differ_in_numbers_alone_are_one(hand_made):
+    h = hand_made
+    load = [f"other work: load {n}, 50% of 2 cores" for n in (4.25, 12.0, 9.5)]
+    rows = [h.row("local", f, h.hardware(), warnings=(w,)) for f, w in zip(h.SIZES, load, strict=False)]
+    assert warnings(h.report(rows)) == {"other work: load 4.25–12.0, 50% of 2 cores": "all of local"}
+
+
 def test_needs_no_heavy_package():
     code = (
         "import sys, edgekd.reports.benchmark, edgekd.reports.benchmark_comparison, edgekd.reports.benchmark_page;"

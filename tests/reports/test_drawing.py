@@ -3,12 +3,13 @@
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekd.reports.drawing import Drawing, Scale, place, shorten
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 1e3), st.floats(1.01, 1e4), st.booleans(), st.integers(2, 9))
 def test_ticks_lie_inside_and_are_few(low, factor, is_log, count):
     scale = Scale(low, low * factor, 0, 100, is_log)
