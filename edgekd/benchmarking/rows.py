@@ -52,7 +52,7 @@ def row(
         files=record.files,
         size_bytes=sum(f.size_bytes for f in record.files.values()),
         threads=entry.threads,
-        ran=first.runtime,
+        ran=first.runtime.model_copy(update={"threads_ran": threads_ran(documents)}),
         system=first.system,
         golden=first.golden,
         numerics=_numerics(entry, answers(first), images, label_names),
@@ -123,7 +123,7 @@ def _measurement(
         preprocess=distribution(times, lambda t: t.preprocess_ms),
         inference=inference,
     )
-    threads = first.runtime.threads_ran or entry.threads
+    threads = threads_ran(documents) or entry.threads
     shares = [t.processor_share for t in times if t.processor_share is not None]
     is_int8 = entry.artefact.record.scheme == "static_wi8_ai8"
     return HardwareMeasurement(
@@ -141,6 +141,11 @@ def _measurement(
         before=tuple(t.before for t in times),
         after=tuple(t.after for t in times),
     )
+
+
+def threads_ran(documents: Sequence[DeviceDocument]) -> int | None:
+    """The most threads that worked in a round: a busy machine may leave one of them without a processor."""
+    return max((d.runtime.threads_ran for d in documents if d.runtime.threads_ran is not None), default=None)
 
 
 def distribution(times: Sequence[Times], samples: Callable[[Times], tuple[float, ...]]) -> Distribution:

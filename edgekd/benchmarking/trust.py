@@ -12,6 +12,7 @@ SPREAD = 0.1
 FEW_RUNS = 100
 SLOWS = 0.9
 SHARE = 0.9
+SHARE_OF_EACH = 0.7  # of several threads, which also wait for each other
 
 
 def warnings(row: Row) -> tuple[str, ...]:
@@ -37,8 +38,10 @@ def _machine(row: Row, measured: HardwareMeasurement) -> Iterator[str]:
     loads = [c.load_1min for c in (*measured.before, *measured.after) if c.load_1min is not None]
     if loads and max(loads) > row.threads + 0.5:  # the benchmark alone makes a load of its threads
         yield f"other work on the machine: load {max(loads):.1f}"
-    if measured.processor_share is not None and measured.processor_share < SHARE:
-        yield f"other work took the processor: this process had it {measured.processor_share:.0%} of the time"
+    threads = min(row.ran.threads_ran or row.threads, row.threads)
+    least = SHARE if threads == 1 else SHARE_OF_EACH * threads
+    if measured.processor_share is not None and measured.processor_share < least:
+        yield f"other work took the processor: this process had {measured.processor_share:.2f} of {threads}"
     throttled = [c.throttling or "throttled" for c in (*measured.before, *measured.after) if c.throttled]
     if throttled:
         yield f"throttled: {throttled[-1]}"

@@ -119,6 +119,7 @@ def test_numbers_are_those_of_the_device(tiny, tmp_path):
     assert latency.samples_ms == ((3.0, 3.1, 3.2, 3.3, 3.4),) * 2
     assert latency.median_ms == pytest.approx(3.2)
     assert row.measurement.limit.core == "Cortex-A76"
+    assert row.ran.threads_ran == 1
     answers = load_file(tmp_path / ANSWERS)
     assert answers[row.key].shape == (18, 3)
     drift = row.numerics.drift

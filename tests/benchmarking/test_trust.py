@@ -38,7 +38,7 @@ def test_a_quiet_machine_gives_no_warning(row):
         ({"ran__threads_ran": 2}, "2 of 1 threads"),
         ({"ran__name": "tflite-runtime", "ran__delegate": "built-in"}, "install ai-edge-litert"),
         ({"ran__delegate": "built-in"}, "built-in kernels"),
-        ({"measurement__processor_share": 0.5}, "had it 50% of the time"),
+        ({"measurement__processor_share": 0.5}, "had 0.50 of 1"),
         ({"measurement__before": (Conditions(load_1min=3.0),)}, "load 3.0"),
         ({"measurement__after": (Conditions(throttled=True, throttling="under-voltage"),)}, "under-voltage"),
         ({"measurement__after": (Conditions(temperature_c=84.6),)}, "hot: 85 °C"),
