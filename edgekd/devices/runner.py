@@ -31,6 +31,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+SCHEMA = "edgekd.job/1"
 MARK = 9001  # a system call that does not exist
 STAGE_RUNS, STAGE_SECONDS = 50, 3.0  # of decode and preprocess
 FEWEST_RUNS = 5
@@ -454,6 +455,8 @@ class Run:
 
     def document(self):
         """Everything that the job asks for."""
+        if self.job["schema"] != SCHEMA:
+            raise Stop(f"expected a job of schema {SCHEMA}, found {self.job['schema']!r}")
         for name in self.job["files"]:
             self.check(name)
         pixels, contents = self.replay_input()

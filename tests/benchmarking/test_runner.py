@@ -184,6 +184,12 @@ def test_a_file_that_did_not_arrive_whole_stops_it(job):
     assert answer(folder, asked).failure.stage == "files"
 
 
+def test_a_job_of_another_version_is_refused(job):
+    folder, asked = job()
+    (folder / "job.json").write_text(asked.text().replace("edgekd.job/1", "edgekd.job/2"))
+    assert "edgekd.job/2" in answer(folder, asked).failure.reason
+
+
 def test_a_runtime_that_is_not_there_is_a_failure_in_words(job):
     folder, asked = job()
     block = BLOCKED.replace('"edgekd"', '"ai_edge_litert", "tflite_runtime"')
