@@ -116,7 +116,7 @@ def run(before: str | Path, after: str | Path, fail_if: str, console: Console, o
 def compare(before: str | Path, after: str | Path) -> Comparison:
     """Compare two report files or folders.
 
-    Raises: EdgekdError for what is no report, or reports without a common row.
+    Raises: EdgekdError for what is no report, or contradicts itself, or reports without a common row.
     """
     reports = read_report(before), read_report(after)
     answers = _answers(before), _answers(after)
@@ -125,11 +125,15 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     if not common:
         todo = "measure the same artefacts on the same devices with the same threads"
         raise EdgekdError(f"{before} and {after}", "a row that both have", "none", todo)
-    pairing, notes = _pairing(*reports, *answers)
+    try:
+        pairing, notes = _pairing(*reports, *answers)
+        changes = tuple(_change(a[name], b[name], *answers, pairing) for name in common)
+    except (ValueError, IndexError) as e:  # numbers that the schema allows and that cannot be
+        raise EdgekdError(f"{before} or {after}", "consistent numbers and answers", str(e)) from None
     return Comparison(
         before=str(before),
         after=str(after),
-        changes=tuple(_change(a[name], b[name], *answers, pairing) for name in common),
+        changes=changes,
         lost=tuple(name for name in a if name not in b),
         new=tuple(name for name in b if name not in a),
         notes=notes,

@@ -35,8 +35,9 @@ def judge(report: Report) -> Verdict:
     """Which artefact to ship.
 
     An artefact keeps the accuracy if no row of it loses significantly (paired, at 5 %), and its rows with the most images
-    no more than 1 pp. Of those that do, the smallest is the one to ship; of several of about that size, the fastest. Where
-    none does, the one that loses least is named. A row without a reference loses nothing that could be known.
+    no more than 1 pp. Of those that do, the smallest is the one to ship; of several of about that size, the fastest; of
+    those that are not clearly slower, the one that needs the least memory. Where none does, the one that loses least is
+    named. A row without a reference loses nothing that could be known.
     """
     formats = list(dict.fromkeys(row.format for row in report.rows))
     if not formats:
@@ -47,7 +48,7 @@ def judge(report: Report) -> Verdict:
         return Verdict("wait", f"ship nothing yet: even {best} loses, {_facts(report, best)}", best)
     smallest = min(_size(report, name) for name in keep)
     alike = [name for name in keep if _size(report, name) <= ALIKE * smallest]
-    best = min(alike, key=lambda name: (_median_ms(report, name), _size(report, name)))
+    best = _quick_and_lean(report, alike)
     return Verdict("ship", f"ship {best}: {_facts(report, best)}", best)
 
 
@@ -119,12 +120,18 @@ def _on_hardware(report: Report, name: str) -> dict[str, Row]:
     return {name: found[name] for name in report.devices if name in found}
 
 
-def _median_ms(report: Report, name: str) -> float:
-    """On the first device of hardware that ran it; infinite if none did."""
-    for row in _on_hardware(report, name).values():
-        if isinstance(row.measurement, HardwareMeasurement):
-            return row.measurement.latency.median_ms
-    return float("inf")
+def _quick_and_lean(report: Report, names: list[str]) -> str:
+    """On the first device of hardware that ran them all; the smallest if there is none."""
+    rows = {name: _on_hardware(report, name) for name in names}
+    device = next((d for d in report.devices if all(d in found for found in rows.values())), None)
+    if device is None:
+        return min(names, key=lambda name: _size(report, name))
+    found = {name: rows[name][device].measurement for name in names}
+    times = {name: m.latency for name, m in found.items() if isinstance(m, HardwareMeasurement)}
+    memory = {name: m.memory.increase_mib for name, m in found.items() if isinstance(m, HardwareMeasurement)}
+    fastest = min(times, key=lambda name: times[name].median_ms)
+    level = [n for n in times if n == fastest or ratio(times[fastest].samples_ms, times[n].samples_ms).low <= 1]
+    return min(level, key=lambda name: memory[name])
 
 
 def _facts(report: Report, name: str) -> str:

@@ -64,7 +64,7 @@ def write_page(report: Report, folder: Path) -> Path:
     Raises: EdgekdError if jinja2 is not installed, or the folder cannot be written.
     """
     if find_spec("jinja2") is None:
-        raise missing_package("jinja2", "audit", "the benchmark's page")
+        raise missing_package("jinja2", "export", "the benchmark's page")
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

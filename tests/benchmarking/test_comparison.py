@@ -3,8 +3,10 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from rich.console import Console
+from safetensors.numpy import save_file
 
 from edgekd.benchmarking import comparison
 from edgekd.errors import EdgekdError
@@ -126,6 +128,21 @@ def test_without_answers_there_is_no_paired_test(pair, damage):
     assert found.changes[0].accuracy.change_pp == pytest.approx(-3.5)
     assert found.changes[0].accuracy.mcnemar_p is None
     assert "not paired" in found.notes[0]
+
+
+@pytest.mark.parametrize("damage", ["too few", "no probabilities", "no times"])
+def test_what_contradicts_itself_is_an_error(pair, hand_made, damage):
+    a, b = pair()
+    answers = hand_made.truth()[1].astype(np.float32)
+    if damage == "no times":
+        report = json.loads((b / "report.json").read_text())
+        report["rows"][0]["measurement"]["latency"]["samples_ms"] = []
+        (b / "report.json").write_text(json.dumps(report))
+    else:
+        tensors = {"local-tflite-int8-1": answers[:9] if damage == "too few" else answers * 3}
+        save_file(tensors, b / "answers.safetensors")
+    with pytest.raises(EdgekdError, match="consistent numbers"):
+        comparison.compare(a, b)
 
 
 def test_images_of_another_listing_are_paired_by_name_and_label(pair, hand_made):

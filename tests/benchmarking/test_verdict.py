@@ -79,6 +79,14 @@ def test_of_sizes_that_are_alike_the_fastest(hand_made):
     assert judge(h.report(rows)).format == "onnx-int8"
 
 
+def test_of_those_as_fast_the_one_that_needs_least_memory(hand_made):
+    h = hand_made
+    lean = h.hardware(9.0, seed=1)
+    lean = lean.model_copy(update={"memory": lean.memory.model_copy(update={"increase_mib": 3.0})})
+    rows = [h.row("local", "tflite-int8", lean), h.row("local", "onnx-int8", h.hardware(8.99, seed=2))]
+    assert judge(h.report(rows)).format == "tflite-int8"
+
+
 def test_a_few_emulated_images_do_not_stop_what_many_support(made, hand_made):
     h, report = hand_made, made(wrong=1)
     few = h.row("a76", "tflite-int8", h.emulated(), h.answers(1)[:24])
