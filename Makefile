@@ -22,10 +22,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/.train
 
-demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (12 minutes at most on 2 cores)
+demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (15 minutes at most on 2 cores)
 	$(BIN)/python -m edgekd.audit
 	$(BIN)/python -m edgekd.distill --control --resume
 	$(BIN)/python -m edgekd.export --format tflite-int8,onnx,openvino
+	$(BIN)/python -m edgekd.benchmark --resume
 
 test: $(VENV)/.dev  ## install what tests need and run the checks and the default suite
 	$(BIN)/ruff check .
