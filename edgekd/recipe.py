@@ -183,6 +183,19 @@ class Recipe(Section):
     qat: QatRecipe = QatRecipe()
     audit: AuditRecipe = AuditRecipe()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _batches_of_the_float_stage(cls, values: Any) -> Any:
+        """The quantization-aware stage trains in the float stage's batches unless it names its own."""
+        training = values.get("training") if isinstance(values, dict) else None
+        if not isinstance(training, dict) or "batch_size" not in training:
+            return values
+        qat = values.get("qat", {})
+        own = qat.get("training", {}) if isinstance(qat, dict) else None
+        if not isinstance(own, dict):
+            return values  # wrong, and told so below
+        return values | {"qat": qat | {"training": {"batch_size": training["batch_size"]} | own}}
+
 
 def load(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe file (None: the default recipe) and apply `section.key=value` overrides.

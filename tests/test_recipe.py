@@ -94,3 +94,9 @@ def test_the_ground_needs_neither_torch_nor_tensorflow():
     modules = "edgekd.recipe, edgekd.bundle, edgekd.preprocess, edgekd.command, edgekd.data.sources, edgekd.evaluate"
     code = f"import sys, {modules}; sys.exit(any(m in sys.modules for m in ('torch', 'tensorflow', 'timm')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_quantization_aware_stage_takes_the_float_stages_batches_unless_it_names_its_own():
+    assert recipe.load(None, ["training.batch_size=8"]).qat.training.batch_size == 8
+    own = recipe.load(None, ["training.batch_size=8", "qat.training.batch_size=16", "qat.enabled=false"])
+    assert (own.qat.training.batch_size, own.qat.enabled, own.training.batch_size) == (16, False, 8)

@@ -109,3 +109,9 @@ def test_an_exploding_loss_is_one_error(prepare, tmp_path):
 def test_too_few_images_for_a_batch_is_one_error(prepare, tmp_path):
     with pytest.raises(EdgekdError, match=r"training\.batch_size"):
         stages.student(prepare("training={epochs=1, batch_size=512}"), None, tmp_path / "control")
+
+
+@pytest.mark.parametrize("section", ["training", "teacher.training", "qat.training"])
+def test_batches_larger_than_the_training_set_are_refused_before_any_training(prepare, section):
+    with pytest.raises(EdgekdError, match=rf"(?s){section}.batch_size.*100 for 48 training images"):
+        prepare(f"{section}.batch_size=100")
