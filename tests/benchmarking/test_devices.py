@@ -51,7 +51,8 @@ def test_a_name_is_no_path(tmp_path):
 
 @pytest.fixture
 def parcel(tiny, tmp_path):
-    workshop = Workshop.open(tiny, subject.images(tiny), Timing(warmup_runs=1, min_runs=10**6, min_seconds=0.2), tmp_path / "work")
+    timing = Timing(warmup_runs=1, min_runs=10**6, min_seconds=0.2)
+    workshop = Workshop.open(tiny, subject.images(tiny), timing, tmp_path / "work")
     [entry] = workshop.entries("local", devices.find("local"), subject.artefacts(tiny, ["tflite"]), (1,))
     return workshop.parcel(entry, 0, "hardware")
 
