@@ -44,8 +44,9 @@ def _measure(argv: list[str]) -> int:
     from edgekd.benchmarking.report import Wish, benchmark
     from edgekd.bundle import Bundle
     from edgekd.reports.benchmark import show
-    from edgekd.reports.benchmark_page import write_page
+    from edgekd.reports.benchmark_page import need_packages, write_page
 
+    need_packages()
     bundle = Bundle.open(args.bundle)
     names = _list("--device", args.device, str)
     places = {name: devices.find(name, Path(args.devices)) for name in names}

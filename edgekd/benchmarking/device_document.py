@@ -137,7 +137,9 @@ class Conditions(Section):
     frequency_mhz: Amount | None = None  # highest of the cores
     temperature_c: Finite | None = None
     throttled: bool | None = None
-    throttling: Words = ""  # in words
+    throttling: Words = ""  # in words; on Android the thermal status: none, light, moderate, ...
+    battery_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    charging: bool | None = None
 
 
 class GoldenCheck(Section):
@@ -174,6 +176,8 @@ class Times(Section):
     sustained: tuple[Window, ...] = ()
     bare_rss_mib: Amount  # runtime imported, no artefact
     peak_rss_mib: Amount  # after the timed runs, before anything that only the benchmark needs
+    pss_before_mib: Amount | None = None  # Android's total PSS of the app, before loading
+    pss_after_mib: Amount | None = None  # and after the timed runs
     before: Conditions
     after: Conditions
 

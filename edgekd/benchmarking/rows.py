@@ -159,10 +159,22 @@ def _median(times: Sequence[Times], value: Callable[[Times], float]) -> float:
     return float(np.median([value(t) for t in times]))
 
 
+def _median_known(times: Sequence[Times], value: Callable[[Times], float | None]) -> float | None:
+    """None where no round tells it."""
+    known = [v for v in map(value, times) if v is not None]
+    return float(np.median(known)) if known else None
+
+
 def _memory(times: Sequence[Times]) -> Memory:
     increase = _median(times, lambda t: t.peak_rss_mib - t.bare_rss_mib)
     bare, peak = _median(times, lambda t: t.bare_rss_mib), _median(times, lambda t: t.peak_rss_mib)
-    return Memory(bare_rss_mib=bare, peak_rss_mib=peak, increase_mib=increase)
+    return Memory(
+        bare_rss_mib=bare,
+        peak_rss_mib=peak,
+        increase_mib=increase,
+        pss_before_mib=_median_known(times, lambda t: t.pss_before_mib),
+        pss_after_mib=_median_known(times, lambda t: t.pss_after_mib),
+    )
 
 
 def _sustained(times: Times) -> Sustained | None:

@@ -58,11 +58,16 @@ class Stages(Section):
 
 
 class Memory(Section):
-    """Resident memory of the process; `increase_mib` is what the artefact adds to the bare runtime."""
+    """Resident memory of the process; `increase_mib` is what the artefact adds to the bare runtime.
+
+    PSS, which shares pages out among their users, is what Android counts; None elsewhere.
+    """
 
     bare_rss_mib: float
     peak_rss_mib: float
     increase_mib: float
+    pss_before_mib: float | None = None
+    pss_after_mib: float | None = None
 
 
 class Sustained(Section):

@@ -12,6 +12,7 @@ SPREAD = 0.1
 FEW_RUNS = 100
 SLOWS = 0.9
 SHARE = 0.9
+LOW_BATTERY = 20.0  # %: phones begin to save power
 SHARE_OF_EACH = 0.7  # of several threads, which also wait for each other
 
 
@@ -48,6 +49,9 @@ def _machine(row: Row, measured: HardwareMeasurement) -> Iterator[str]:
     temperatures = [c.temperature_c for c in measured.after if c.temperature_c is not None]
     if temperatures and max(temperatures) >= HOT_C:
         yield f"hot: {max(temperatures):.0f} °C"
+    batteries = [c.battery_percent for c in measured.after if c.battery_percent is not None and not c.charging]
+    if batteries and min(batteries) < LOW_BATTERY:
+        yield f"battery at {min(batteries):.0f} %: the phone may save power"
 
 
 def _samples(row: Row, measured: HardwareMeasurement) -> Iterator[str]:

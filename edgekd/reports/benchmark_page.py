@@ -58,13 +58,21 @@ class Flipped:
     answers: tuple[tuple[str, int, tuple[float, ...]], ...]  # who, its class, probabilities of `classes`
 
 
+def need_packages() -> None:
+    """Refuse to begin what could not be shown.
+
+    Raises: EdgekdError if jinja2 is not installed.
+    """
+    if find_spec("jinja2") is None:
+        raise missing_package("jinja2", "export", "the benchmark's page")
+
+
 def write_page(report: Report, folder: Path) -> Path:
     """Write report.html into `folder`, with the flipped images that are stored there.
 
     Raises: EdgekdError if jinja2 is not installed, or the folder cannot be written.
     """
-    if find_spec("jinja2") is None:
-        raise missing_package("jinja2", "export", "the benchmark's page")
+    need_packages()
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -114,6 +122,7 @@ def _place(name: str, report: Report) -> dict[str, Any]:
         "rows": rows,
         "timed": timed,
         "reference": reference,
+        "has_pss": any(m.memory.pss_after_mib is not None for _, m in timed),
         "trade_off": figures.trade_off(rows, reference, name) if rows else "",
         "distributions": figures.distributions(timed, name) if timed else "",
         "sustained": figures.sustained(timed, name) if any(m.sustained for _, m in timed) else "",

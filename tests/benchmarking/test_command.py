@@ -103,6 +103,15 @@ def test_files_that_did_not_travel_name_the_command_that_writes_them(tiny, tmp_p
     assert (folder / "manifest.json").read_text() == manifest
 
 
+def test_what_could_not_be_shown_is_not_measured(tiny, tmp_path, monkeypatch):
+    from edgekd.reports import benchmark_page
+
+    monkeypatch.setattr(benchmark_page, "find_spec", lambda name: None)
+    with pytest.raises(EdgekdError, match=r"edgekd\[export\]"):
+        benchmark.main([str(tiny.folder), *QUICK, "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_heavy_is_needed(tiny, tmp_path):
     """A Raspberry Pi has neither torch nor tensorflow."""
     program = f"""

@@ -130,6 +130,17 @@ def test_numbers_are_those_of_the_device(tiny, tmp_path):
     assert report.reference.source == "bundle"
 
 
+def test_what_a_phone_tells_of_its_memory_is_in_the_row(tiny, tmp_path):
+    def phone(device, document):
+        pss = {"pss_before_mib": 20.0, "pss_after_mib": 30.0 + document.round}
+        return document.model_copy(update={"times": document.times.model_copy(update=pss)}).text()
+
+    report = measure(tiny, tmp_path, {"phone": Fake(phone), "here": Fake()})
+    memory = {row.device: row.measurement.memory for row in report.rows}
+    assert (memory["phone"].pss_before_mib, memory["phone"].pss_after_mib) == (20.0, 30.5)  # the median of two rounds
+    assert (memory["here"].pss_before_mib, memory["here"].pss_after_mib) == (None, None)
+
+
 def fails(device, document):
     raise DeviceError("device", "an answer", "smoke")
 

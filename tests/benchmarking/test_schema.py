@@ -38,6 +38,26 @@ def test_a_device_document_survives_the_way_through_json():
     assert d.read_document(emulated.text(indent=1).encode(), "test") == emulated
 
 
+def test_what_phones_tell_survives_and_may_be_absent():
+    phone = d.Conditions(battery_percent=81.0, charging=False, throttled=False, throttling="light")
+    times = TIMES.model_copy(update={"before": phone, "pss_before_mib": 20.5, "pss_after_mib": 31.25})
+    document = d.DeviceDocument(provenance="hardware", times=times, **HEAD)
+    assert d.read_document(document.text(), "test") == document
+    values = json.loads(document.text())
+    for name in ("pss_before_mib", "pss_after_mib"):
+        del values["times"][name]
+    for name in ("battery_percent", "charging"):
+        del values["times"]["before"][name]
+    found = d.read_document(json.dumps(values), "test").times
+    assert (found.pss_after_mib, found.before.battery_percent, found.before.charging) == (None, None, None)
+
+
+@pytest.mark.parametrize("wrong", [{"battery_percent": 101.0}, {"battery_percent": float("nan")}, {"charging": 1}])
+def test_a_battery_is_a_percentage(wrong):
+    with pytest.raises(ValidationError):
+        d.Conditions.model_validate(wrong, strict=True)
+
+
 def test_an_unknown_key_is_refused_with_the_nearest_one():
     values = json.loads(d.DeviceDocument(provenance="hardware", times=TIMES, **HEAD).text())
     values["times"]["first_msec"] = 3

@@ -42,6 +42,7 @@ def test_a_quiet_machine_gives_no_warning(row):
         ({"measurement__before": (Conditions(load_1min=3.0),)}, "load 3.0"),
         ({"measurement__after": (Conditions(throttled=True, throttling="under-voltage"),)}, "under-voltage"),
         ({"measurement__after": (Conditions(temperature_c=84.6),)}, "hot: 85 °C"),
+        ({"measurement__after": (Conditions(battery_percent=12.0, charging=False),)}, "battery at 12 %"),
         ({"measurement__latency__round_medians_ms": (4.0, 5.0)}, "25% apart"),
         ({"measurement__latency__count": 30}, "30 runs"),
         ({"measurement__limit__ratio": 0.8}, "arithmetic limit"),
@@ -57,6 +58,11 @@ def test_what_a_machine_does_not_tell_is_no_warning(row):
     silent = (Conditions(),)
     quiet = changed(row, system__governor="", measurement__before=silent, measurement__after=silent)
     assert trust.warnings(changed(quiet, ran__threads_ran=None, measurement__processor_share=None)) == ()
+
+
+def test_a_low_battery_that_is_being_charged_is_no_warning(row):
+    charging = (Conditions(battery_percent=12.0, charging=True),)
+    assert trust.warnings(changed(row, measurement__after=charging)) == ()
 
 
 def test_emulated_numbers_are_exact():

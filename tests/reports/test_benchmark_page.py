@@ -57,6 +57,19 @@ def _saved(hand_made, report, folder):
     return report, folder
 
 
+def test_a_phones_battery_and_memory_are_shown_where_it_tells_them(hand_made, usual, tmp_path):
+    before = hand_made.d.Conditions(battery_percent=81.0, charging=False, throttled=True, throttling="moderate")
+    measured = hand_made.hardware()
+    memory = measured.memory.model_copy(update={"pss_before_mib": 20.5, "pss_after_mib": 31.25})
+    measured = measured.model_copy(update={"before": (before,) * 3, "memory": memory})
+    report = hand_made.report([hand_made.row("local", "tflite-int8", measured)])
+    page = _text(write_page(report, tmp_path))
+    for words in ("throttled moderate, battery 81 %, not charging", "PSS MiB", "20.5 → 31.2"):
+        assert words in page
+    assert "PSS" not in _text(usual)
+    assert "battery" not in _text(usual)
+
+
 def _text(page):
     return page.read_text(encoding="utf-8")
 
