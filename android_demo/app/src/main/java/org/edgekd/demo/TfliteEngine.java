@@ -1,0 +1,165 @@
+package org.edgekd.demo;
+
+import java.lang.reflect.Method;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.edgekd.core.Engine;
+import org.edgekd.core.EngineException;
+import org.edgekd.core.EngineFactory;
+import org.tensorflow.lite.DataType;
+import org.tensorflow.lite.Interpreter;
+import org.tensorflow.lite.Tensor;
+import org.tensorflow.lite.TensorFlowLite;
+
+/**
+ * The phone's TensorFlow Lite. Nothing of Android is used here, so that the same class runs on a desktop JVM.
+ *
+ * <p>Not for several threads at once.
+ */
+public final class TfliteEngine implements Engine {
+    /** Opens models with this runtime. */
+    public static final EngineFactory FACTORY = new Factory();
+
+    private final Interpreter interpreter;
+    private final Tensor input;
+    private final Tensor output;
+    private final String delegate;
+
+    private TfliteEngine(Interpreter interpreter, ByteBuffer model) throws EngineException {
+        this.interpreter = interpreter;
+        if (interpreter.getInputTensorCount() != 1 || interpreter.getOutputTensorCount() != 1) {
+            throw new EngineException("The model does not have one input and one output.");
+        }
+        input = interpreter.getInputTensor(0);
+        output = interpreter.getOutputTensor(0);
+        DataType in = input.dataType();
+        DataType out = output.dataType();
+        boolean isUint8 = in == DataType.UINT8 && out == DataType.FLOAT32;
+        if (!isUint8 && !(in == DataType.INT8 && out == DataType.INT8)) {
+            throw new EngineException("The model has an input of " + in + " and an output of " + out
+                    + ", not of uint8 and float32 or both of int8.");
+        }
+        delegate = delegate(interpreter, model);
+    }
+
+    @Override
+    public int inputBytes() {
+        return input.numBytes();
+    }
+
+    @Override
+    public int outputBytes() {
+        return output.numBytes();
+    }
+
+    @Override
+    public boolean isInt8() {
+        return input.dataType() == DataType.INT8;
+    }
+
+    @Override
+    public float outputScale() {
+        return isInt8() ? output.quantizationParams().getScale() : 0;
+    }
+
+    @Override
+    public void run(ByteBuffer in, ByteBuffer out) throws EngineException {
+        try {
+            in.rewind();
+            out.rewind();
+            interpreter.run(in, out);
+        } catch (RuntimeException e) {
+            throw new EngineException("TensorFlow Lite can't run the model: " + firstLine(e), e);
+        }
+    }
+
+    @Override
+    public String name() {
+        return "TensorFlow Lite";
+    }
+
+    @Override
+    public String version() {
+        return TensorFlowLite.runtimeVersion();
+    }
+
+    @Override
+    public String delegate() {
+        return delegate;
+    }
+
+    @Override
+    public void close() {
+        interpreter.close();
+    }
+
+    /**
+     * "XNNPACK" if a delegate runs at least half of the operators, else "built-in"; "" where the runtime does not tell.
+     *
+     * <p>To have asked for XNNPACK is no proof, it turns itself off silently. A delegate puts one operator of its own in the
+     * place of those that it takes over, so the runtime's plan is then shorter than the file's list of operators.
+     */
+    private static String delegate(Interpreter interpreter, ByteBuffer model) {
+        try {
+            Method length = Interpreter.class.getSuperclass().getDeclaredMethod("getExecutionPlanLength");
+            length.setAccessible(true);
+            return 2 * (Integer) length.invoke(interpreter) <= operators(model) ? "XNNPACK" : "built-in";
+        } catch (ReflectiveOperationException | RuntimeException e) {
+            return ""; // another version of the runtime
+        }
+    }
+
+    /** How many operators the first subgraph of a model file has. The file is a FlatBuffer (TensorFlow Lite's schema.fbs). */
+    static int operators(ByteBuffer file) {
+        ByteBuffer bytes = file.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+        int subgraphs = vector(bytes, bytes.getInt(0), 2);
+        int first = subgraphs + 4;
+        return bytes.getInt(vector(bytes, first + bytes.getInt(first), 3));
+    }
+
+    /** Where the vector in a field of the FlatBuffer table at `table` begins: its length, then its elements. */
+    private static int vector(ByteBuffer bytes, int table, int field) {
+        int offsets = table - bytes.getInt(table);
+        int at = table + (bytes.getShort(offsets + 4 + 2 * field) & 0xFFFF);
+        return at + bytes.getInt(at);
+    }
+
+    private static String firstLine(Throwable e) {
+        String text = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage().trim();
+        int end = text.indexOf('\n');
+        return end < 0 ? text : text.substring(0, end);
+    }
+
+    private static final class Factory implements EngineFactory {
+        @Override
+        public void prepare() throws EngineException {
+            try {
+                TensorFlowLite.init();
+            } catch (LinkageError | RuntimeException e) {
+                throw new EngineException("TensorFlow Lite can't be loaded on this device: " + firstLine(e), e);
+            }
+        }
+
+        /** XNNPACK of 2.16.1 runs one thread whatever is asked for. */
+        @Override
+        public Engine open(ByteBuffer model, int threads, boolean xnnpack) throws EngineException {
+            prepare();
+            Interpreter interpreter = null;
+            try {
+                Interpreter.Options options = new Interpreter.Options();
+                options.setNumThreads(threads);
+                options.setUseXNNPACK(xnnpack);
+                interpreter = new Interpreter(model, options);
+                Engine engine = new TfliteEngine(interpreter, model);
+                interpreter = null;
+                return engine;
+            } catch (RuntimeException e) {
+                throw new EngineException("TensorFlow Lite can't load the model: " + firstLine(e), e);
+            } finally {
+                if (interpreter != null) {
+                    interpreter.close();
+                }
+            }
+        }
+    }
+}
