@@ -88,10 +88,14 @@ def write(
         batch = np.ascontiguousarray(pixels.array[begin : begin + BATCH])
         views = tta_views(batch) if tta else [batch]
         parts.append(np.mean([session.probs(view) for view in views], axis=0))
+    probs = np.concatenate(parts)
+    if probs.shape[1] != len(bundle.manifest.label_names):
+        expected = f"{len(bundle.manifest.label_names)} probabilities for an image"
+        raise EdgekdError(f"bundle {bundle.folder}", expected, str(probs.shape[1]), "export it again")
     samples = pixels.dataset.samples
     groups = [s.group for s in samples]
     found = evaluate(
-        np.concatenate(parts),
+        probs,
         np.array([s.label for s in samples]),
         bundle.manifest.label_names,
         groups=groups if all(groups) else None,

@@ -1,8 +1,10 @@
 """The evaluate command on a tiny trained bundle and on image folders."""
 
+import contextlib
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -117,3 +119,11 @@ def test_too_many_corrupt_images_stop_and_few_are_counted(run, folder, tmp_path,
     evaluate.main([str(run / "run"), "--data", str(folder), "--out", str(tmp_path / "out")])
     assert "torn.png" in capsys.readouterr().out
     assert Evaluation.load(tmp_path / "out" / "evaluation.json").images == 8
+
+
+def test_an_artefact_with_other_classes_is_one_clear_error(run, folder, tmp_path, monkeypatch):
+    thirds = SimpleNamespace(probs=lambda pixels: np.full((len(pixels), 3), 1 / 3, np.float32))
+    monkeypatch.setattr(evaluate, "session_of", lambda *_: contextlib.nullcontext(thirds))
+    with pytest.raises(EdgekdError, match="4 probabilities for an image"):
+        evaluate.main([str(run / "run"), "--data", str(folder), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
