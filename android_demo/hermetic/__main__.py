@@ -1,0 +1,29 @@
+"""`python -m android_demo.hermetic COMMAND`, from the project's root."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from android_demo.hermetic import junit
+from edgekd.errors import EdgekdError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m android_demo.hermetic", description="The demo app without Gradle.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, what in (("test-core", "JUnit tests of the core"), ("test-app", "tests of the app under Robolectric")):
+        commands.add_parser(name, help=what).add_argument("classes", nargs="*", help="simple names; default: all")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "test-core":
+            return junit.test_core(given.classes)
+        return junit.test_app(given.classes)
+    except EdgekdError as e:
+        print(e, file=sys.stderr)
+        return e.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The app's settings (`app.toml`) and where its parts lie."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+DEMO = Path(__file__).resolve().parents[1]
+CORE, APP, BIONIC, BUILD = DEMO / "core", DEMO / "app", DEMO / "bionic", DEMO / "build"
+MAIN = APP / "src/main"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`app.toml`."""
+
+    package: str
+    version_code: int
+    version_name: str
+    min_sdk: int
+    target_sdk: int
+    java: int
+    abis: tuple[str, ...]
+    no_compress: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path = Path(__file__).with_name("app.toml")) -> Settings:
+        """The settings in a file; a key too many or too few is a TypeError."""
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
+
+
+def sources(*folders: Path) -> list[Path]:
+    """Java files below some folders, in an order that does not depend on the machine."""
+    return sorted(path for folder in folders for path in folder.rglob("*.java"))
