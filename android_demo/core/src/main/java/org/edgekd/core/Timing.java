@@ -1,0 +1,27 @@
+package org.edgekd.core;
+
+/** How long to measure: `minRuns` runs and `minSeconds`, whichever is reached first; `sustainedS` 0: not at all. */
+public final class Timing {
+    /** What the app measures by itself: 200 runs or 10 s. */
+    public static final Timing STANDARD = new Timing(10, 200, 10, 0);
+
+    public final int warmupRuns;
+    public final int minRuns;
+    public final double minSeconds;
+    public final double sustainedS;
+
+    public Timing(int warmupRuns, int minRuns, double minSeconds, double sustainedS) {
+        this.warmupRuns = warmupRuns;
+        this.minRuns = minRuns;
+        this.minSeconds = minSeconds;
+        this.sustainedS = sustainedS;
+    }
+
+    static Timing read(Fields found) throws BadJson {
+        return new Timing(
+                (int) found.whole("warmup_runs", 0, 1_000_000),
+                (int) found.whole("min_runs", 1, 1_000_000),
+                found.number("min_seconds", 1e-9, 86_400),
+                found.number("sustained_s", 0, 86_400));
+    }
+}
