@@ -1,8 +1,51 @@
 package org.edgekd.core;
 
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+
 /** A job, from its files to its document: the same steps and measures, in the same order, as edgekd/devices/runner.py. */
 public final class BenchmarkRun {
-    private BenchmarkRun() {}
+    private static final int STAGE_RUNS = 50; // of decode and preprocess
+    private static final double STAGE_SECONDS = 3;
+    private static final int LONGEST_REASON = 500;
+    private static final int ANSWERS_SHOWN = 16; // progress is told of every so many
+
+    private final Job job;
+    private final boolean xnnpack;
+    private final EngineFactory engines;
+    private final Decoder decoder;
+    private final DeviceFacts facts;
+    private final Progress progress;
+    private final Cancel cancel;
+    private final Stopwatch watch;
+    private final GoldenReplay replay;
+    private final DeviceReport report;
+    private String stage = "files";
+
+    private BenchmarkRun(
+            Job job,
+            boolean xnnpack,
+            EngineFactory engines,
+            Decoder decoder,
+            DeviceFacts facts,
+            Progress progress,
+            Cancel cancel) {
+        this.job = job;
+        this.xnnpack = xnnpack;
+        this.engines = engines;
+        this.decoder = decoder;
+        this.facts = facts;
+        this.progress = progress;
+        this.cancel = cancel;
+        watch = new Stopwatch(cancel);
+        replay = new GoldenReplay(job, decoder);
+        report = new DeviceReport(job.key, job.round, job.provenance, facts.system());
+    }
 
     /**
      * Runs a job. To be called in a fresh process, from a thread of its own.
@@ -21,11 +64,180 @@ public final class BenchmarkRun {
             Progress progress,
             Cancel cancel)
             throws Cancelled {
-        throw new UnsupportedOperationException("to come");
+        BenchmarkRun run = new BenchmarkRun(job, xnnpack, engines, decoder, facts, progress, cancel);
+        try {
+            run.all();
+        } catch (CoreException e) {
+            run.fail(e.getMessage());
+        } catch (IOException | RuntimeException | OutOfMemoryError | LinkageError e) {
+            run.fail(e.getClass().getSimpleName() + ": " + e.getMessage());
+        }
+        return run.report;
     }
 
     /** The answer to a job that cannot be read: a failure at the stage "files". */
     public static DeviceReport refusal(BadJob job, DeviceFacts facts) {
-        throw new UnsupportedOperationException("to come");
+        DeviceReport report = new DeviceReport(job.key, job.round, job.provenance, facts.system());
+        report.fail("files", shortened(job.getMessage()));
+        return report;
+    }
+
+    private void fail(String reason) {
+        report.fail(stage.equals("input") ? replay.stage : stage, shortened(reason));
+    }
+
+    private static String shortened(String reason) {
+        String text = String.valueOf(reason).trim();
+        return text.length() > LONGEST_REASON ? text.substring(0, LONGEST_REASON) : text;
+    }
+
+    private void all() throws CoreException, IOException, Cancelled {
+        checkFiles();
+        progress.at("golden", 0, 0);
+        stage = "input";
+        replay.input();
+        stage = "runtime";
+        progress.at("load", 0, 0);
+        if (!job.runtime.equals("tflite")) {
+            throw new EngineException("this app runs TensorFlow Lite, not " + job.runtime);
+        }
+        if (job.wantsCpus) {
+            report.notes.add("An app cannot choose processors: the system did.");
+        }
+        report.before = facts.conditions();
+        long begin = System.nanoTime();
+        engines.prepare();
+        report.importMs = Stopwatch.since(begin);
+        System.gc();
+        Linux.forgetPeak();
+        report.bareRssMib = Linux.rssMib();
+        report.pssBeforeMib = facts.pssMib();
+        begin = System.nanoTime();
+        try (Engine engine = engines.open(job.files.map(job.model()), job.threads, xnnpack)) {
+            report.loadMs = Stopwatch.since(begin);
+            use(engine);
+        }
+    }
+
+    /** Compares every file with its hash. */
+    private void checkFiles() throws CoreException, IOException, Cancelled {
+        int done = 0;
+        for (Map.Entry<String, String> file : job.filesSha256.entrySet()) {
+            progress.at("files", done++, job.filesSha256.size());
+            checkCancelled();
+            try (InputStream content = job.files.open(file.getKey())) {
+                if (!Hash.sha256(content).equals(file.getValue())) {
+                    throw new CoreException(file.getKey() + " is not the file that was sent");
+                }
+            }
+        }
+    }
+
+    private void use(Engine engine) throws CoreException, IOException, Cancelled {
+        int classes = job.labelNames.size();
+        Session session = new Session(engine, job.input.size, classes, job.isInt8, job.temperature);
+        ByteBuffer[] feeds = new ByteBuffer[replay.pixels.size()];
+        for (int i = 0; i < feeds.length; i++) {
+            feeds[i] = session.feed(replay.pixels.get(i));
+        }
+        long begin = System.nanoTime();
+        session.infer(feeds[0]);
+        report.firstMs = Stopwatch.since(begin);
+        stage = "probabilities";
+        List<float[]> golden = new ArrayList<>();
+        for (ByteBuffer feed : feeds) {
+            golden.add(session.probs(session.infer(feed)));
+        }
+        report.largestChange = replay.output(golden);
+        report.goldenImages = golden.size();
+        report.tolerance = job.golden.tolerance;
+        if (job.timing != null && job.provenance.equals("hardware")) {
+            stage = "measure";
+            measure(session, feeds, job.timing);
+        }
+        if (!job.testPixels.isEmpty()) {
+            stage = "probabilities";
+            answer(session);
+        }
+        report.runtimeName = engine.name();
+        report.runtimeVersion = engine.version();
+        report.delegate = engine.delegate();
+        report.threadsAsked = job.threads;
+    }
+
+    /** Warm-up, single runs, memory, stages, sustained run. */
+    private void measure(Session session, ByteBuffer[] feeds, Timing timing) throws CoreException, Cancelled {
+        Stopwatch.Action infer = input -> session.infer(feeds[input]);
+        progress.at("warm-up", 0, timing.warmupRuns);
+        watch.sample(infer, feeds.length, timing.warmupRuns, timing.minSeconds, 1);
+        progress.at("inference", 0, timing.minRuns);
+        Map<String, Double> threads = Linux.threadSeconds();
+        long begin = System.nanoTime();
+        report.inferenceMs = watch.sample(infer, feeds.length, timing.minRuns, timing.minSeconds, Stopwatch.FEWEST_RUNS);
+        double seconds = Stopwatch.since(begin) / 1e3;
+        Map<String, Double> later = Linux.threadSeconds();
+        report.warmupRuns = timing.warmupRuns;
+        report.processorShare = later.isEmpty() ? null : (Double) (Linux.seconds(threads, later) / seconds);
+        report.threadsRan = Linux.busyThreads(threads, later);
+        report.peakRssMib = Linux.peakRssMib();
+        report.pssAfterMib = facts.pssMib();
+        progress.at("stages", 0, 0);
+        stages();
+        sustain(infer, feeds.length, timing.sustainedS);
+        report.after = facts.conditions();
+    }
+
+    private void stages() throws CoreException, Cancelled {
+        List<byte[]> contents = replay.contents;
+        Rgb[] images = new Rgb[contents.size()];
+        Stopwatch.Action decode = input -> images[input] = decoder.decode(contents.get(input));
+        report.decodeMs = watch.sample(decode, images.length, STAGE_RUNS, STAGE_SECONDS, Stopwatch.FEWEST_RUNS);
+        for (int i = 0; i < images.length; i++) {
+            images[i] = decoder.decode(contents.get(i));
+        }
+        Stopwatch.Action prepare = input -> Preprocess.pixels(images[input], job.input);
+        report.preprocessMs = watch.sample(prepare, images.length, STAGE_RUNS, STAGE_SECONDS, Stopwatch.FEWEST_RUNS);
+    }
+
+    /** Windows of a run without pause: throughput, clock and temperature over time. */
+    private void sustain(Stopwatch.Action infer, int inputs, double seconds) throws CoreException, Cancelled {
+        double length = Math.max(1, seconds / 60);
+        long begin = System.nanoTime();
+        for (double at = 0; at < seconds; at = Stopwatch.since(begin) / 1e3) {
+            progress.at("sustained", (int) at, (int) seconds);
+            long start = System.nanoTime();
+            double[] samples = watch.sample(infer, inputs, Integer.MAX_VALUE, length, 1);
+            double took = Stopwatch.since(start) / 1e3;
+            report.sustained.add(new DeviceReport.Window(at, took, samples, facts.conditions()));
+        }
+    }
+
+    /** Probabilities of the test images, in the order of the job's indices. */
+    private void answer(Session session) throws CoreException, IOException, Cancelled {
+        Npy pixels = Npy.of(job.files.map(job.testPixels));
+        int[] indices = job.testIndices();
+        report.probs = new ArrayList<>(indices.length);
+        for (int i = 0; i < indices.length; i++) {
+            if (i % ANSWERS_SHOWN == 0) {
+                progress.at("answers", i, indices.length);
+            }
+            checkCancelled();
+            if (indices[i] >= pixels.rows || pixels.rowBytes != 3 * job.input.size * job.input.size) {
+                throw new BadImage(job.testPixels + " has no image " + indices[i] + " of the model's size");
+            }
+            float[] probs = session.probs(pixels.row(indices[i]));
+            for (float p : probs) {
+                if (Float.isNaN(p) || Float.isInfinite(p)) {
+                    throw new EngineException("image " + indices[i] + ": probabilities " + Arrays.toString(probs));
+                }
+            }
+            report.probs.add(probs);
+        }
+    }
+
+    private void checkCancelled() throws Cancelled {
+        if (cancel.isCancelled()) {
+            throw new Cancelled();
+        }
     }
 }

@@ -98,6 +98,12 @@ public final class DeviceReport {
         this.system = system;
     }
 
+    /** Ends as a failure at one of the stages. */
+    void fail(String stage, String reason) {
+        failureStage = stage;
+        failureReason = reason;
+    }
+
     public boolean hasFailed() {
         return !failureStage.isEmpty();
     }
