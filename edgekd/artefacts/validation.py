@@ -39,7 +39,7 @@ def golden(bundle: Bundle) -> dict[str, Array]:
     """
     m = bundle.manifest
     pixels = (m.input.size, m.input.size, 3)
-    return _stored(bundle, "golden/vectors.safetensors", pixels=pixels, logits=(len(m.label_names),))
+    return arrays(bundle, "golden/vectors.safetensors", pixels=pixels, logits=(len(m.label_names),))
 
 
 def load(bundle: Bundle, data: str = "") -> Validation:
@@ -48,7 +48,7 @@ def load(bundle: Bundle, data: str = "") -> Validation:
     Raises: EdgekdError if the images are not there, or are not those that the bundle was validated on.
     """
     pixels = pixels_of(bundle, data, "val")
-    stored = _stored(bundle, "evaluation/val.safetensors", labels=(), logits=(len(bundle.manifest.label_names),))
+    stored = arrays(bundle, "evaluation/val.safetensors", labels=(), logits=(len(bundle.manifest.label_names),))
     labels = np.array([s.label for s in pixels.dataset.samples])
     if not np.array_equal(labels, stored["labels"]):
         raise EdgekdError(f"validation split of {bundle.folder}", "the labels it was validated with", "others")
@@ -56,8 +56,11 @@ def load(bundle: Bundle, data: str = "") -> Validation:
     return Validation(pixels.array, labels, tuple(s.name for s in pixels.dataset.samples), stored["logits"])
 
 
-def _stored(bundle: Bundle, name: str, **shapes: tuple[int, ...]) -> dict[str, Array]:
-    """The arrays of a safetensors file, all finite and [N, *shape] with one N."""
+def arrays(bundle: Bundle, name: str, **shapes: tuple[int, ...]) -> dict[str, Array]:
+    """The arrays of one of the bundle's safetensors files, all finite and [N, *shape] with one N.
+
+    Raises: EdgekdError if the file holds something else.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -1,0 +1,98 @@
+"""`model.json` of the Android demo (schema `edgekd.app/1`): what an app needs to know of the model that it carries.
+
+`android_demo/core` reads the same keys: see Model.java there.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from edgekd.bundle import FileRecord, Temperature
+from edgekd.preprocess import Finite, InputContract
+from edgekd.recipe import Section
+
+SCHEMA = "edgekd.app/1"
+MODEL, DESCRIPTION = "model.tflite", "model.json"  # file names in the app's assets
+NOTICE = (
+    "Research demonstration, not a medical device. It has seen no patients of yours, knows only the classes listed, and "
+    "answers with one of them whatever it is shown."
+)
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ModelFile(FileRecord):
+    """The model's file in the assets."""
+
+    file: str = MODEL
+
+
+class UnsureBelow(Section):
+    """Answers of less than `confidence` are shown as "not sure", and why."""
+
+    confidence: Share
+    rule: str
+    split: Literal["val"] = "val"
+    images: int
+    share: Share  # of the split's images that are below
+    accuracy_below: Share | None
+    accuracy_above: Share | None
+
+
+class AppGolden(Section):
+    """Golden vectors: image files and their hashes, the hashes of the decoded RGB bytes and of the input tensors [S, S, 3]
+    uint8 that they must give to the bit, the probabilities [G][K] to expect within `tolerance` (absolute).
+    """
+
+    images: tuple[str, ...] = Field(min_length=1)
+    images_sha256: tuple[Sha256, ...]
+    decoded_sha256: tuple[Sha256, ...]
+    pixels_sha256: tuple[Sha256, ...]
+    probs: tuple[tuple[Finite, ...], ...]
+    tolerance: float = Field(gt=0, lt=1)
+
+
+class Sample(Section):
+    """A picture to try the model with; `label` is "" where none is known."""
+
+    file: str
+    title: str
+    label: str = ""
+
+
+class Origin(Section):
+    """Where the model comes from. Accuracy is that of this very file on the bundle's validation split."""
+
+    bundle: str
+    manifest_sha256: Sha256
+    source: str  # float, qat, or the method of post-training quantization
+    network: str
+    parameters: int
+    macs: int
+    val_images: int
+    val_accuracy: Share
+    edgekd: str
+
+
+class AppModel(Section):
+    """Everything about the embedded model except the bytes of its files."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
+
+    schema_: Literal["edgekd.app/1"] = Field(SCHEMA, alias="schema")
+    name: str
+    format: str
+    label_names: tuple[str, ...]
+    input: InputContract
+    io: Literal["uint8", "int8"]
+    calibration_temperature: Temperature
+    model: ModelFile
+    unsure_below: UnsureBelow
+    golden: AppGolden
+    samples: tuple[Sample, ...]
+    origin: Origin
+    licence: str
+    notice: str = NOTICE
