@@ -101,7 +101,8 @@ def _need_tflite(format: str) -> None:
     known = [name for name, (_, module) in formats().items() if module.__name__.endswith(f".{RUNTIME}")]
     find(format)
     if format not in known:
-        raise EdgekdError(f"format {format!r}", "a file for TensorFlow Lite", "another runtime's", nearest(format, known))
+        expected, found = "a file for TensorFlow Lite", "another runtime's"
+        raise EdgekdError(f"format {format!r}", expected, found, nearest(format, known))
 
 
 def _verified_probs(bundle: Bundle, artefact: object) -> np.ndarray:
