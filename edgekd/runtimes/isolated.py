@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -68,10 +69,13 @@ class Isolated:
         return self._ask({"do": "codes"}, pixels)[1]
 
     def close(self) -> None:
-        """End the child."""
+        """End the child, and what it may have started: a grandchild would keep the pipes open and this process waiting."""
         if self._process:
-            self._process.kill()
-            self._process.communicate()
+            _kill(self._process)
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(OSError):  # what was not sent cannot be
+                    stream.close()
             self._process = None
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -84,12 +88,13 @@ class Isolated:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=os.environ | {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            start_new_session=True,
         )
 
     def _ask(self, header: dict[str, Any], pixels: np.ndarray | None) -> tuple[dict[str, Any], Arrays]:
         self._process = process = self._process or self._start()
         late = threading.Event()
-        watch = threading.Timer(self.limit_s, lambda: (late.set(), process.kill()))
+        watch = threading.Timer(self.limit_s, lambda: (late.set(), _kill(process)))
         watch.start()
         try:
             send(process.stdin, header | {"where": self.where}, None if pixels is None else {"pixels": pixels})
@@ -99,13 +104,22 @@ class Isolated:
         finally:
             watch.cancel()
         if answer is None:
-            code = process.wait()
+            try:
+                code = process.wait(1.0)
+            except subprocess.TimeoutExpired:  # it is alive and talks nonsense
+                _kill(process)
+                code = process.wait()
             self.close()
             found = f"no answer within {self.limit_s:.0f} s" if late.is_set() else _death(code)
             raise EdgekdError(self.where, "a file that its runtime can read", found, AGAIN)
         if not answer[0]["ok"]:
             raise EdgekdError(*answer[0]["error"])
         return answer
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it is gone already
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _death(code: int) -> str:

@@ -1,5 +1,6 @@
 """The child process: it answers as the session would, and its death is an error and nothing more."""
 
+import importlib
 import time
 
 import numpy as np
@@ -79,3 +80,28 @@ def test_nonsense_from_the_child_is_an_error(path, monkeypatch, answer):
     crash(monkeypatch, f"import sys; sys.stdout.buffer.write({answer}); sys.stdout.flush()")
     with Isolated() as child, pytest.raises(EdgekdError):
         child.load("tflite-int8", path)
+
+
+def test_a_grandchild_that_holds_the_pipes_does_not_keep_us_waiting(path, monkeypatch):
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '600']); sys.stdin.readline()"
+    crash(monkeypatch, code)
+    begin = time.monotonic()
+    with Isolated(limit_s=2.0) as child, pytest.raises(EdgekdError, match="no answer within"):
+        child.load("tflite-int8", path)
+    assert time.monotonic() - begin < 60  # long before the grandchild's end
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_no_runtime_tells_its_maker_what_it_runs(float_graph, facts, pixels, tmp_path, monkeypatch, name):
+    """Both keep what they are about to send, or an identifier, in the home folder."""
+    runtime = importlib.import_module(f"edgekd.runtimes.{name}")
+    home = tmp_path / "home"
+    home.mkdir()
+    target = tmp_path / f"tiny{runtime.FORMATS[0].suffixes[0]}"
+    runtime.write(float_graph, runtime.FORMATS[0], facts, target)
+    for variable in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(home))
+    with Isolated() as child:
+        child.load(name, target)
+        child.probs(pixels)
+    assert list(home.rglob("*")) == []
