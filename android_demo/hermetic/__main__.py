@@ -18,8 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         if given.command == "test-core":
-            return junit.test_core(given.classes)
-        return junit.test_app(given.classes)
+            return junit.run_core(given.classes)
+        return junit.run_app(given.classes)
     except EdgekdError as e:
         print(e, file=sys.stderr)
         return e.exit_code

@@ -6,19 +6,21 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from android_demo.hermetic import jvm
 from android_demo.hermetic.fetch import fetch
 from android_demo.hermetic.java import compile_java, java, library_classes
 from android_demo.hermetic.resources import ANDROID, link, write_test_config
-from android_demo.hermetic.settings import APP, BUILD, CORE, DEMO, MAIN, Settings, sources
+from android_demo.hermetic.settings import APP, BIONIC, BUILD, CORE, DEMO, MAIN, Settings, sources
 from android_demo.hermetic.tools import fresh
 from edgekd.errors import EdgekdError
 
 RUNNER = Path(__file__).parent / "java/RunTests.java"
+PHONE = BIONIC / "java/org/edgekd/bionic/PhoneLibrary.java"
 TEST_JAVA = 17  # language level of tests: that of the JDK they run on
 HEAP = "-Xmx1500m"
 
 
-def test_core(names: Sequence[str] = (), out: Path = BUILD / "test-core") -> int:
+def run_core(names: Sequence[str] = (), out: Path = BUILD / "test-core") -> int:
     """JUnit tests of the core without Android; `names`: simple names of classes, () for all. Returns the exit code."""
     settings, libraries = Settings.read(), list(fetch("junit").values())
     fresh(out)
@@ -28,8 +30,8 @@ def test_core(names: Sequence[str] = (), out: Path = BUILD / "test-core") -> int
     return _run(java(path, "RunTests", *_classes(CORE, names), options=[HEAP]))
 
 
-def test_app(names: Sequence[str] = (), out: Path = BUILD / "test-app") -> int:
-    """Tests of the activities under Robolectric, as `test_core`."""
+def run_app(names: Sequence[str] = (), out: Path = BUILD / "test-app") -> int:
+    """Tests of the activities under Robolectric, as `run_core`."""
     settings, tools, runtime = Settings.read(), fetch("tools"), fetch("app")
     robolectric = fetch("junit", "robolectric")
     instrumented = robolectric.pop("org.robolectric:android-all-instrumented")
@@ -39,7 +41,7 @@ def test_app(names: Sequence[str] = (), out: Path = BUILD / "test-app") -> int:
     android = tools[ANDROID]
     code = [*sources(CORE / "src/main/java", MAIN / "java", made.java)]
     app = compile_java(code, [android, *libraries], out / "app", settings.java)
-    tests = compile_java([*_tests(APP), RUNNER], [app, *libraries, android], out / "tests", TEST_JAVA)
+    tests = compile_java([*_tests(APP), PHONE, RUNNER], [app, *libraries, android], out / "tests", TEST_JAVA)
     config = write_test_config(made, settings, out / "config")
     properties = {
         "robolectric.offline": "true",
@@ -49,7 +51,7 @@ def test_app(names: Sequence[str] = (), out: Path = BUILD / "test-app") -> int:
         "edgekd.demo": str(DEMO),
         "edgekd.out": str(out),
     }
-    options = [HEAP, *(f"-D{key}={value}" for key, value in properties.items())]
+    options = [HEAP, *(f"-D{key}={value}" for key, value in properties.items()), *jvm.options(out / "shim")]
     path = [tests, app, config, *_resources(APP), *libraries, android]
     return _run(java(path, "RunTests", *_classes(APP, names), options=options))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 DEMO = Path(__file__).resolve().parents[1]
 CORE, APP, BIONIC, BUILD = DEMO / "core", DEMO / "app", DEMO / "bionic", DEMO / "build"
 MAIN = APP / "src/main"
+FILE = Path(__file__).with_name("app.toml")
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,9 @@ class Settings:
     no_compress: tuple[str, ...]
 
     @classmethod
-    def read(cls, path: Path = Path(__file__).with_name("app.toml")) -> Settings:
-        """The settings in a file; a key too many or too few is a TypeError."""
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    def read(cls) -> Settings:
+        """The settings; a key too many or too few is a TypeError."""
+        values = tomllib.loads(FILE.read_text(encoding="utf-8"))
         return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
 
 
