@@ -45,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         command.clear(folder, processes.is_first)
     processes.barrier()
     prepared = run.prepare(recipe, folder, processes, console)
+    stages.check_batches(prepared)
     made = {"teacher": stages.teacher(prepared, folder / "teacher")}
     if args.control:
         made["control"] = stages.student(prepared, None, folder / "control")

@@ -94,6 +94,9 @@ class Trainer:
         self.network, self.objective, self.task, self.settings = network, objective, task, settings
         self.processes, self.folder, self.identity = processes, folder, identity
         self.steps = len(task.train_rows) // settings.batch_size
+        if not self.steps:
+            found = f"{settings.batch_size} for {len(task.train_rows)} training images"
+            raise EdgekdError("training.batch_size", "at most the number of training images", found, "lower it")
         network.to(processes.device, memory_format=torch.channels_last)
         self.ema = Ema(network, settings.ema_decay) if settings.ema_decay else None
         self.optimizer = make_optimizer(settings, classifier_apart(network, settings) if parts is None else parts)

@@ -66,23 +66,7 @@ def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console
         _warn_of_leaks(dataset, d.strict, console)
         _report(_decode(recipe, dataset, console), console)
     processes.barrier()
-    run = Run(recipe, folder, processes, console, _decode(recipe, dataset, None))
-    _check_batches(recipe, len(run.rows("train")))
-    return run
-
-
-def _check_batches(recipe: Recipe, images: int) -> None:
-    """Before hours of training, not after them."""
-    sections = {"training": recipe.training}
-    if not (recipe.teacher.bundle or recipe.teacher.checkpoint):
-        sections["teacher.training"] = recipe.teacher.training
-    if recipe.qat.enabled:
-        sections["qat.training"] = recipe.qat.training
-    for section, settings in sections.items():
-        if settings.batch_size > images:
-            found = f"{settings.batch_size} for {images} training images"
-            todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
-            raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)
+    return Run(recipe, folder, processes, console, _decode(recipe, dataset, None))
 
 
 def _warn_of_leaks(dataset: Dataset, strict: bool, console: Console) -> None:

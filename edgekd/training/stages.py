@@ -46,6 +46,24 @@ def check(recipe: Recipe) -> None:
     resolve(recipe.distillation.losses)
 
 
+def check_batches(run: Run) -> None:
+    """Find out before hours of training, not after them, whether a later stage has too few images for one batch.
+
+    Raises: EdgekdError.
+    """
+    recipe, images = run.recipe, len(run.rows("train"))
+    sections = {"training": recipe.training}
+    if not (recipe.teacher.bundle or recipe.teacher.checkpoint):
+        sections["teacher.training"] = recipe.teacher.training
+    if recipe.qat.enabled:
+        sections["qat.training"] = recipe.qat.training
+    for section, settings in sections.items():
+        if settings.batch_size > images:
+            found = f"{settings.batch_size} for {images} training images"
+            todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
+            raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)
+
+
 def teacher(run: Run, folder: Path) -> Bundle:
     """The recipe's teacher: read from its bundle, made from its checkpoint, or trained with labels into `folder`."""
     settings = run.recipe.teacher

@@ -114,4 +114,4 @@ def test_too_few_images_for_a_batch_is_one_error(prepare, tmp_path):
 @pytest.mark.parametrize("section", ["training", "teacher.training", "qat.training"])
 def test_batches_larger_than_the_training_set_are_refused_before_any_training(prepare, section):
     with pytest.raises(EdgekdError, match=rf"(?s){section}.batch_size.*100 for 48 training images"):
-        prepare(f"{section}.batch_size=100")
+        stages.check_batches(prepare(f"{section}.batch_size=100"))
