@@ -119,18 +119,6 @@ def test_everything_that_is_fetched_is_pinned():
     assert len({(item.tree, item.name) for item in items}) == len(items)
 
 
-def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path):
-    item = arm_root.Item("aarch64", "bookworm", "libc6:arm64", "2:1", "0" * 64)
-    (tmp_path / "libc6_2%3a1_arm64.deb").write_bytes(b"something else")
-    with pytest.raises(EdgekdError, match="SHA-256"):
-        arm_root._fetched(item, tmp_path, Path("apt.conf"))
-
-
-def test_the_environment_names_debians_archive(monkeypatch):
-    monkeypatch.setenv(arm_root.ARCHIVE, "file:/archive/debian")
-    assert arm_root.archive() == "file:/archive/debian"
-
-
 def test_output_that_is_no_document():
     for output in (b"", b"Illegal instruction", json.dumps([1]).encode()):
         with pytest.raises(DeviceError, match="one JSON"):
