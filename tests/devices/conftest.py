@@ -17,11 +17,12 @@ from edgekd.devices import Parcel
 from edgekd.preprocess import decode, to_pixels
 from edgekd.runtimes import find
 
-_path = Path(__file__).parents[1] / "runtimes" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("runtimes_conftest", _path)
+_path = Path(__file__).parents[1] / "benchmarking" / "conftest.py"
+_spec = importlib.util.spec_from_file_location("benchmarking_conftest", _path)
 _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
-pixels, float_graph, int8_graph, facts = _module.pixels, _module.float_graph, _module.int8_graph, _module.facts
+pixels, float_graph, float_logits = _module.pixels, _module.float_graph, _module.float_logits
+int8_graph, facts, tiny = _module.int8_graph, _module.facts, _module.tiny
 
 TOLERANCE = {"fp32": 1e-3, "static_wi8_ai8": 0.1}
 QUICK = Timing(warmup_runs=1, min_runs=5, min_seconds=5.0)
