@@ -55,11 +55,12 @@ def finish(command: Sequence[str], limit_s: float, given: Iterable[bytes] = (), 
     err = bytearray()
     timer = threading.Timer(limit_s, stop)
     helpers = [
+        timer,
         threading.Thread(target=_keep, args=(process.stderr, err), daemon=True),
         threading.Thread(target=_feed, args=(process.stdin, given), daemon=True),
     ]
     try:
-        for thread in (timer, *helpers):
+        for thread in helpers:
             thread.start()
         out = process.stdout.read(most + 1)
         if len(out) > most:
