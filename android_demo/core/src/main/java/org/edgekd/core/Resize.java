@@ -1,8 +1,12 @@
 package org.edgekd.core;
 
+import java.util.Arrays;
+
 /**
  * Pillow's antialiased resize of 8-bit images, to the bit: a separable kernel, widened by the factor of the reduction, in
- * fixed-point numbers with 22 bits, rounded after the horizontal and again after the vertical pass (Pillow, Resample.c).
+ * fixed-point numbers with 22 bits, rounded after the first and again after the second pass (Pillow, Resample.c). The
+ * horizontal pass is the first, but not where the height shrinks by more than twice as many pixels as the width: that
+ * order, which changes the rounding, is Pillow's since 13.
  */
 public final class Resize {
     private static final int BITS = 32 - 8 - 2;
@@ -20,55 +24,60 @@ public final class Resize {
             Rgb image, int width, int height, Kernel kernel, int left, int top, int w, int h) {
         Taps across = new Taps(image.width, width, kernel, left, w);
         Taps down = new Taps(image.height, height, kernel, top, h);
-        int first = down.first[0];
-        int rows = down.first[h - 1] + down.count(h - 1) - first;
-        byte[] between = horizontal(image, across, first, rows);
-        return new Rgb(w, h, vertical(between, 3 * w, down, first));
+        byte[] out;
+        if (height < image.height && image.height - (long) height > 2 * (image.width - (long) width)) {
+            byte[] between = vertical(image.data, image.width, across.from(), across.to(), down, 0);
+            out = horizontal(between, across.to() - across.from(), 0, h, across, across.from());
+        } else {
+            byte[] between = horizontal(image.data, image.width, down.from(), down.to(), across, 0);
+            out = vertical(between, w, 0, w, down, down.from());
+        }
+        return new Rgb(w, h, out);
     }
 
-    /** Rows [first, first + rows) of the image, each `across.size` px wide. */
-    private static byte[] horizontal(Rgb image, Taps across, int first, int rows) {
-        byte[] in = image.data;
-        byte[] out = new byte[3 * across.size * rows];
-        int to = 0;
-        for (int y = 0; y < rows; y++) {
-            int row = 3 * image.width * (first + y);
+    /** Rows [from, to) of `in`, whose rows have `width` px, the first of them the image's column `column`. */
+    private static byte[] horizontal(byte[] in, int width, int from, int to, Taps across, int column) {
+        byte[] out = new byte[3 * across.size * (to - from)];
+        int at = 0;
+        for (int y = from; y < to; y++) {
+            int row = 3 * (width * y - column);
             for (int x = 0; x < across.size; x++) {
                 int r = HALF;
                 int g = HALF;
                 int b = HALF;
-                int from = row + 3 * across.first[x];
+                int pixel = row + 3 * across.first[x];
                 for (int k = across.start[x]; k < across.start[x + 1]; k++) {
                     int weight = across.weights[k];
-                    r += (in[from] & 255) * weight;
-                    g += (in[from + 1] & 255) * weight;
-                    b += (in[from + 2] & 255) * weight;
-                    from += 3;
+                    r += (in[pixel] & 255) * weight;
+                    g += (in[pixel + 1] & 255) * weight;
+                    b += (in[pixel + 2] & 255) * weight;
+                    pixel += 3;
                 }
-                out[to++] = clip(r);
-                out[to++] = clip(g);
-                out[to++] = clip(b);
+                out[at++] = clip(r);
+                out[at++] = clip(g);
+                out[at++] = clip(b);
             }
         }
         return out;
     }
 
-    /** `in` holds rows of `stride` bytes, the first of which is the image's row `first`. */
-    private static byte[] vertical(byte[] in, int stride, Taps down, int first) {
-        byte[] out = new byte[stride * down.size];
-        int[] sums = new int[stride];
+    /** Columns [from, to) of `in`, whose rows have `width` px, the first of them the image's row `row`. */
+    private static byte[] vertical(byte[] in, int width, int from, int to, Taps down, int row) {
+        int bytes = 3 * (to - from);
+        byte[] out = new byte[bytes * down.size];
+        int[] sums = new int[bytes];
         for (int y = 0; y < down.size; y++) {
-            java.util.Arrays.fill(sums, HALF);
-            int from = stride * (down.first[y] - first);
+            Arrays.fill(sums, HALF);
+            int pixel = 3 * (width * (down.first[y] - row) + from);
             for (int k = down.start[y]; k < down.start[y + 1]; k++) {
                 int weight = down.weights[k];
-                for (int x = 0; x < stride; x++) {
-                    sums[x] += (in[from + x] & 255) * weight;
+                for (int x = 0; x < bytes; x++) {
+                    sums[x] += (in[pixel + x] & 255) * weight;
                 }
-                from += stride;
+                pixel += 3 * width;
             }
-            for (int x = 0; x < stride; x++) {
-                out[stride * y + x] = clip(sums[x]);
+            for (int x = 0; x < bytes; x++) {
+                out[bytes * y + x] = clip(sums[x]);
             }
         }
         return out;
@@ -119,8 +128,17 @@ public final class Resize {
             }
         }
 
-        int count(int i) {
+        private int count(int i) {
             return start[i + 1] - start[i];
+        }
+
+        /** The first input pixel of all, and the one behind the last. */
+        int from() {
+            return first[0];
+        }
+
+        int to() {
+            return first[size - 1] + count(size - 1);
         }
     }
 }

@@ -1,0 +1,168 @@
+package org.edgekd.core;
+
+import java.awt.image.BufferedImage;
+import java.awt.image.Raster;
+import java.io.BufferedOutputStream;
+import java.io.ByteArrayInputStream;
+import java.io.File;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import javax.imageio.ImageIO;
+
+/**
+ * What Python's tests (tests/android/test_core.py) compare with Python: the core on files that they wrote.
+ *
+ * <pre>
+ * Compare pixels FOLDER   cases.json, images.bin -> pixels.bin: all resized images, one after another
+ * Compare numbers FOLDER  cases.json {samples, logits, scale, temperature} -> numbers.json
+ * Compare json FILE       the text read and written again, to stdout
+ * Compare model ASSETS    what Model reads, as JSON to stdout
+ * Compare job FOLDER      runs the job on Fakes.MeanEngine, prints the document
+ * </pre>
+ */
+final class Compare {
+    private Compare() {}
+
+    public static void main(String[] arguments) throws Exception {
+        Path path = Paths.get(arguments[1]);
+        switch (arguments[0]) {
+            case "pixels":
+                pixels(path);
+                break;
+            case "numbers":
+                numbers(path);
+                break;
+            case "json":
+                print(Json.write(Json.parse(Files.readAllBytes(path))));
+                break;
+            case "model":
+                print(model(path));
+                break;
+            case "job":
+                print(job(path.toFile()));
+                break;
+            default:
+                throw new IllegalArgumentException(arguments[0]);
+        }
+    }
+
+    private static void print(String text) {
+        System.out.println(text);
+    }
+
+    private static Fields cases(Path folder) throws IOException, BadJson {
+        return Fields.of(Json.parse(Files.readAllBytes(folder.resolve("cases.json"))), "cases");
+    }
+
+    private static void pixels(Path folder) throws Exception {
+        ByteBuffer images = ByteBuffer.wrap(Files.readAllBytes(folder.resolve("images.bin")));
+        try (OutputStream out = new BufferedOutputStream(Files.newOutputStream(folder.resolve("pixels.bin")))) {
+            for (Fields each : cases(folder).objects("cases", 1, 10_000)) {
+                int width = (int) each.whole("width", 1, 1 << 20);
+                int height = (int) each.whole("height", 1, 1 << 20);
+                byte[] data = new byte[3 * width * height];
+                images.get(data);
+                Rgb image = new Rgb(width, height, data);
+                if (each.has("input")) {
+                    out.write(Preprocess.pixels(image, InputContract.read(each.fields("input"))));
+                    continue;
+                }
+                Kernel kernel = Kernel.valueOf(each.text("kernel").toUpperCase(java.util.Locale.ROOT));
+                int[] size = each.wholes("size", 2, 1, 1 << 20);
+                out.write(Resize.resize(image, size[0], size[1], kernel).data);
+            }
+        }
+    }
+
+    private static void numbers(Path folder) throws Exception {
+        Fields cases = cases(folder);
+        List<Object> summaries = new ArrayList<>();
+        for (Fields each : cases.objects("samples", 1, 1000)) {
+            int count = (int) each.whole("count", 1, 10_000);
+            Statistics found = Statistics.of(each.numbers("times", count, 0, 1e9));
+            summaries.add(new double[] {found.count, found.median, found.p90, found.p99, found.mean, found.std});
+        }
+        int rows = (int) cases.whole("rows", 1, 10_000);
+        int columns = (int) cases.whole("columns", 1, 10_000);
+        double scale = cases.number("scale", 0, 1);
+        double temperature = cases.number("temperature", 0, 100);
+        List<Object> probs = new ArrayList<>();
+        for (double[] codes : cases.table("codes", rows, columns, -128, 127)) {
+            double[] logits = new double[columns];
+            for (int k = 0; k < columns; k++) {
+                logits[k] = codes[k] * (double) (float) scale;
+            }
+            double[] row = new double[columns];
+            float[] found = Session.softmax(logits, temperature);
+            for (int k = 0; k < columns; k++) {
+                row[k] = found[k];
+            }
+            probs.add(row);
+        }
+        Map<String, Object> found = new LinkedHashMap<>();
+        found.put("summaries", summaries);
+        found.put("probs", probs);
+        Files.write(folder.resolve("numbers.json"), Json.write(found).getBytes("UTF-8"));
+    }
+
+    private static String model(Path assets) throws Exception {
+        FolderFiles files = new FolderFiles(assets.toFile());
+        Model model = Model.read(Files.readAllBytes(assets.resolve("model.json")), files.map("model.tflite"));
+        Map<String, Object> found = new LinkedHashMap<>();
+        found.put("name", model.name);
+        found.put("label_names", model.labelNames);
+        found.put("unsure_below", model.unsureBelow);
+        found.put("licence", model.licence);
+        found.put("notice", model.notice);
+        List<Object> pixels = new ArrayList<>();
+        for (String name : model.golden.images) {
+            byte[] content = Files.readAllBytes(assets.resolve(name));
+            pixels.add(Hash.sha256(Preprocess.pixels(decode(content), model.input)));
+        }
+        found.put("pixels_sha256", pixels);
+        return Json.write(found);
+    }
+
+    private static String job(File folder) throws Cancelled {
+        DeviceFacts device = new Fakes.Device();
+        try {
+            Job job = Job.read(folder);
+            Engine engine = new Fakes.MeanEngine(job.input.size, job.labelNames.size(), job.isInt8);
+            EngineFactory engines = new Fakes.OneEngine(engine);
+            return BenchmarkRun.run(job, true, engines, Compare::decode, device, Progress.NONE, Cancel.NEVER).json();
+        } catch (BadJob e) {
+            return BenchmarkRun.refusal(e, device).json();
+        }
+    }
+
+    /** Samples as they are in the file: Java would convert grey between colour spaces. */
+    private static Rgb decode(byte[] file) throws BadImage {
+        BufferedImage image;
+        try {
+            image = ImageIO.read(new ByteArrayInputStream(file));
+        } catch (IOException e) {
+            throw new BadImage("It cannot be decoded.", e);
+        }
+        if (image == null) {
+            throw new BadImage("It is no image.");
+        }
+        Raster raster = image.getRaster();
+        int bands = raster.getNumBands();
+        byte[] data = new byte[3 * image.getWidth() * image.getHeight()];
+        for (int at = 0, pixel = 0; at < data.length; at += 3, pixel++) {
+            int[] samples = raster.getPixel(pixel % image.getWidth(), pixel / image.getWidth(), (int[]) null);
+            for (int c = 0; c < 3; c++) {
+                data[at + c] = (byte) samples[bands < 3 ? 0 : c];
+            }
+        }
+        return new Rgb(image.getWidth(), image.getHeight(), data);
+    }
+}
