@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 # glibc then backs large tensors with huge pages: about a fifth faster on the CPU.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: help demo test crosscheck clean
+.PHONY: help demo test apk test-android arm-root crosscheck clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,15 @@ test: $(VENV)/.dev  ## install what tests need and run the checks and the defaul
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+apk:  ## build the Android demo into android_demo/build (needs a JDK and Maven, no Android SDK)
+	$(PYTHON) -m android_demo.hermetic apk
+
+test-android: $(VENV)/.dev  ## test the Android demo: core, activities, the phone's own library, the APK
+	$(BIN)/python -m pytest tests/android
+
+arm-root: $(VENV)/.train  ## fetch what emulated ARM processors run (Debian or Ubuntu)
+	$(BIN)/python -m edgekd.devices.arm_root
 
 .venv-crosscheck/.done: pyproject.toml
 	$(PYTHON) -m venv .venv-crosscheck

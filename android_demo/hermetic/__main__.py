@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from android_demo.hermetic import junit
+from android_demo.hermetic import apk, junit
 from edgekd.errors import EdgekdError
 
 
@@ -15,11 +15,15 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (("test-core", "JUnit tests of the core"), ("test-app", "tests of the app under Robolectric")):
         commands.add_parser(name, help=what).add_argument("classes", nargs="*", help="simple names; default: all")
+    commands.add_parser("apk", help="the signed APKs, in android_demo/build")
     given = parser.parse_args(arguments)
     try:
         if given.command == "test-core":
             return junit.run_core(given.classes)
-        return junit.run_app(given.classes)
+        if given.command == "test-app":
+            return junit.run_app(given.classes)
+        print(apk.report(apk.build()))
+        return 0
     except EdgekdError as e:
         print(e, file=sys.stderr)
         return e.exit_code

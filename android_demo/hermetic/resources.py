@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from android_demo.hermetic.fetch import cache, unpacked
-from android_demo.hermetic.settings import MAIN, Settings
+from android_demo.hermetic.settings import LEGAL, MAIN, Settings
 from android_demo.hermetic.tools import run
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 
 ANDROID = "org.robolectric:android-all"  # the platform: classes, resources, manifest
+TOLD = (" package=", "android:versionCode", "android:versionName", "<uses-sdk", "extractNativeLibs")  # by build files
 AAPT2 = {"Linux": "prebuilt/linux/aapt2", "Darwin": "prebuilt/macosx/aapt2"}
 
 
@@ -39,7 +40,7 @@ def merged_manifest(text: str, settings: Settings) -> str:
 
     Raises: EdgekdError for a manifest that says one of them itself.
     """
-    told = [word for word in (" package=", "android:versionCode", "android:versionName", "<uses-sdk") if word in text]
+    told = [word for word in TOLD if word in text]
     if told:
         raise EdgekdError("AndroidManifest.xml", "nothing that the build files say", ", ".join(told))
     opening = re.search(r"<manifest\b([^>]*)>", text)
@@ -48,7 +49,8 @@ def merged_manifest(text: str, settings: Settings) -> str:
     version = f'android:versionCode="{settings.version_code}" android:versionName="{settings.version_name}"'
     levels = f'android:minSdkVersion="{settings.min_sdk}" android:targetSdkVersion="{settings.target_sdk}"'
     head = f'<manifest package="{settings.package}" {version}{opening[1]}><uses-sdk {levels} />'
-    return text[: opening.start()] + head + text[opening.end() :]
+    text = text[: opening.start()] + head + text[opening.end() :]
+    return re.sub(r"<application\b", '<application android:extractNativeLibs="false"', text, count=1)  # they are stored
 
 
 def link(settings: Settings, tools: dict[str, Path], out: Path) -> Resources:
@@ -59,7 +61,7 @@ def link(settings: Settings, tools: dict[str, Path], out: Path) -> Resources:
     compiled = out / "resources.zip"
     run([program, "compile", "--dir", MAIN / "res", "-o", compiled], "resources")
     stored = [word for name in settings.no_compress for word in ("-0", f".{name}")]
-    inputs = ["-I", tools[ANDROID], "--manifest", found.manifest, "-A", MAIN / "assets"]
+    inputs = ["-I", tools[ANDROID], "--manifest", found.manifest, "-A", MAIN / "assets", "-A", LEGAL]
     outputs = ["--java", found.java, "-o", found.table]
     run([program, "link", *inputs, *stored, *outputs, compiled], "resources")
     return found

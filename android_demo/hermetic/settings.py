@@ -8,6 +8,7 @@ from pathlib import Path
 
 DEMO = Path(__file__).resolve().parents[1]
 CORE, APP, BIONIC, BUILD = DEMO / "core", DEMO / "app", DEMO / "bionic", DEMO / "build"
+LEGAL = DEMO / "legal"  # a second folder of assets: licences of what is in the APK
 MAIN = APP / "src/main"
 FILE = Path(__file__).with_name("app.toml")
 
