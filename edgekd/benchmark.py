@@ -13,6 +13,9 @@ from rich.console import Console
 
 from edgekd import command
 from edgekd.errors import EdgekdError
+from edgekd.files import write_atomic
+
+RULE_HOLDS = 4  # exit code
 
 EXAMPLE = """  python -m edgekd.benchmark                                   # runs/default on this machine
   python -m edgekd.benchmark --device local,pi5 --threads 1,2   # see benchmarks/devices
@@ -26,8 +29,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(argv: list[str]) -> int:
-    from edgekd.benchmarking import comparison
-
     arguments = command.parser("benchmark compare", "What changed from one benchmark to another.", EXAMPLE)
     add = arguments.add_argument
     add("before", metavar="A.json", help="a report, or its folder")
@@ -35,7 +36,21 @@ def _compare(argv: list[str]) -> int:
     add("--fail-if", metavar="RULE", default="", help='exit with 4 if it holds, like "accuracy_drop_pp>1"')
     add("--out", metavar="FILE", help="write the comparison as JSON")
     args = arguments.parse_args(argv)
-    return comparison.run(args.before, args.after, args.fail_if, Console(), Path(args.out) if args.out else None)
+    return compare(args.before, args.after, args.fail_if, Console(), args.out)
+
+
+def compare(
+    before: str | Path, after: str | Path, fail_if: str, console: Console, out: str | Path | None = None
+) -> int:
+    """Compare two reports on the screen, and in JSON if `out` is given; 4 if the rule `fail_if` is true."""
+    from edgekd.benchmarking import comparison
+    from edgekd.reports.benchmark_comparison import show
+
+    found = comparison.judge(before, after, fail_if)
+    if out:
+        write_atomic(out, found.text(indent=1) + "\n")
+    show(found, console)
+    return RULE_HOLDS if found.holds_for else 0
 
 
 def _measure(argv: list[str]) -> int:

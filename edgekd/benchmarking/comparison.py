@@ -8,18 +8,15 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
-from rich.console import Console
 
 from edgekd.benchmarking import rule as rules
 from edgekd.benchmarking.device_document import Document, Provenance
 from edgekd.benchmarking.schema import ANSWERS, REPORT, FailedRow, HardwareMeasurement, Report, Row, read_report
 from edgekd.errors import EdgekdError
-from edgekd.files import write_atomic
 from edgekd.measures.drift import drift
 from edgekd.measures.latency_ratio import median, ratio
 from edgekd.recipe import Section
 
-RULE_HOLDS = 4  # exit code
 LEVEL = 0.05
 Answers = Mapping[str, np.ndarray]
 NAMES = {
@@ -96,21 +93,14 @@ class Comparison(Document):
     holds_for: tuple[str, ...] = ()  # the rows for which the rule is true
 
 
-def run(before: str | Path, after: str | Path, fail_if: str, console: Console, out: Path | None = None) -> int:
-    """Compare two report files or folders on the screen, and in JSON if `out` is given; 4 if the rule `fail_if` is true.
+def judge(before: str | Path, after: str | Path, fail_if: str) -> Comparison:
+    """Compare two report files or folders, and find the rows for which the rule `fail_if` ("" for none) is true.
 
     Raises: EdgekdError for what is no report, a rule that cannot be read or judged, or reports without a common row.
     """
-    from edgekd.reports.benchmark_comparison import show
-
     rule = rules.read(fail_if, NAMES) if fail_if else None
     found = compare(before, after)
-    if rule:
-        found = found.model_copy(update={"rule": rule.text, "holds_for": holds_for(rule, found)})
-    if out:
-        write_atomic(out, found.text(indent=1) + "\n")
-    show(found, console)
-    return RULE_HOLDS if found.holds_for else 0
+    return found.model_copy(update={"rule": rule.text, "holds_for": holds_for(rule, found)}) if rule else found
 
 
 def compare(before: str | Path, after: str | Path) -> Comparison:

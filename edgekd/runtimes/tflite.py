@@ -62,8 +62,10 @@ class TfliteSession:
     def __init__(self, path: Path, threads: int = 1, keep: bool = False) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
+        from edgekd.runtimes import tflite_model
+
         model = read(path)
-        self.ends = Ends.of(entries(model), path)
+        self.ends = Ends.of(tflite_model.entries(model), path)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that keeping all tensors takes memory
@@ -125,19 +127,6 @@ def read(path: Path) -> Any:
         raise EdgekdError(str(path), "a .tflite file", e.strerror or str(e)) from None
     except Exception as e:  # the generated parser raises whatever the damage leads to
         raise EdgekdError(str(path), "a .tflite file", f"damaged: {type(e).__name__}: {e}") from None
-
-
-def entries(model: Any) -> dict[str, str]:
-    """The text entries of a ModelT's metadata."""
-    found = {}
-    for entry in model.metadata or []:
-        data = model.buffers[entry.buffer].data if 0 <= entry.buffer < len(model.buffers) else None
-        content = bytes(bytearray(data)) if data is not None else b""
-        try:
-            found[entry.name.decode()] = content.decode()
-        except (UnicodeDecodeError, AttributeError):
-            continue  # a binary entry
-    return found
 
 
 def _need_packages(where: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from edgekd.quantization.graph import Array, Graph, Weighted
 from edgekd.runtimes import Facts, Format
 from edgekd.runtimes.sessions import metadata
-from edgekd.runtimes.tflite_model import INPUT, OPERATORS
+from edgekd.runtimes.tflite_model import INPUT, OPERATORS, entries
 
 BODY = {"INT8", "INT32"}
 TAIL = {"DEQUANTIZE", "MUL", "SOFTMAX"}  # after the int8 logits, on a handful of numbers
@@ -18,8 +18,6 @@ TAIL = {"DEQUANTIZE", "MUL", "SOFTMAX"}  # after the int8 logits, on a handful o
 
 def lint(graph: Graph, format: Format, facts: Facts, model: Any) -> list[str]:
     """What is wrong with a ModelT, in words; nothing if it is what the writer meant."""
-    from edgekd.runtimes.tflite import entries
-
     if len(model.subgraphs or []) != 1:
         return [f"expected one subgraph, found {len(model.subgraphs or [])}"]
     view = _View(model)

@@ -317,3 +317,16 @@ class _Writer:
             entry.name, entry.tensorIndex = name.encode(), index
             setattr(found, ends, [entry])
         return found
+
+
+def entries(model: Any) -> dict[str, str]:
+    """The text entries of a ModelT's metadata."""
+    found = {}
+    for entry in model.metadata or []:
+        data = model.buffers[entry.buffer].data if 0 <= entry.buffer < len(model.buffers) else None
+        content = bytes(bytearray(data)) if data is not None else b""
+        try:
+            found[entry.name.decode()] = content.decode()
+        except (UnicodeDecodeError, AttributeError):
+            continue  # a binary entry
+    return found

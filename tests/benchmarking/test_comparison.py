@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from safetensors.numpy import save_file
 
+from edgekd import benchmark
 from edgekd.benchmarking import comparison
 from edgekd.errors import EdgekdError
 
@@ -71,7 +72,7 @@ def test_five_flips_are_no_significant_loss(pair):
     ],
 )
 def test_the_rule_decides_the_exit_code(pair, console, wrong, times, fail_if, code):
-    assert comparison.run(*pair(wrong, times), fail_if, console) == code
+    assert benchmark.compare(*pair(wrong, times), fail_if, console) == code
 
 
 def test_every_name_has_a_value_for_a_row_from_hardware(pair):
@@ -87,9 +88,9 @@ def test_an_emulated_row_has_no_latency_and_a_rule_about_it_cannot_be_judged(han
     (change,) = comparison.compare(a, b).changes
     assert change.latency is None
     assert change.peak_rss_mib is None
-    assert comparison.run(a, b, "accuracy_drop_pp > 1", console) == 0
+    assert benchmark.compare(a, b, "accuracy_drop_pp > 1", console) == 0
     with pytest.raises(EdgekdError, match="a value of latency_ratio"):
-        comparison.run(a, b, "accuracy_drop_pp > 1 or latency_ratio > 1.2", console)
+        benchmark.compare(a, b, "accuracy_drop_pp > 1 or latency_ratio > 1.2", console)
 
 
 def test_beside_a_row_that_has_latency_an_emulated_one_never_fails_by_it(hand_made, tmp_path, console):
@@ -97,14 +98,14 @@ def test_beside_a_row_that_has_latency_an_emulated_one_never_fails_by_it(hand_ma
     rows = [h.row("a76", "tflite", h.emulated()), h.row("local", "tflite", h.hardware())]
     found = h.report(rows, h.devices(a76=h.a76()))
     a, b = h.save(found, tmp_path / "a"), h.save(found, tmp_path / "b")
-    assert comparison.run(a, b, "not latency_ratio < 2 or latency_ratio > 2", console) == 0
+    assert benchmark.compare(a, b, "not latency_ratio < 2 or latency_ratio > 2", console) == 0
 
 
 def test_rows_of_one_report_alone_are_named_and_can_fail(hand_made, tmp_path, console):
     h = hand_made
     rows = [h.row("local", name, h.hardware()) for name in ("tflite", "onnx")]
     a, b = h.save(h.report(rows), tmp_path / "a"), h.save(h.report(rows[:1]), tmp_path / "b")
-    assert comparison.run(a, b, "rows_lost > 0", console) == 4
+    assert benchmark.compare(a, b, "rows_lost > 0", console) == 4
     assert "only before: onnx on local, 1 thread" in console.export_text()
     assert comparison.compare(b, a).new == ("onnx on local, 1 thread",)
 
@@ -174,7 +175,7 @@ def test_fewer_images_on_one_side_are_paired_on_those(hand_made, tmp_path):
 
 def test_json_and_screen(pair, console, tmp_path):
     folders = pair(wrong=7, times=1.5)
-    assert comparison.run(*folders, "latency_ratio > 1.2", console, tmp_path / "c.json") == 4
+    assert benchmark.compare(*folders, "latency_ratio > 1.2", console, tmp_path / "c.json") == 4
     document = json.loads((tmp_path / "c.json").read_text())
     assert comparison.Comparison.model_validate_json((tmp_path / "c.json").read_text()).changes
     assert document["schema"] == "edgekd.benchmark_comparison/1"
@@ -191,5 +192,5 @@ def test_hostile_names_are_only_text(hand_made, tmp_path, console):
     name = "[red]x[/nope] <script>"
     device = h.devices()["local"]
     found = h.report([h.row(name, "tflite", h.hardware())], {name: device})
-    comparison.run(h.save(found, tmp_path / "a"), h.save(found, tmp_path / "b"), "", console)
+    benchmark.compare(h.save(found, tmp_path / "a"), h.save(found, tmp_path / "b"), "", console)
     assert "[red]" in console.export_text()

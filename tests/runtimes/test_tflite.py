@@ -80,7 +80,7 @@ def test_equal_graphs_are_equal_files_and_data_is_aligned(written):
 def test_names_and_metadata_are_in_the_file(written, facts):
     *_, path = written("tflite-int8")
     model = tflite.read(path)
-    entries = tflite.entries(model)
+    entries = tflite_model.entries(model)
     assert entries["labels"].split("\n") == list(facts.label_names)
     signature = model.signatureDefs[0]
     assert [m.name for m in (*signature.inputs, *signature.outputs)] == [b"pixels", b"probs"]
