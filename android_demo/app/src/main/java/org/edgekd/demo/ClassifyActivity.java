@@ -1,0 +1,272 @@
+package org.edgekd.demo;
+
+import android.app.Activity;
+import android.content.ActivityNotFoundException;
+import android.content.Intent;
+import android.graphics.BitmapFactory;
+import android.net.Uri;
+import android.os.Bundle;
+import android.view.LayoutInflater;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.Button;
+import android.widget.ImageButton;
+import android.widget.ImageView;
+import android.widget.LinearLayout;
+import android.widget.ProgressBar;
+import android.widget.TextView;
+import java.io.IOException;
+import java.io.InputStream;
+import org.edgekd.core.Model;
+
+/** Choose, share or sample an image, and see what the model says of it, how sure it is, and why. */
+public final class ClassifyActivity extends Activity {
+    static final int PICK = 1;
+    private static final String SOURCE = "source";
+    private static final String HEATED = "heated";
+    private static final int MOST_ROWS = 6;
+
+    private ClassifySession session;
+    private Model samplesOf; // whose samples are shown
+
+    @Override
+    protected void onCreate(Bundle saved) {
+        super.onCreate(saved);
+        setContentView(R.layout.classify);
+        session = (ClassifySession) getLastNonConfigurationInstance();
+        boolean isNew = session == null;
+        if (isNew) {
+            session = new ClassifySession(this);
+        }
+        findViewById(R.id.pick).setOnClickListener(v -> pick());
+        findViewById(R.id.benchmark).setOnClickListener(v -> startActivity(new Intent(this, BenchmarkActivity.class)));
+        findViewById(R.id.explain).setOnClickListener(v -> explainOrHide());
+        findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
+        if (isNew && saved != null && saved.getString(SOURCE) != null) { // the system had ended the process
+            session.show(ImageSource.of(Uri.parse(saved.getString(SOURCE))));
+            session.explainWhenDone(saved.getBoolean(HEATED));
+        } else if (isNew && saved == null && Intent.ACTION_SEND.equals(getIntent().getAction())) {
+            showShared(getIntent());
+        }
+    }
+
+    @Override
+    protected void onNewIntent(Intent intent) {
+        super.onNewIntent(intent);
+        if (Intent.ACTION_SEND.equals(intent.getAction())) {
+            showShared(intent);
+        }
+    }
+
+    @Override
+    protected void onStart() {
+        super.onStart();
+        session.setListener(this::render);
+        render();
+    }
+
+    @Override
+    protected void onStop() {
+        session.setListener(null);
+        super.onStop();
+    }
+
+    @Override
+    public Object onRetainNonConfigurationInstance() {
+        return session;
+    }
+
+    @Override
+    protected void onSaveInstanceState(Bundle out) {
+        super.onSaveInstanceState(out);
+        if (session.source != null) {
+            out.putString(SOURCE, session.source.uri.toString());
+            out.putBoolean(HEATED, session.heated != null || session.isExplaining);
+        }
+    }
+
+    @Override
+    protected void onDestroy() {
+        if (!isChangingConfigurations()) {
+            session.close();
+        }
+        super.onDestroy();
+    }
+
+    private void pick() {
+        Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT);
+        intent.addCategory(Intent.CATEGORY_OPENABLE);
+        intent.setType("image/*");
+        try {
+            startActivityForResult(intent, PICK);
+        } catch (ActivityNotFoundException e) {
+            session.complain(getString(R.string.no_picker));
+        }
+    }
+
+    @Override
+    protected void onActivityResult(int request, int result, Intent data) {
+        if (request != PICK || result != RESULT_OK || data == null || data.getData() == null) {
+            return;
+        }
+        Uri uri = data.getData();
+        try { // so that the image is there again should the system end the process
+            getContentResolver().takePersistableUriPermission(uri, Intent.FLAG_GRANT_READ_URI_PERMISSION);
+        } catch (SecurityException e) {
+            // this provider does not give it
+        }
+        session.show(ImageSource.of(uri));
+    }
+
+    /** What other apps put into an intent may be anything. */
+    @SuppressWarnings("deprecation") // the typed getter came with Android 13
+    private void showShared(Intent intent) {
+        Uri uri = null;
+        try {
+            uri = intent.getParcelableExtra(Intent.EXTRA_STREAM);
+        } catch (RuntimeException e) {
+            // no Uri, or a class that is not here
+        }
+        if (uri == null) {
+            session.complain(getString(R.string.nothing_shared));
+        } else {
+            session.show(ImageSource.of(uri));
+        }
+    }
+
+    private void explainOrHide() {
+        if (session.heated == null) {
+            session.explain();
+        } else {
+            session.hideHeat();
+        }
+    }
+
+    // --- The session on the screen -------------------------------------------------------------------------------------
+
+    private void render() {
+        renderPicture();
+        renderSamples();
+        String problem = session.modelMessage.isEmpty() ? session.message : session.modelMessage;
+        setText(R.id.message, problem);
+        show(R.id.answer_card, session.result != null);
+        if (session.result != null) {
+            renderAnswer();
+        }
+        if (session.model != null) {
+            int line = EmbeddedModel.isOwn(this) ? R.string.own_model_line : R.string.model_line;
+            setText(R.id.model, getString(line, session.model.name, session.runtime));
+            setText(R.id.model_notice, session.model.notice);
+        }
+    }
+
+    private void renderPicture() {
+        ImageView view = findViewById(R.id.picture);
+        boolean isHeated = session.heated != null && session.result != null;
+        view.setImageBitmap(isHeated ? session.heated : session.picture);
+        view.setVisibility(session.picture == null ? View.GONE : View.VISIBLE);
+        if (isHeated) {
+            view.setContentDescription(getString(R.string.heated_description, label(session.result.best)));
+        } else {
+            view.setContentDescription(getString(R.string.image_description, session.imageWidth, session.imageHeight));
+        }
+        show(R.id.busy, session.isBusy);
+        show(R.id.hint, session.picture == null && !session.isBusy);
+    }
+
+    private void renderSamples() {
+        if (session.model == null || session.model == samplesOf) {
+            return;
+        }
+        samplesOf = session.model;
+        LinearLayout row = findViewById(R.id.samples);
+        row.removeAllViews();
+        for (Model.Sample sample : session.model.samples) {
+            ImageButton button = (ImageButton) getLayoutInflater().inflate(R.layout.sample, row, false);
+            String title = sample.label.isEmpty() ? sample.title : getString(R.string.pair, sample.title, sample.label);
+            button.setContentDescription(getString(R.string.sample_description, title));
+            try (InputStream in = EmbeddedModel.files(this).open(sample.file)) {
+                button.setImageBitmap(BitmapFactory.decodeStream(in));
+            } catch (IOException e) {
+                continue; // a sample less
+            }
+            button.setOnClickListener(v -> session.show(ImageSource.sample(sample.file)));
+            row.addView(button);
+        }
+        show(R.id.samples_title, row.getChildCount() > 0);
+    }
+
+    private void renderAnswer() {
+        String best = label(session.result.best);
+        String confidence = Numbers.percent(session.result.confidence);
+        boolean isUnsure = session.result.isUnsure;
+        setText(R.id.answer, isUnsure ? getString(R.string.not_sure) : getString(R.string.answer, best, confidence));
+        String limit = Numbers.percent(session.model.unsureBelow);
+        setText(R.id.unsure, isUnsure ? getString(R.string.not_sure_why, best, limit) : "");
+        renderProbabilities();
+        setText(R.id.times, getString(R.string.times, ms(session.decodeMs), ms(session.result.preprocessMs),
+                ms(session.result.inferenceMs)));
+        show(R.id.explaining, session.isExplaining);
+        setText(R.id.explaining_text, getString(R.string.explaining, session.done, session.of));
+        ProgressBar progress = findViewById(R.id.explaining_progress);
+        progress.setMax(Math.max(1, session.of));
+        progress.setProgress(session.done);
+        Button explain = findViewById(R.id.explain);
+        show(R.id.explain, !session.isExplaining);
+        explain.setText(session.heated == null ? R.string.explain : R.string.hide);
+        String legend = session.largestDrop > 0
+                ? getString(R.string.heat_legend, Numbers.percent(session.largestDrop))
+                : getString(R.string.heat_nothing);
+        setText(R.id.legend, session.heated == null ? "" : legend);
+    }
+
+    private void renderProbabilities() {
+        LinearLayout rows = findViewById(R.id.probabilities);
+        rows.removeAllViews();
+        float[] probs = session.result.probs();
+        int[] ranked = session.result.ranked();
+        int shown = ranked.length <= MOST_ROWS ? ranked.length : MOST_ROWS - 1;
+        for (int i = 0; i < shown; i++) {
+            boolean isAnswer = i == 0 && !session.result.isUnsure;
+            rows.addView(row(rows, label(ranked[i]), probs[ranked[i]], isAnswer));
+        }
+        if (shown < ranked.length) {
+            TextView more = new TextView(this, null, 0, R.style.Small);
+            more.setText(getString(R.string.more_classes, ranked.length - shown));
+            rows.addView(more);
+        }
+    }
+
+    private View row(ViewGroup parent, String label, float p, boolean isAnswer) {
+        View row = LayoutInflater.from(this).inflate(R.layout.probability_row, parent, false);
+        String percent = Numbers.percent(p);
+        ((TextView) row.findViewById(R.id.label)).setText(label);
+        ((TextView) row.findViewById(R.id.percent)).setText(percent);
+        ProgressBar bar = row.findViewById(R.id.bar);
+        bar.setProgressDrawable(getDrawable(isAnswer ? R.drawable.probability : R.drawable.probability_soft));
+        bar.setProgress(Math.round(1000 * p));
+        row.setContentDescription(getString(R.string.probability_description, label, percent));
+        return row;
+    }
+
+    private String label(int index) {
+        return session.model.labelNames.get(index);
+    }
+
+    private String ms(double value) {
+        return getString(R.string.milliseconds, Numbers.number(value));
+    }
+
+    /** Sets a text; an empty one hides the view. A text that stays is not read out again. */
+    private void setText(int id, String text) {
+        TextView view = findViewById(id);
+        if (!text.contentEquals(view.getText())) {
+            view.setText(text);
+        }
+        view.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
+    }
+
+    private void show(int id, boolean isShown) {
+        findViewById(id).setVisibility(isShown ? View.VISIBLE : View.GONE);
+    }
+}
