@@ -61,7 +61,7 @@ def _swap(assets: Path, new: Path, old: Path) -> None:
         assets.rename(old)
     try:
         new.rename(assets)
-    except OSError:
+    except BaseException:  # also when someone interrupts
         if old.exists():
             old.rename(assets)
         raise
