@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import subprocess
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 PIECE = 2**16
 STDERR = 2**16  # bytes kept
@@ -91,3 +93,38 @@ def _keep(stream: IO[bytes], kept: bytearray) -> None:
     for piece in iter(lambda: stream.read1(PIECE), b""):
         kept += piece
         del kept[:-STDERR]
+
+
+class Lines:
+    """The lines of a command that goes on printing, as they come; the command ends with the `with` block."""
+
+    def __init__(self, command: Sequence[str], longest: int = PIECE) -> None:
+        self.command, self.longest = command, longest
+        self.queue: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        null, pipe = subprocess.DEVNULL, subprocess.PIPE
+        self.process = subprocess.Popen(self.command, stdin=null, stdout=pipe, stderr=null)
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+        self.process.stdout.close()
+
+    def next(self, wait_s: float) -> str | None:
+        """The next line; None if there is none for so long, "" at the end. A line keeps its newline."""
+        try:
+            return self.queue.get(timeout=max(0.0, wait_s)).decode("utf-8", "replace")
+        except queue.Empty:
+            return None
+
+    def _read(self) -> None:
+        while line := self.process.stdout.readline(self.longest):
+            self.queue.put(line)
+        self.queue.put(b"")

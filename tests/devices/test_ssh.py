@@ -319,3 +319,9 @@ def test_without_ssh_on_this_machine(board, monkeypatch, tmp_path):
 def test_a_device_that_prints_without_end_is_stopped(board, small, tmp_path):
     endless = wrapper(tmp_path, 'exec yes "a line that comes again and again"')
     assert "at most" in refused(board(python=endless))
+
+
+def test_the_example_is_valid():
+    place = devices.find("pi5")
+    assert (place.options.kind, place.options.python, place.provenance) == ("ssh", "~/edgekd/bin/python", "hardware")
+    assert ssh.at_home(place.options.python) == "edgekd/bin/python"  # a connection starts at home
