@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import textwrap
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgekd import devices
-from edgekd.benchmarking import subject
+from edgekd.benchmarking import comparison, subject
 from edgekd.benchmarking.device_document import Timing, read_document
 from edgekd.benchmarking.jobs import Workshop
 from edgekd.devices import DeviceError, local
@@ -116,3 +117,20 @@ def test_the_fastest_processors_come_first(tmp_path):
     assert local.fastest_first([0, 1, 2, 3], tmp_path) == (3, 2, 1, 0)
     assert local.fastest_first([0, 2], tmp_path) == (2, 0)
     assert local.fastest_first([4, 5], tmp_path) == (5, 4)
+
+
+README = Path(__file__).parents[2] / "benchmarks" / "README.md"
+
+
+def test_the_devices_of_the_readme_are_valid(tmp_path):
+    blocks = re.findall(r"^\n((?:    .+\n)+)", README.read_text(encoding="utf-8"), re.MULTILINE)
+    texts = [textwrap.dedent(block) for block in blocks if block.startswith("    kind =")]
+    for index, text in enumerate(texts):
+        (tmp_path / f"{index}.toml").write_text(text)
+    found = [devices.find(str(index), tmp_path) for index in range(len(texts))]
+    assert sorted(device.options.kind for device in found) == ["adb", "local", "local", "qemu", "ssh"]
+
+
+def test_the_rules_names_are_in_the_readme():
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in comparison.NAMES if f"| `{name}` |" not in text] == []
