@@ -18,6 +18,7 @@ RUNNER = Path(__file__).parent / "java/RunTests.java"
 PHONE = BIONIC / "java/org/edgekd/bionic/PhoneLibrary.java"
 TEST_JAVA = 17  # language level of tests: that of the JDK they run on
 HEAP = "-Xmx1500m"
+OPENS = "--add-opens=java.base/java.io=ALL-UNNAMED"  # Robolectric opens assets by their file descriptor
 
 
 def run_core(names: Sequence[str] = (), out: Path = BUILD / "test-core") -> int:
@@ -32,6 +33,12 @@ def run_core(names: Sequence[str] = (), out: Path = BUILD / "test-core") -> int:
 
 def run_app(names: Sequence[str] = (), out: Path = BUILD / "test-app") -> int:
     """Tests of the activities under Robolectric, as `run_core`."""
+    path, options = app_jvm(out)
+    return _run(java(path, "RunTests", *_classes(APP, names), options=options))
+
+
+def app_jvm(out: Path, heap: str = HEAP) -> tuple[list[Path], list[str]]:
+    """Compile the app and its tests; the class path and the options of a JVM that runs them under Robolectric."""
     settings, tools, runtime = Settings.read(), fetch("tools"), fetch("app")
     robolectric = fetch("junit", "robolectric")
     instrumented = robolectric.pop("org.robolectric:android-all-instrumented")
@@ -51,9 +58,8 @@ def run_app(names: Sequence[str] = (), out: Path = BUILD / "test-app") -> int:
         "edgekd.demo": str(DEMO),
         "edgekd.out": str(out),
     }
-    options = [HEAP, *(f"-D{key}={value}" for key, value in properties.items()), *jvm.options(out / "shim")]
-    path = [tests, app, config, *_resources(APP), *libraries, android]
-    return _run(java(path, "RunTests", *_classes(APP, names), options=options))
+    options = [heap, OPENS, *(f"-D{key}={value}" for key, value in properties.items()), *jvm.options(out / "shim")]
+    return [tests, app, config, *_resources(APP), *libraries, android], options
 
 
 def _tests(module: Path) -> list[Path]:
