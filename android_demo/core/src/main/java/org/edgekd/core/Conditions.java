@@ -22,12 +22,12 @@ public final class Conditions {
     /** As `edgekd.device/1` has it; what only phones know is left out where it is not known. */
     Map<String, Object> toJson() {
         Map<String, Object> found = new LinkedHashMap<>();
-        found.put("load_1min", loadOneMinute);
-        found.put("frequency_mhz", frequencyMhz);
-        found.put("temperature_c", temperatureC);
+        found.put("load_1min", Json.finite(loadOneMinute));
+        found.put("frequency_mhz", Json.finite(frequencyMhz));
+        found.put("temperature_c", Json.finite(temperatureC));
         found.put("throttled", throttled);
-        found.put("throttling", throttling);
-        if (batteryPercent != null) {
+        found.put("throttling", throttling == null ? "" : throttling);
+        if (Json.finite(batteryPercent) != null) {
             found.put("battery_percent", batteryPercent);
         }
         if (charging != null) {

@@ -85,8 +85,8 @@ public final class DeviceReport {
             found.put("runs", runs);
             found.put("images_per_s", imagesPerS);
             found.put("median_ms", medianMs);
-            found.put("temperature_c", temperatureC);
-            found.put("frequency_mhz", frequencyMhz);
+            found.put("temperature_c", Json.finite(temperatureC));
+            found.put("frequency_mhz", Json.finite(frequencyMhz));
             return found;
         }
     }
@@ -179,7 +179,7 @@ public final class DeviceReport {
         found.put("sustained", windows);
         found.put("bare_rss_mib", bareRssMib);
         found.put("peak_rss_mib", peakRssMib);
-        if (pssBeforeMib != null && pssAfterMib != null) {
+        if (Json.finite(pssBeforeMib) != null && Json.finite(pssAfterMib) != null) {
             found.put("pss_before_mib", pssBeforeMib);
             found.put("pss_after_mib", pssAfterMib);
         }

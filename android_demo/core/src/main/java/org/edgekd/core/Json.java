@@ -15,7 +15,7 @@ import java.util.Map;
  * {@link #MAX_BYTES}, nesting deeper than {@link #MAX_DEPTH}, numbers that a double or a long cannot hold, two equal keys.
  */
 public final class Json {
-    public static final int MAX_BYTES = 16 << 20;
+    public static final int MAX_BYTES = 4 << 20;
     public static final int MAX_DEPTH = 32;
 
     private final String text;
@@ -228,6 +228,11 @@ public final class Json {
 
     private BadJson wrong(String expected) {
         return new BadJson("no JSON: expected " + expected + " at character " + at);
+    }
+
+    /** A number as JSON can hold it: null for NaN and infinity, which devices tell where they know nothing. */
+    static Double finite(Double value) {
+        return value == null || value.isNaN() || value.isInfinite() ? null : value;
     }
 
     private static String shortened(String found) {

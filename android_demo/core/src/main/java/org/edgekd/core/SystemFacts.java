@@ -27,16 +27,24 @@ public final class SystemFacts {
     /** As `edgekd.device/1` has it. */
     Map<String, Object> toJson() {
         Map<String, Object> found = new LinkedHashMap<>();
-        found.put("machine", machine);
-        found.put("system", system);
-        found.put("model", model);
-        found.put("cpu", cpu);
+        found.put("machine", text(machine));
+        found.put("system", text(system));
+        found.put("model", text(model));
+        found.put("cpu", text(cpu));
         found.put("cores", cores);
         found.put("cpu_features", cpuFeatures);
-        found.put("governor", governor);
-        found.put("max_frequency_mhz", maxFrequencyMhz);
-        found.put("memory_mib", memoryMib);
-        found.put("software", software);
+        found.put("governor", text(governor));
+        found.put("max_frequency_mhz", Json.finite(maxFrequencyMhz));
+        found.put("memory_mib", Json.finite(memoryMib));
+        Map<String, Object> versions = new LinkedHashMap<>();
+        for (Map.Entry<String, String> each : software.entrySet()) {
+            versions.put(each.getKey(), text(each.getValue()));
+        }
+        found.put("software", versions);
         return found;
+    }
+
+    private static String text(String value) {
+        return value == null ? "" : value;
     }
 }

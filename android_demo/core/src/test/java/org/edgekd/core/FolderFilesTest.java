@@ -39,8 +39,10 @@ public final class FolderFilesTest {
     @Test
     public void namesThatLeaveAreRefused() throws IOException {
         FolderFiles files = files();
-        String[] names = {"../secret", "golden/../../secret", "/etc/hostname", "", ".", "..", "golden", "golden/", "golden//0.png",
-            "./golden/0.png", "golden\\0.png", "golden/0.png\0", "../job2", "missing"};
+        String[] names = {
+            "../secret", "golden/../../secret", "/etc/hostname", "", ".", "..", "golden", "golden/", "golden//0.png",
+            "./golden/0.png", "golden\\0.png", "golden/0.png\0", "../job2", "missing"
+        };
         for (String name : names) {
             assertThrows(name, IOException.class, () -> files.open(name));
             assertThrows(name, IOException.class, () -> files.map(name));
