@@ -63,13 +63,19 @@ TROUBLES = (
     ("Connection refused", "start its ssh server: sudo systemctl enable --now ssh", False),
 )
 
+FIND = """
+path=$(command -v -- "$1") || { echo "$1: not found" >&2; exit 127; }
+case $path in /*) ;; *) path=$PWD/$path ;; esac
+echo "$path"
+exec "$path" -c "$2"
+"""
 LOOK = """
 import importlib.util, json, os, sys
 sys.path = [path for path in sys.path if path]  # not the home folder
 names = ["numpy", "PIL", "ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino"]
 found = [name for name in names if importlib.util.find_spec(name)]
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-print(json.dumps({"version": list(sys.version_info[:2]), "cores": cores, "modules": found, "python": sys.executable}))
+print(json.dumps({"version": list(sys.version_info[:2]), "cores": cores, "modules": found}))
 """
 OPEN = """
 parent=${1:-${XDG_CACHE_HOME:-$HOME/.cache}}
@@ -190,7 +196,7 @@ class Ssh:
             self.folder = self._open()
         except LinkDown as e:
             raise self._lost(e.words) from None
-        self.modules, self.python = set(found["modules"]), found["python"] or self.options.python
+        self.modules = set(found["modules"])
         self.cores = len(self.options.cpus) or found["cores"]
         return self
 
@@ -226,14 +232,15 @@ class Ssh:
     def _look(self) -> dict[str, Any]:
         """Version, processors and modules over there."""
         try:
-            output = self._call('exec "$1" -c "$2"', at_home(self.options.python), LOOK)
+            output = self._call(FIND, at_home(self.options.python), LOOK)
         except Failed as e:
             todo = "sudo apt-get install python3-venv there, or name another in `python` of the device"
             raise DeviceLost(self.name, f"a Python called {self.options.python!r}", str(e), todo) from None
         try:
-            found = json.loads(output.strip().splitlines()[-1])
+            lines = output.decode("utf-8").strip().splitlines()
+            self.python, found = lines[0].strip(), json.loads(lines[-1])
             version, missing = tuple(map(int, found["version"])), {"numpy", "PIL"} - set(map(str, found["modules"]))
-            found["cores"], found["python"] = int(found["cores"]), str(found["python"])
+            found["cores"] = int(found["cores"])
         except (ValueError, LookupError, TypeError):
             raise DeviceLost(self.name, "a line of JSON from its Python", repr(output[-200:])) from None
         if version < (3, 9):

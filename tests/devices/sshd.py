@@ -107,6 +107,7 @@ class Server:
             "PasswordAuthentication": "no",
             "KbdInteractiveAuthentication": "no",
             "PermitRootLogin": "yes",
+            "SetEnv": "SHLVL=2",  # bash then leaves the user's own ~/.bashrc alone
         } | ({"ForceCommand": command} if command else {})
         (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
         words = [SSHD, "-D", "-e", "-f", str(folder / "sshd_config")]

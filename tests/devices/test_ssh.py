@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import shlex
+import subprocess
 import sys
 import threading
 import time
@@ -123,7 +124,6 @@ def test_a_link_that_drops_while_the_job_runs_costs_nothing(server, board, far, 
         server.link.is_down = False
 
     with board(python=python) as place:
-        place.python = python  # `sys.executable` is the real one
         thread = threading.Thread(target=cut)
         thread.start()
         found = read_document(place.run(parcel), "board", parcel.job)
@@ -182,6 +182,40 @@ def test_a_benchmark_is_resumed_after_the_link_was_lost(server, tiny, far, tmp_p
     assert read_report(out).failed == ()
 
 
+def is_alive(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_an_interrupted_benchmark_leaves_nothing_over_there(server, tiny, far, tmp_path):
+    started = tmp_path / "started"
+    python = wrapper(tmp_path, on_runner(f'echo $$ >"{started}.new"; mv "{started}.new" "{started}"; exec sleep 300'))
+    (tmp_path / "board.toml").write_text(
+        f'kind = "ssh"\nhost = "board"\nconfig = "{server.config}"\npython = {json.dumps(python)}\n'
+        f"folder = {json.dumps(str(far))}\n"
+    )
+    command = [sys.executable, "-m", "edgekd.benchmark", str(tiny.folder), "--device", "board", "--devices"]
+    command += [str(tmp_path), "--out", str(tmp_path / "out"), "--format", "tflite"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        while process.poll() is None and not started.exists():
+            time.sleep(0.02)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, err
+    assert b"--resume" in err
+    assert list(far.iterdir()) == []
+    end = time.monotonic() + 20
+    while is_alive(int(started.read_text())):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def test_a_link_that_stays_away_is_a_lost_device(server, board, small, tmp_path):
     parcel = small()
     with board(patience_s=0.3) as place:
@@ -226,7 +260,7 @@ def test_python_and_packages_have_to_be_there(board, tmp_path):
     words = refused(board(python=wrapper(tmp_path, 'exec "$python" -I -S "$@"')))
     assert "the packages numpy and pillow" in words
     assert "pip install numpy pillow ai-edge-litert" in words
-    old = {"version": [3, 7], "cores": 4, "modules": ["numpy", "PIL"], "python": ""}
+    old = {"version": [3, 7], "cores": 4, "modules": ["numpy", "PIL"]}
     words = refused(board(python=wrapper(tmp_path, f"echo '{json.dumps(old)}'")))
     assert "Python 3.9 or later" in words
     assert "3.7" in words
@@ -234,7 +268,7 @@ def test_python_and_packages_have_to_be_there(board, tmp_path):
 
 
 def test_a_runtime_that_is_missing_costs_its_rows_only(board, small, tmp_path):
-    found = {"version": [3, 11], "cores": 4, "modules": ["numpy", "PIL", "onnxruntime"], "python": ""}
+    found = {"version": [3, 11], "cores": 4, "modules": ["numpy", "PIL", "onnxruntime"]}
     with board(python=wrapper(tmp_path, f"echo '{json.dumps(found)}'")) as place:
         with pytest.raises(DeviceError, match="ai-edge-litert or tflite-runtime") as caught:
             place.run(small())
@@ -258,7 +292,6 @@ def test_a_folder_that_cannot_be_made(board, tmp_path):
 )
 def test_a_runner_that_ends_badly_is_a_device_error(board, far, small, tmp_path, text, words):
     with board(python=wrapper(tmp_path, on_runner(text)), limit_s=2.0 if "within" in words else 60.0) as place:
-        place.python = place.options.python
         with pytest.raises(DeviceError, match=words) as caught:
             place.run(small())
         assert not isinstance(caught.value, DeviceLost)
@@ -270,7 +303,6 @@ def test_what_tunes_libraries_over_there_is_not_passed_on(forced, board, small, 
     shown = tmp_path / "shown"
     python = wrapper(tmp_path, on_runner(f'env >"{shown}"'))
     with board(config=found.config, python=python) as place:
-        place.python = python
         place.run(small())
     assert "EDGEKD_KEPT" in shown.read_text()
     assert "OMP_NUM_THREADS" not in shown.read_text()
@@ -299,10 +331,9 @@ def test_a_full_disk_is_a_lost_device(forced, board, small, tmp_path, when):
     full = forced(f'PATH="{tools}:$PATH"; eval "$SSH_ORIGINAL_COMMAND"')
     writes = 'case $2 in *os.replace*) echo "OSError: [Errno 28] No space left on device" >&2; exit 1 ;; esac\n'
     python = wrapper(tmp_path, (writes if when == "sending" else "") + on_runner("exit 1"))
-    with board(config=full.config, python=python) as place:
-        place.python = python
-        with pytest.raises(DeviceLost, match="free some there, or name another place in `folder`"):
-            place.run(small())
+    words = "free some there, or name another place in `folder`"
+    with board(config=full.config, python=python) as place, pytest.raises(DeviceLost, match=words):
+        place.run(small())
 
 
 @pytest.mark.parametrize("host", ["-oProxyCommand=touch x", "a b", "", "a;b", "$(x)", "a\nb"])
