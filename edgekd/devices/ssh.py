@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 from pydantic import Field
 
@@ -75,7 +75,7 @@ sys.path = [path for path in sys.path if path]  # not the home folder
 names = ["numpy", "PIL", "ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino"]
 found = [name for name in names if importlib.util.find_spec(name)]
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-print(json.dumps({"version": list(sys.version_info[:2]), "cores": cores, "modules": found}))
+print(json.dumps({"version": list(sys.version_info[:2]), "cores": cores, "modules": found, "os": sys.platform}))
 """
 OPEN = """
 parent=${1:-${XDG_CACHE_HOME:-$HOME/.cache}}
@@ -192,12 +192,11 @@ class Ssh:
     def __enter__(self) -> Self:
         """Look what is there, and make the folder. The first connection has to work at once."""
         try:
-            found = self._look()
+            self._look()
             self.folder = self._open()
         except LinkDown as e:
             raise self._lost(e.words) from None
-        self.modules = set(found["modules"])
-        self.cores = len(self.options.cpus) or found["cores"]
+        self.cores = len(self.options.cpus) or self.cores
         return self
 
     def __exit__(
@@ -229,8 +228,11 @@ class Ssh:
 
     # --- Steps -----------------------------------------------------------------------------------------------------
 
-    def _look(self) -> dict[str, Any]:
-        """Version, processors and modules over there."""
+    def _look(self) -> None:
+        """Learn which processors and modules are there.
+
+        Raises: DeviceLost for no Linux, or without a Python that can run the runner.
+        """
         try:
             output = self._call(FIND, at_home(self.options.python), LOOK)
         except Failed as e:
@@ -239,10 +241,12 @@ class Ssh:
         try:
             lines = output.decode("utf-8").strip().splitlines()
             self.python, found = lines[0].strip(), json.loads(lines[-1])
-            version, missing = tuple(map(int, found["version"])), {"numpy", "PIL"} - set(map(str, found["modules"]))
-            found["cores"] = int(found["cores"])
-        except (ValueError, LookupError, TypeError):
+            self.modules, self.cores = set(map(str, found["modules"])), int(found["cores"])
+            version, missing = tuple(map(int, found["version"])), {"numpy", "PIL"} - self.modules
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
             raise DeviceLost(self.name, "a line of JSON from its Python", repr(output[-200:])) from None
+        if found.get("os") != "linux":
+            raise DeviceLost(self.name, "a Linux machine", repr(found.get("os")))
         if version < (3, 9):
             todo = "install a later one, and name it in `python` of the device"
             raise DeviceLost(self.name, "Python 3.9 or later", ".".join(map(str, version)), todo)
@@ -250,7 +254,6 @@ class Ssh:
             packages = [{"PIL": "pillow"}.get(name, name) for name in sorted(missing, reverse=True)]
             words = f"the package{'s' if len(packages) > 1 else ''} {' and '.join(packages)}"
             raise DeviceLost(self.name, words, "not installed there", self._pip([*packages, "ai-edge-litert"]))
-        return found
 
     def _open(self) -> str:
         """The absolute path of a new folder over there."""
@@ -343,7 +346,7 @@ class Ssh:
                 now = time.monotonic()
                 if e.was_up:
                     away_since, attempt = now, 0
-                in_vain = any(is_final and trouble in e.words for trouble, _, is_final in TROUBLES)
+                in_vain = not e.was_up and any(is_final and trouble in e.words for trouble, _, is_final in TROUBLES)
                 if in_vain or now > end or now - away_since >= self.options.patience_s:
                     raise self._lost(e.words) from None
             time.sleep(min(PAUSES_S[min(attempt, len(PAUSES_S) - 1)], self.options.patience_s))
@@ -369,11 +372,10 @@ class Ssh:
         lines = done.out.split(b"\n")
         begin = next((i for i, line in enumerate(lines[:1000]) if line.strip() == BEGIN.encode()), None)
         if done.code == LINK_FAILED or done.code < 0:
-            said = done.err.decode("utf-8", "replace")
-            known = next(
-                (line for line in said.splitlines() for trouble, *_ in TROUBLES if trouble in line), done.words
-            )
-            raise LinkDown(known.strip(" @\r")[:300] or "the connection broke", was_up=begin is not None)
+            said = done.err.decode("utf-8", "replace").strip().splitlines()
+            known = (line for line in said for trouble, *_ in TROUBLES if trouble in line)
+            words = next(known, said[-1] if said else "the connection broke")
+            raise LinkDown(words.strip(" @\r")[:300], was_up=begin is not None)
         if begin is None:
             todo = f"`{self._by_hand()} true` has to work: a login shell that runs commands, and no `exit` in its start"
             raise DeviceLost(self.name, "a POSIX shell", repr(done.words) or "nothing", todo)
