@@ -173,13 +173,14 @@ public final class BenchmarkRun {
         progress.at("inference", 0, timing.minRuns);
         Map<String, Double> threads = Linux.threadSeconds();
         long begin = System.nanoTime();
-        report.inferenceMs = watch.sample(infer, feeds.length, timing.minRuns, timing.minSeconds, Stopwatch.FEWEST_RUNS);
+        report.inferenceMs =
+                watch.sample(infer, feeds.length, timing.minRuns, timing.minSeconds, Stopwatch.FEWEST_RUNS);
         double seconds = Stopwatch.since(begin) / 1e3;
         Map<String, Double> later = Linux.threadSeconds();
         report.warmupRuns = timing.warmupRuns;
         report.processorShare = later.isEmpty() ? null : (Double) (Linux.seconds(threads, later) / seconds);
         report.threadsRan = Linux.busyThreads(threads, later);
-        report.peakRssMib = Linux.peakRssMib();
+        report.peakRssMib = larger(Linux.peakRssMib(), report.bareRssMib);
         report.pssAfterMib = facts.pssMib();
         progress.at("stages", 0, 0);
         stages();
@@ -233,6 +234,11 @@ public final class BenchmarkRun {
             }
             report.probs.add(probs);
         }
+    }
+
+    /** Linux counts pages per thread and adds them up late: a peak can look smaller than what was there before. */
+    private static Double larger(Double peak, Double bare) {
+        return peak == null || bare == null ? peak : (Double) Math.max(peak, bare);
     }
 
     private void checkCancelled() throws Cancelled {

@@ -32,7 +32,8 @@ final class GoldenReplay {
     void input() throws CoreException, IOException {
         Npy expected = golden.pixels.isEmpty() ? null : Npy.of(job.files.map(golden.pixels));
         if (expected != null && expected.rows != golden.images.size()) {
-            throw new BadImage(golden.pixels + " has " + expected.rows + " rows for " + golden.images.size() + " images");
+            int images = golden.images.size();
+            throw new BadImage(golden.pixels + " has " + expected.rows + " rows for " + images + " images");
         }
         for (int i = 0; i < golden.images.size(); i++) {
             String name = golden.images.get(i);

@@ -26,12 +26,13 @@ public final class InputContract {
     public static InputContract read(Fields found) throws BadJson {
         int size = (int) found.whole("size", 1, 1024);
         boolean isCrop = found.oneOf("fit", "squash", "crop").equals("crop");
-        Kernel kernel = found.oneOf("kernel", "bilinear", "bicubic").equals("bicubic") ? Kernel.BICUBIC : Kernel.BILINEAR;
+        boolean isCubic = found.oneOf("kernel", "bilinear", "bicubic").equals("bicubic");
         found.oneOf("colour", "RGB");
         found.oneOf("layout", "NHWC");
         double[] mean = found.numbers("mean", 3, -1e6, 1e6);
         double[] std = found.numbers("std", 3, Double.MIN_VALUE, 1e6);
-        return new InputContract(size, isCrop, found.number("crop_fraction", 1e-3, 1), kernel, mean, std);
+        double fraction = found.number("crop_fraction", 1e-3, 1);
+        return new InputContract(size, isCrop, fraction, isCubic ? Kernel.BICUBIC : Kernel.BILINEAR, mean, std);
     }
 
     /** The pixel (R, G, B) that normalization makes 0: grey to the network. */

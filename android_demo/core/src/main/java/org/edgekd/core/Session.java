@@ -25,8 +25,9 @@ public final class Session {
         inputBytes = 3 * size * size;
         int outputBytes = isInt8 ? classes : 4 * classes;
         if (engine.inputBytes() != inputBytes || engine.outputBytes() != outputBytes || engine.isInt8() != isInt8) {
-            throw new BadModel("The model file has other tensors than its description: " + engine.inputBytes()
-                    + " bytes in and " + engine.outputBytes() + " out, expected " + inputBytes + " and " + outputBytes + ".");
+            throw new BadModel("The model file has other tensors than its description: "
+                    + engine.inputBytes() + " bytes in and " + engine.outputBytes() + " out, expected "
+                    + inputBytes + " and " + outputBytes + ".");
         }
         output = ByteBuffer.allocateDirect(outputBytes).order(ByteOrder.nativeOrder());
     }

@@ -72,12 +72,12 @@ public final class BenchmarkRunTest {
                 steps.add(step);
             }
         };
-        Job job = Job.embedded(ModelTest.model(false), files, 1, new Timing(1, 5, 1, 1.2));
+        Job job = Job.embedded(ModelTest.model(false), files, 1, new Timing(1, 5, 1, 0.5));
         EngineFactory engines = new Fakes.OneEngine(engine);
         DeviceReport found =
                 BenchmarkRun.run(job, true, engines, Fakes.RAW, new Fakes.Device(), progress, Cancel.NEVER);
         assertEquals(Arrays.asList("files", "golden", "load", "warm-up", "inference", "stages", "sustained"), steps);
-        assertEquals(2, found.sustained.size());
+        assertTrue(found.sustained.get(0).runs > 0);
     }
 
     @Test

@@ -26,8 +26,8 @@ public final class FieldsTest {
 
     @Test
     public void whatIsThereIsRead() throws BadJson {
-        Fields found = of("{\"t\": \"x\", \"n\": 3, \"x\": 0.5, \"l\": [1, 2.5], \"m\": [[1], [2]], \"w\": [7], \"f\": true,"
-                + "\"o\": {\"a\": \"b\"}, \"p\": [{\"a\": \"c\"}], \"nothing\": null}");
+        Fields found = of("{\"t\": \"x\", \"n\": 3, \"x\": 0.5, \"l\": [1, 2.5], \"m\": [[1], [2]], \"w\": [7],"
+                + "\"f\": true, \"o\": {\"a\": \"b\"}, \"p\": [{\"a\": \"c\"}], \"nothing\": null}");
         assertEquals("x", found.text("t"));
         assertEquals(3, found.whole("n", 0, 3));
         assertEquals(3.0, found.number("n", 0, 3), 0);
@@ -51,7 +51,8 @@ public final class FieldsTest {
         refused("{\"a\": [1]}", "job.a: expected a list of 2, found 1 values", f -> f.numbers("a", 2, 0, 5));
         refused("{\"a\": [1, []]}", "job.a: expected a number", f -> f.numbers("a", 2, 0, 5));
         refused("{\"a\": [[1], 1]}", "job.a: expected a list of 1, found 1", f -> f.table("a", 2, 1, 0, 5));
-        refused("{\"a\": \"up\"}", "job.a: expected one of [left, right], found up", f -> f.oneOf("a", "left", "right"));
+        String message = "job.a: expected one of [left, right], found up";
+        refused("{\"a\": \"up\"}", message, f -> f.oneOf("a", "left", "right"));
         refused("{\"a\": \"12ab\"}", "job.a: expected a sha256", f -> f.sha256("a"));
         refused("{\"a\": [\"12ab\"]}", "job.a: expected a sha256", f -> f.hashes("a", 1));
         refused("{\"a\": []}", "job.a: expected an object", f -> f.fields("a"));

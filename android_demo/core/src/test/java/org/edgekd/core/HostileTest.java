@@ -60,8 +60,9 @@ public final class HostileTest {
 
     @Test
     public void jobs() {
-        byte[] json = ("{\"schema\": \"edgekd.job/1\", \"key\": \"k\", \"round\": 0, \"provenance\": \"hardware\", \"format\": "
-                + "\"tflite\", \"runtime\": \"tflite\", \"files\": {\"m\": {\"sha256\": \"" + Hash.sha256(new byte[0])
+        byte[] json = ("{\"schema\": \"edgekd.job/1\", \"key\": \"k\", \"round\": 0, \"provenance\": \"hardware\","
+                + "\"format\": \"tflite\", \"runtime\": \"tflite\", "
+                + "\"files\": {\"m\": {\"sha256\": \"" + Hash.sha256(new byte[0])
                 + "\", \"size_bytes\": 0}}, \"threads\": 1}").getBytes();
         for (int i = 0; i < DAMAGES; i++) {
             Fakes.Memory files = new Fakes.Memory();
@@ -96,8 +97,9 @@ public final class HostileTest {
         now.temperatureC = Double.NaN;
         now.batteryPercent = Double.POSITIVE_INFINITY;
         now.throttling = null;
-        assertEquals("{\"load_1min\":null,\"frequency_mhz\":null,\"temperature_c\":null,\"throttled\":null,\"throttling\":\"\"}",
-                Json.write(now.toJson()));
+        String nothing = "{\"load_1min\":null,\"frequency_mhz\":null,\"temperature_c\":null,\"throttled\":null,"
+                + "\"throttling\":\"\"}";
+        assertEquals(nothing, Json.write(now.toJson()));
         SystemFacts facts = new SystemFacts();
         facts.model = null;
         facts.memoryMib = Double.NaN;

@@ -39,8 +39,9 @@ public final class JsonTest {
     @Test
     public void whatIsNoJsonIsRefused() {
         List<String> texts = Arrays.asList(
-                "NaN", "Infinity", "-Infinity", "01", "+1", "1.", ".5", "1e", "--1", "'a'", "{a: 1}", "[1,]", "{\"a\":1,}",
-                "[1 2]", "{\"a\" 1}", "\"\t\"", "\"\\x\"", "\"\\u00g0\"", "\"\\u\u0661111\"", "tru", "true false", "\u00a01");
+                "NaN", "Infinity", "-Infinity", "01", "+1", "1.", ".5", "1e", "--1", "'a'", "{a: 1}", "[1,]",
+                "{\"a\":1,}", "[1 2]", "{\"a\" 1}", "\"\t\"", "\"\\x\"", "\"\\u00g0\"", "\"\\u\u0661111\"", "tru",
+                "true false", "\u00a01");
         for (String text : texts) {
             refused(text);
         }
@@ -60,8 +61,8 @@ public final class JsonTest {
         char[] open = new char[1_000_000];
         Arrays.fill(open, '[');
         assertTrue(refused(new String(open)).contains("deeper than"));
-        String deepest = new String(open, 0, Json.MAX_DEPTH + 1) + new String(open, 0, Json.MAX_DEPTH + 1).replace('[', ']');
-        Json.parse(deepest);
+        String deepest = new String(open, 0, Json.MAX_DEPTH + 1);
+        Json.parse(deepest + deepest.replace('[', ']'));
     }
 
     @Test

@@ -26,7 +26,8 @@ public final class ModelTest {
         found.put("format", "tflite");
         found.put("label_names", Arrays.asList("a", "b", "c"));
         found.put("input", object("size", SIZE, "fit", "squash", "crop_fraction", 1.0, "kernel", "bilinear",
-                "colour", "RGB", "layout", "NHWC", "mean", new double[] {0.5, 0.5, 0.5}, "std", new double[] {1, 1, 1}));
+                "colour", "RGB", "layout", "NHWC",
+                "mean", new double[] {0.5, 0.5, 0.5}, "std", new double[] {1, 1, 1}));
         found.put("io", isInt8 ? "int8" : "uint8");
         found.put("calibration_temperature", 1.0);
         found.put("model", object("file", "model.tflite", "sha256", Hash.sha256(FILE), "size_bytes", FILE.length));
@@ -95,7 +96,7 @@ public final class ModelTest {
             refused(key, null, "model.json." + key + ": expected");
         }
         refused("schema", "edgekd.app/2", "expected schema edgekd.app/1, found edgekd.app/2");
-        refused("label_names", Arrays.asList("a", "b"), "model.json.golden.probs: expected a list of 2, found 3 values");
+        refused("label_names", Arrays.asList("a", "b"), "golden.probs: expected a list of 2, found 3 values");
         refused("label_names", Arrays.asList("a"), "expected a list of 2 to 100000, found 1 values");
         refused("calibration_temperature", 0, "model.json.calibration_temperature");
         refused("unsure_below", object("confidence", 1.5, "rule", ""), "model.json.unsure_below.confidence");

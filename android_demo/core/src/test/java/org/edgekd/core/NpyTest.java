@@ -16,7 +16,8 @@ public final class NpyTest {
     /** A file of version `major` with a header and as many bytes 0, 1, 2, … of data. */
     static byte[] file(int major, String header, int bytes) {
         byte[] text = header.getBytes(StandardCharsets.ISO_8859_1);
-        ByteBuffer file = ByteBuffer.allocate((major == 1 ? 10 : 12) + text.length + bytes).order(ByteOrder.LITTLE_ENDIAN);
+        int size = (major == 1 ? 10 : 12) + text.length + bytes;
+        ByteBuffer file = ByteBuffer.allocate(size).order(ByteOrder.LITTLE_ENDIAN);
         file.put((byte) 0x93).put("NUMPY".getBytes(StandardCharsets.ISO_8859_1)).put((byte) major).put((byte) 0);
         if (major == 1) {
             file.putShort((short) text.length);

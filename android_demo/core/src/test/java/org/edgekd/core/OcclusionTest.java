@@ -101,7 +101,8 @@ public final class OcclusionTest {
             Fakes.MeanEngine engine = new Fakes.MeanEngine(size, 3, false);
             Session session = new Session(engine, size, 3, false, 1);
             byte[] white = Fakes.grey(size, size, 255).data;
-            InputContract input = new InputContract(size, false, 1, Kernel.BILINEAR, new double[3], new double[] {1, 1, 1});
+            double[] black = new double[3];
+            InputContract input = new InputContract(size, false, 1, Kernel.BILINEAR, black, new double[] {1, 1, 1});
             for (float value : Occlusion.map(session, input, white, 2, Progress.NONE, Cancel.NEVER).values()) {
                 assertTrue("size " + size, value > 0);
             }
