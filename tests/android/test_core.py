@@ -22,9 +22,9 @@ ASSETS = ROOT / "android_demo/app/src/main/assets"
 MAIN = "org.edgekd.core.Compare"
 
 
-@pytest.fixture(scope="session")
-def classes(tmp_path_factory):
-    """The folder of the compiled core, with what compares it."""
+@pytest.fixture(scope="module")
+def core(tmp_path_factory):
+    """A process that runs the core on what it is told; see Compare.java."""
     if not shutil.which("javac"):
         pytest.skip("no JDK (javac) on this machine")
     folder = tmp_path_factory.mktemp("core")
@@ -34,14 +34,21 @@ def classes(tmp_path_factory):
     )
     test = [str(CORE / f"test/java/org/edgekd/core/{name}.java") for name in ("Fakes", "Compare")]
     subprocess.run(["javac", "-cp", folder, "-d", folder, *test], check=True, timeout=120)
-    return folder
+    command = ["java", "-Xmx1g", "-Djava.awt.headless=true", "-cp", folder, MAIN]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
+        yield process
+        process.stdin.close()
 
 
-def compare(classes, what, path):
-    command = ["java", "-Xmx1g", "-Djava.awt.headless=true", "-cp", classes, MAIN, what, path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def compare(core, what, path):
+    core.stdin.write(f"{what} {path}\n")
+    core.stdin.flush()
+    answer = core.stdout.readline().rstrip("\n")
+    assert answer, "the core's process is gone"
+    assert not answer.startswith("! "), answer
+    return answer
 
 
 # --- Pixels ---
@@ -88,14 +95,14 @@ def contract_cases(rng):
             yield image, {"input": contract.model_dump(mode="json")}, found
 
 
-def test_resize_and_preprocessing_are_pillows_to_the_bit(classes, tmp_path):
+def test_resize_and_preprocessing_are_pillows_to_the_bit(core, tmp_path):
     rng = np.random.default_rng(17)
     cases = [*resize_cases(rng), *contract_cases(rng)]
     assert len(cases) >= 250
     described = [{"width": i.shape[1], "height": i.shape[0], **facts} for i, facts, _ in cases]
     (tmp_path / "cases.json").write_text(json.dumps({"cases": described}))
     (tmp_path / "images.bin").write_bytes(b"".join(i.tobytes() for i, _, _ in cases))
-    compare(classes, "pixels", tmp_path)
+    compare(core, "pixels", tmp_path)
     found, at = np.fromfile(tmp_path / "pixels.bin", np.uint8), 0
     for facts, (_, _, expected) in zip(described, cases, strict=True):
         part = found[at : at + expected.size]
@@ -104,19 +111,19 @@ def test_resize_and_preprocessing_are_pillows_to_the_bit(classes, tmp_path):
     assert at == len(found)
 
 
-def test_a_photograph_sized_image(classes, tmp_path):
+def test_a_photograph_sized_image(core, tmp_path):
     image = picture(np.random.default_rng(3), 2400, 1800, 0)
     contract = InputContract(size=224, fit="crop", crop_fraction=0.875, kernel="bicubic")
     facts = {"width": 2400, "height": 1800, "input": contract.model_dump(mode="json")}
     (tmp_path / "cases.json").write_text(json.dumps({"cases": [facts]}))
     (tmp_path / "images.bin").write_bytes(image.tobytes())
-    compare(classes, "pixels", tmp_path)
+    compare(core, "pixels", tmp_path)
     assert (tmp_path / "pixels.bin").read_bytes() == to_pixels(Image.fromarray(image), contract).tobytes()
 
 
-def test_the_embedded_model_and_its_golden_images(classes):
+def test_the_embedded_model_and_its_golden_images(core):
     """The same files give the same tensors in Java, and model.json is read there."""
-    found, expected = json.loads(compare(classes, "model", ASSETS)), json.loads((ASSETS / "model.json").read_text())
+    found, expected = json.loads(compare(core, "model", ASSETS)), json.loads((ASSETS / "model.json").read_text())
     assert found["pixels_sha256"] == expected["golden"]["pixels_sha256"]
     assert found["unsure_below"] == expected["unsure_below"]["confidence"]
     for key in ("name", "label_names", "licence", "notice"):
@@ -126,7 +133,7 @@ def test_the_embedded_model_and_its_golden_images(classes):
 # --- Numbers and text ---
 
 
-def test_statistics_and_probabilities_are_pythons(classes, tmp_path):
+def test_statistics_and_probabilities_are_pythons(core, tmp_path):
     rng = np.random.default_rng(5)
     samples = [rng.gamma(3.0, 2.0, n).tolist() for n in (1, 2, 3, 10, 11, 200, 999)] + [[0.0, 0.0], [5.0] * 7]
     codes, scale, temperature = rng.integers(-128, 128, (200, 12)), float(np.float32(0.0837)), 0.859979164546626
@@ -139,7 +146,7 @@ def test_statistics_and_probabilities_are_pythons(classes, tmp_path):
         "temperature": temperature,
     }
     (tmp_path / "cases.json").write_text(json.dumps(cases))
-    compare(classes, "numbers", tmp_path)
+    compare(core, "numbers", tmp_path)
     found = json.loads((tmp_path / "numbers.json").read_text())
     for sample, summary in zip(samples, found["summaries"], strict=True):
         e = summarize(sample)
@@ -151,7 +158,7 @@ def test_statistics_and_probabilities_are_pythons(classes, tmp_path):
     np.testing.assert_array_max_ulp(np.array(found["probs"], np.float32), expected, maxulp=1)
 
 
-def test_json_survives_java(classes, tmp_path):
+def test_json_survives_java(core, tmp_path):
     value = {
         "text": 'ä\U0001f600"\\\n\t\u0000/',
         "numbers": [0, -1, 2**53, 1.5, 1e-300, -0.1, 1e300, 0.1 + 0.2],
@@ -161,7 +168,7 @@ def test_json_survives_java(classes, tmp_path):
     for escaped in (True, False):
         file = tmp_path / "value.json"
         file.write_text(json.dumps(value, ensure_ascii=escaped), encoding="utf-8")
-        assert json.loads(compare(classes, "json", file)) == value
+        assert json.loads(compare(core, "json", file)) == value
 
 
 # --- Jobs ---
@@ -217,13 +224,13 @@ def write_job(folder, **changes):
     return job, test
 
 
-def run(classes, folder):
-    return compare(classes, "job", folder)
+def run(core, folder):
+    return compare(core, "job", folder)
 
 
-def test_a_job_gives_a_document_that_python_accepts(classes, tmp_path):
+def test_a_job_gives_a_document_that_python_accepts(core, tmp_path):
     job, test = write_job(tmp_path / "job")
-    found = read_document(run(classes, tmp_path / "job"), "java", job)
+    found = read_document(run(core, tmp_path / "job"), "java", job)
     assert found.failure is None
     np.testing.assert_allclose(np.array(found.probs), expected_probs(test[[8, 0, 3, 3, 5]]), atol=1e-6)
     assert found.golden.images == 2
@@ -240,10 +247,10 @@ def test_a_job_gives_a_document_that_python_accepts(classes, tmp_path):
     assert found.system.model == 'Fake ä"\\'
 
 
-def test_sustained_windows(classes, tmp_path):
+def test_sustained_windows(core, tmp_path):
     timing = Timing(warmup_runs=0, min_runs=5, min_seconds=0.5, sustained_s=1.5)
     job, _ = write_job(tmp_path / "job", test=None, timing=timing)
-    found = read_document(run(classes, tmp_path / "job"), "java", job)
+    found = read_document(run(core, tmp_path / "job"), "java", job)
     assert found.probs is None
     windows = found.times.sustained
     starts = [w.start_s for w in windows]
@@ -251,16 +258,16 @@ def test_sustained_windows(classes, tmp_path):
     assert all(w.images_per_s <= w.runs for w in windows)  # each takes a second at least
 
 
-def test_what_is_emulated_is_not_timed(classes, tmp_path):
+def test_what_is_emulated_is_not_timed(core, tmp_path):
     write_job(tmp_path / "job", provenance="emulated", timing=None)
-    found = json.loads(run(classes, tmp_path / "job"))
+    found = json.loads(run(core, tmp_path / "job"))
     assert "times" not in found
     assert "failure" not in found
     assert len(found["probs"]) == 5
 
 
-def failure(classes, folder, job=None):
-    found = read_document(run(classes, folder), "java", job).failure
+def failure(core, folder, job=None):
+    found = read_document(run(core, folder), "java", job).failure
     assert "Exception" not in found.reason
     return found.stage, found.reason
 
@@ -275,38 +282,38 @@ def golden_of(folder, **values):
 
 
 @pytest.mark.parametrize("name", ["model.tflite", "golden.npy", "golden/1.png"])
-def test_a_changed_file_fails_first(classes, tmp_path, name):
+def test_a_changed_file_fails_first(core, tmp_path, name):
     job, _ = write_job(tmp_path)
     with (tmp_path / name).open("ab") as file:
         file.write(b"!")
-    assert failure(classes, tmp_path, job) == ("files", f"{name} is not the file that was sent")
+    assert failure(core, tmp_path, job) == ("files", f"{name} is not the file that was sent")
 
 
-def test_each_golden_stage_is_named(classes, tmp_path):
+def test_each_golden_stage_is_named(core, tmp_path):
     job, _ = write_job(tmp_path)
     original = (tmp_path / "job.json").read_text()
     change(tmp_path, golden=golden_of(tmp_path, decoded_sha256=["0" * 64] * 2))
-    assert failure(classes, tmp_path, job) == ("decode", "golden/0.png is decoded to other pixels")
+    assert failure(core, tmp_path, job) == ("decode", "golden/0.png is decoded to other pixels")
     (tmp_path / "job.json").write_text(original)
     change(tmp_path, input=json.loads(original)["input"] | {"kernel": "bicubic"})
-    stage, reason = failure(classes, tmp_path, job)
+    stage, reason = failure(core, tmp_path, job)
     assert stage == "preprocess"
     assert "% of the input tensor differs" in reason
     (tmp_path / "job.json").write_text(original)
     change(tmp_path, golden=golden_of(tmp_path, probs=[[1.0, 0.0, 0.0], [0.2, 0.3, 0.5]]))
-    stage, reason = failure(classes, tmp_path, job)
+    stage, reason = failure(core, tmp_path, job)
     assert stage == "probabilities"
     assert reason.startswith("golden/0.png: a probability differs by 0.")
     assert reason.endswith("(tolerance 0.00100)")
     (tmp_path / "job.json").write_text(original)
     change(tmp_path, runtime="onnx")
-    assert failure(classes, tmp_path, job) == ("runtime", "this app runs TensorFlow Lite, not onnx")
+    assert failure(core, tmp_path, job) == ("runtime", "this app runs TensorFlow Lite, not onnx")
     (tmp_path / "job.json").write_text(original)
     change(tmp_path, test={"pixels": "test.npy", "indices": [9]})
-    assert failure(classes, tmp_path, job) == ("probabilities", "test.npy has no image 9 of the model's size")
+    assert failure(core, tmp_path, job) == ("probabilities", "test.npy has no image 9 of the model's size")
     (tmp_path / "job.json").write_text(original)
     change(tmp_path, io="int8")
-    stage, reason = failure(classes, tmp_path, job)  # the probabilities of steps of 1/8 are others
+    stage, reason = failure(core, tmp_path, job)  # the probabilities of steps of 1/8 are others
     assert stage == "probabilities"
 
 
@@ -324,11 +331,11 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_jobs_end_in_a_document(classes, tmp_path, case):
+def test_hostile_jobs_end_in_a_document(core, tmp_path, case):
     job, _ = write_job(tmp_path)
     values, message = HOSTILE[case]
     change(tmp_path, **values)
-    stage, reason = failure(classes, tmp_path, job if case != "huge threads" else None)
+    stage, reason = failure(core, tmp_path, job if case != "huge threads" else None)
     assert stage == "files"
     assert message in reason
 
@@ -346,25 +353,25 @@ def test_hostile_jobs_end_in_a_document(classes, tmp_path, case):
         '{"schema": 1e999}',
     ],
 )
-def test_what_is_no_job_ends_in_a_document(classes, tmp_path, text):
+def test_what_is_no_job_ends_in_a_document(core, tmp_path, text):
     (tmp_path / "job.json").write_text(text)
-    assert failure(classes, tmp_path)[0] == "files"
+    assert failure(core, tmp_path)[0] == "files"
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../secret", "link", "a\\..\\b", "golden", ""])
-def test_names_cannot_leave_the_folder(classes, tmp_path, name):
+def test_names_cannot_leave_the_folder(core, tmp_path, name):
     folder = tmp_path / "job"
     job, _ = write_job(folder)
     (tmp_path / "secret").write_text("x")
     (folder / "link").symlink_to(tmp_path / "secret")
     files = json.loads((folder / "job.json").read_text())["files"]
     change(folder, files=files | {name: {"sha256": sha256_bytes(b"x"), "size_bytes": 1}})
-    found = read_document(run(classes, folder), "java", job).failure
+    found = read_document(run(core, folder), "java", job).failure
     assert found.stage == "files"
     assert any(word in found.reason for word in ("no name of a file", "leads out of", "is missing"))
 
 
-def test_a_document_of_another_job_is_refused(classes, tmp_path):
+def test_a_document_of_another_job_is_refused(core, tmp_path):
     job, _ = write_job(tmp_path)
     with pytest.raises(EdgekdError, match="an answer to job"):
-        read_document(run(classes, tmp_path), "java", job.model_copy(update={"key": "k2"}))
+        read_document(run(core, tmp_path), "java", job.model_copy(update={"key": "k2"}))

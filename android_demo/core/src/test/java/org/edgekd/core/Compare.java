@@ -3,11 +3,14 @@ package org.edgekd.core;
 import java.awt.image.BufferedImage;
 import java.awt.image.Raster;
 import java.io.BufferedOutputStream;
+import java.io.BufferedReader;
 import java.io.ByteArrayInputStream;
 import java.io.File;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -18,44 +21,51 @@ import java.util.Map;
 import javax.imageio.ImageIO;
 
 /**
- * What Python's tests (tests/android/test_core.py) compare with Python: the core on files that they wrote.
+ * What Python's tests (tests/android/test_core.py) compare with Python: the core on files that they wrote. Reads requests
+ * from stdin, one a line, and answers each with one line of JSON, or "! " and what went wrong.
  *
  * <pre>
- * Compare pixels FOLDER   cases.json, images.bin -> pixels.bin: all resized images, one after another
- * Compare numbers FOLDER  cases.json {samples, logits, scale, temperature} -> numbers.json
- * Compare json FILE       the text read and written again, to stdout
- * Compare model ASSETS    what Model reads, as JSON to stdout
- * Compare job FOLDER      runs the job on Fakes.MeanEngine, prints the document
+ * pixels FOLDER   cases.json, images.bin -> pixels.bin: all resized images, one after another
+ * numbers FOLDER  cases.json {samples, logits, scale, temperature} -> numbers.json
+ * json FILE       the text read and written again
+ * model ASSETS    what Model reads
+ * job FOLDER      runs the job on Fakes.MeanEngine: the document
  * </pre>
  */
 final class Compare {
     private Compare() {}
 
     public static void main(String[] arguments) throws Exception {
-        Path path = Paths.get(arguments[1]);
-        switch (arguments[0]) {
-            case "pixels":
-                pixels(path);
-                break;
-            case "numbers":
-                numbers(path);
-                break;
-            case "json":
-                print(Json.write(Json.parse(Files.readAllBytes(path))));
-                break;
-            case "model":
-                print(model(path));
-                break;
-            case "job":
-                print(job(path.toFile()));
-                break;
-            default:
-                throw new IllegalArgumentException(arguments[0]);
+        BufferedReader requests = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = requests.readLine(); line != null; line = requests.readLine()) {
+            int space = line.indexOf(' ');
+            String answer;
+            try {
+                answer = answer(line.substring(0, space), Paths.get(line.substring(space + 1)));
+            } catch (Exception | Error e) {
+                answer = "! " + e;
+            }
+            System.out.println(answer.replace('\n', ' '));
         }
     }
 
-    private static void print(String text) {
-        System.out.println(text);
+    private static String answer(String what, Path path) throws Exception {
+        switch (what) {
+            case "pixels":
+                pixels(path);
+                return "null";
+            case "numbers":
+                numbers(path);
+                return "null";
+            case "json":
+                return Json.write(Json.parse(Files.readAllBytes(path)));
+            case "model":
+                return model(path);
+            case "job":
+                return job(path.toFile());
+            default:
+                throw new IllegalArgumentException(what);
+        }
     }
 
     private static Fields cases(Path folder) throws IOException, BadJson {
@@ -110,7 +120,7 @@ final class Compare {
         Map<String, Object> found = new LinkedHashMap<>();
         found.put("summaries", summaries);
         found.put("probs", probs);
-        Files.write(folder.resolve("numbers.json"), Json.write(found).getBytes("UTF-8"));
+        Files.write(folder.resolve("numbers.json"), Json.write(found).getBytes(StandardCharsets.UTF_8));
     }
 
     private static String model(Path assets) throws Exception {
