@@ -5,8 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 
-from android_demo.hermetic import apk, junit
+from android_demo.hermetic import apk, emulated, fetch, junit, jvm, sign
 from edgekd.errors import EdgekdError
+
+
+def fetch_all() -> None:
+    """Bring whatever any command needs into the cache."""
+    fetch.fetch("app", "tools", "guard", "junit", "robolectric")
+    sign.signer()
+    if not jvm.missing():
+        emulated.fetch_compiler()
+    print(fetch.cache())
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,13 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
     for name, what in (("test-core", "JUnit tests of the core"), ("test-app", "tests of the app under Robolectric")):
         commands.add_parser(name, help=what).add_argument("classes", nargs="*", help="simple names; default: all")
     commands.add_parser("apk", help="the signed APKs, in android_demo/build")
+    commands.add_parser("emulated", help="the arm64 library for the benchmark's devices of kind android-arm64")
+    commands.add_parser("fetch", help="all downloads, so that nothing needs a network afterwards")
     given = parser.parse_args(arguments)
     try:
         if given.command == "test-core":
             return junit.run_core(given.classes)
         if given.command == "test-app":
             return junit.run_app(given.classes)
-        print(apk.report(apk.build()))
+        if given.command == "apk":
+            print(apk.report(apk.build()))
+        elif given.command == "emulated":
+            print(emulated.build())
+        else:
+            fetch_all()
         return 0
     except EdgekdError as e:
         print(e, file=sys.stderr)

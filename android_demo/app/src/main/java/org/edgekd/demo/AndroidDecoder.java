@@ -47,20 +47,31 @@ final class AndroidDecoder implements Decoder {
 
     @TargetApi(Build.VERSION_CODES.P)
     private static Bitmap decodeImage(byte[] content) throws BadImage {
-        BadImage[] refused = new BadImage[1];
+        Header header = new Header();
         try {
-            return ImageDecoder.decodeBitmap(ImageDecoder.createSource(ByteBuffer.wrap(content)), (decoder, info, source) -> {
-                decoder.setAllocator(ImageDecoder.ALLOCATOR_SOFTWARE);
-                decoder.setUnpremultipliedRequired(true);
-                try {
-                    Pixels.check(info.getSize().getWidth(), info.getSize().getHeight());
-                } catch (BadImage e) {
-                    refused[0] = e;
-                    throw new IllegalStateException(e); // the only way out from here
-                }
-            });
+            return ImageDecoder.decodeBitmap(ImageDecoder.createSource(ByteBuffer.wrap(content)), header);
         } catch (IOException | RuntimeException e) {
-            throw refused[0] != null ? refused[0] : new BadImage("The image file is damaged or ends too early.", e);
+            throw header.refused != null
+                    ? header.refused
+                    : new BadImage("The image file is damaged or ends too early.", e);
+        }
+    }
+
+    /** Refuses an image by its size, before its pixels take memory. A class, since lambdas lose the annotation. */
+    @TargetApi(Build.VERSION_CODES.P)
+    private static final class Header implements ImageDecoder.OnHeaderDecodedListener {
+        BadImage refused;
+
+        @Override
+        public void onHeaderDecoded(ImageDecoder decoder, ImageDecoder.ImageInfo info, ImageDecoder.Source source) {
+            decoder.setAllocator(ImageDecoder.ALLOCATOR_SOFTWARE);
+            decoder.setUnpremultipliedRequired(true);
+            try {
+                Pixels.check(info.getSize().getWidth(), info.getSize().getHeight());
+            } catch (BadImage e) {
+                refused = e;
+                throw new IllegalStateException(e); // the only way out from here
+            }
         }
     }
 

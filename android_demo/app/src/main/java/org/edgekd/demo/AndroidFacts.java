@@ -1,5 +1,6 @@
 package org.edgekd.demo;
 
+import android.annotation.TargetApi;
 import android.app.ActivityManager;
 import android.content.Context;
 import android.content.pm.PackageManager;
@@ -30,9 +31,7 @@ final class AndroidFacts implements DeviceFacts {
         facts.machine = machine.equals("amd64") ? "x86_64" : machine;
         facts.system = "Android " + Build.VERSION.RELEASE;
         facts.model = both(Build.MANUFACTURER, Build.MODEL);
-        facts.cpu = Build.VERSION.SDK_INT >= Build.VERSION_CODES.S
-                ? both(Build.SOC_MANUFACTURER, Build.SOC_MODEL)
-                : Build.HARDWARE;
+        facts.cpu = Build.VERSION.SDK_INT >= Build.VERSION_CODES.S ? chip() : Build.HARDWARE;
         facts.cores = Runtime.getRuntime().availableProcessors();
         facts.cpuFeatures.addAll(Linux.cpuFeatures());
         facts.governor = Linux.governor();
@@ -40,6 +39,11 @@ final class AndroidFacts implements DeviceFacts {
         facts.memoryMib = memoryMib();
         facts.software.put("app", version());
         return facts;
+    }
+
+    @TargetApi(Build.VERSION_CODES.S)
+    private static String chip() {
+        return both(Build.SOC_MANUFACTURER, Build.SOC_MODEL);
     }
 
     private static String both(String maker, String name) {
@@ -68,8 +72,7 @@ final class AndroidFacts implements DeviceFacts {
         now.frequencyMhz = Linux.frequencyMhz();
         now.temperatureC = Linux.temperatureC();
         if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.Q) {
-            PowerManager power = (PowerManager) context.getSystemService(Context.POWER_SERVICE);
-            int status = power.getCurrentThermalStatus();
+            int status = thermalStatus();
             now.throttled = status >= PowerManager.THERMAL_STATUS_MODERATE;
             now.throttling = status >= 0 && status < THERMAL.length ? THERMAL[status] : "status " + status;
         }
@@ -78,6 +81,11 @@ final class AndroidFacts implements DeviceFacts {
         now.batteryPercent = percent >= 0 && percent <= 100 ? (Double) (double) percent : null;
         now.charging = battery.isCharging();
         return now;
+    }
+
+    @TargetApi(Build.VERSION_CODES.Q)
+    private int thermalStatus() {
+        return ((PowerManager) context.getSystemService(Context.POWER_SERVICE)).getCurrentThermalStatus();
     }
 
     @Override

@@ -1,0 +1,211 @@
+"""The arm64 TFLite library that Android phones load, unmodified, on emulated processors: numerics, never a time.
+
+It runs in an emulated process of its own, over glibc in place of Android's C library (`android_demo/bionic`), driven on its
+C interface with XNNPACK. Images are decoded and resized on this machine, by the runner that hardware uses, and the int8
+logits are turned into probabilities here as everywhere. `make arm-root` and `python -m android_demo.hermetic emulated`
+build what is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from edgekd.devices import DeviceError, DeviceLost, DeviceOptions, Parcel, arm_root, qemu, runner
+from edgekd.errors import EdgekdError
+
+KIND = "android-arm64"
+LIBRARY = "libtensorflowlite_jni.so"
+NEEDED = ("driver", LIBRARY, "libc.so", "libm.so", "libdl.so", "liblog.so")
+TODO = "make arm-root, then: python -m android_demo.hermetic emulated"
+TYPES = {1: np.float32, 3: np.uint8, 9: np.int8}  # TFLite's numbers
+TAKEN_OVER = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(TfLiteXNNPackDelegate\)")
+
+
+class Options(DeviceOptions):
+    """`cpu`: the processor to play; `library`: the folder with the library, its shim and the driver."""
+
+    cpu: Literal["cortex-a53", "cortex-a72", "cortex-a76"]
+    library: str = "android_demo/build/arm64-v8a"
+
+
+def connect(name: str, options: Options) -> AndroidArm64:
+    """A phone's library on an emulated processor as a device."""
+    return AndroidArm64(name, options)
+
+
+class AndroidArm64:
+    """A device whose jobs are answered by an emulated process of this machine."""
+
+    provenance = "emulated"
+
+    def __init__(self, name: str, options: Options) -> None:
+        self.name, self.options = name, options
+        self.cores: int | None = 1  # this version of the library has one thread with XNNPACK
+
+    def __enter__(self) -> Self:
+        try:
+            root = arm_root.find().tree
+        except EdgekdError as e:
+            raise DeviceLost(e.where, e.expected, e.found, TODO) from None
+        folder = Path(self.options.library).absolute()
+        missing = [name for name in NEEDED if not (folder / name).is_file()]
+        if missing:
+            raise DeviceLost(f"Android library {folder}", ", ".join(NEEDED), f"no {missing[0]}", TODO)
+        emulator = str(root / "qemu/usr/bin" / arm_root.EMULATORS["aarch64"])
+        guest = ["-cpu", self.options.cpu, "-L", str(root / "aarch64"), "-E", f"LD_LIBRARY_PATH={folder}"]
+        self.emulator, self.command = qemu.version(emulator), [emulator, *guest, str(folder / "driver")]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+    def refuses(self, format: str, threads: int) -> str:
+        """It is TensorFlow Lite's library."""
+        return "" if format.startswith("tflite") else "Android's TFLite library runs TFLite files alone"
+
+    def run(self, parcel: Parcel) -> str:
+        """Answer the job.
+
+        Raises: DeviceError if the emulated process crashes or takes too long.
+        """
+        job = parcel.job.model_dump(mode="json", by_alias=True)
+        found = {"schema": "edgekd.device/1"} | {name: job[name] for name in ("key", "round", "provenance")}
+        with tempfile.TemporaryDirectory(prefix="edgekd-") as folder:
+            parcel.unpack(Path(folder))
+            with Driver(self.command, self.options.limit_s) as driver:
+                found |= Run(Path(folder), job, driver).answer()
+        found["system"] = {"machine": "aarch64", "system": "Linux, emulated", "cpu": self.options.cpu.title()}
+        if "failure" not in found:
+            found["emulation"] = {"emulator": self.emulator, "cpu_model": self.options.cpu, "instructions": {}}
+        return json.dumps(found)
+
+
+class Run(runner.Run):
+    """The runner's job with the emulated library as its runtime, and nothing timed."""
+
+    def __init__(self, folder: Path, job: dict[str, Any], driver: Driver) -> None:
+        super().__init__(folder, job)
+        self.runtime = driver
+
+    def answer(self) -> dict[str, Any]:
+        """What the document says of this job."""
+        try:
+            return self.document()
+        except DeviceError:
+            raise
+        except Exception as e:  # as the runner does: a document says where a job stopped
+            words = str(e) if isinstance(e, runner.Stop) else f"{type(e).__name__}: {e}"
+            return {"failure": {"stage": self.stage, "reason": words.strip()[:500]}}
+
+    def document(self) -> dict[str, Any]:
+        """Golden vectors first, then the test images."""
+        for name in self.job["files"]:
+            self.check(name)
+        pixels, _ = self.replay_input()
+        self.stage = "runtime"
+        self.load()
+        found: dict[str, Any] = {"golden": self.replay_output([self.ends.feed(p[None]) for p in pixels])}
+        if self.job["test"]:
+            self.stage = "probabilities"
+            found["probs"] = self.answers()
+        driver = self.runtime
+        ran = {"name": "TensorFlow Lite", "version": driver.version, "delegate": driver.delegate()}
+        return found | {"runtime": ran | {"threads_asked": self.job["threads"], "threads_ran": None}}
+
+
+class Driver:
+    """The emulated process (`android_demo/bionic/driver.c`): a tensor in, a tensor out."""
+
+    def __init__(self, command: list[str], limit_s: float) -> None:
+        self.command, self.limit_s, self.is_late = command, limit_s, False
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.log = tempfile.TemporaryFile()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            self.timer.cancel()
+            self.process.kill()
+            self.process.wait()
+            for pipe in (self.process.stdin, self.process.stdout):
+                pipe.close()
+        self.log.close()
+
+    def load(self, path: Path, threads: int, size: int) -> None:
+        """Start the process and read what it says of the file."""
+        pipe = subprocess.PIPE
+        # Unbuffered: what could not be written must not be tried again when the pipe is closed.
+        command = [*self.command, str(path.resolve())]
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, bufsize=0)
+        self.timer = threading.Timer(self.limit_s, self._too_late)
+        self.timer.start()
+        facts = self._line().split()
+        if len(facts) != 6:
+            raise self._lost()
+        self.version, self.type, self.logits_scale = facts[0], TYPES[int(facts[3])], float(facts[4])
+        self.input_bytes, self.output_bytes = int(facts[1]), int(facts[2])
+        if self.input_bytes != size * size * 3:
+            raise runner.Stop(f"the network takes {self.input_bytes} bytes, an image has {size * size * 3}")
+
+    def infer(self, pixels: np.ndarray) -> np.ndarray:
+        """The output [1, K] to an input [1, S, S, 3]."""
+        left = memoryview(pixels.tobytes())
+        try:
+            while left:
+                left = left[self.process.stdin.write(left) :]
+        except OSError:
+            raise self._lost() from None
+        return np.frombuffer(self._read(self.output_bytes), self.type)[None]
+
+    def delegate(self) -> str:
+        """XNNPACK if the library's log says that it took over most operators."""
+        found = TAKEN_OVER.search(self._said())
+        return "XNNPACK" if found and 2 * int(found[1]) >= int(found[2]) else "built-in"
+
+    def _line(self) -> str:
+        text = b""
+        while not text.endswith(b"\n"):
+            text += self._read(1)
+        return text.decode("ascii", "replace")
+
+    def _read(self, count: int) -> bytes:
+        found = b""
+        while len(found) < count:
+            piece = self.process.stdout.read(count - len(found))
+            if not piece:
+                raise self._lost()
+            found += piece
+        return found
+
+    def _said(self) -> str:
+        content = os.pread(self.log.fileno(), 2**20, 0)  # seeking would move where the process writes
+        return content.decode("utf-8", "replace")
+
+    def _too_late(self) -> None:
+        self.is_late = True
+        self.process.kill()
+
+    def _lost(self) -> DeviceError:
+        """Why the process is gone."""
+        code = self.process.wait()
+        if self.is_late:
+            todo = "raise limit_s of the device"
+            return DeviceError("the emulated driver", f"a result within {self.limit_s:.0f} s", "none", todo)
+        lines = self._said().strip().splitlines()
+        return DeviceError("the emulated driver", "a result", f"code {code}: {lines[-1][:300] if lines else 'no word'}")

@@ -1,0 +1,67 @@
+"""The TFLite library of an x86-64 phone, unmodified, on a desktop JVM, through the app's own engine: as in Python."""
+
+import subprocess
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from edgekd.quantization.graph import Graph
+from edgekd.runtimes import Facts, find
+
+MODEL = "artefacts/tflite-int8.tflite"
+
+
+@pytest.fixture(scope="module")
+def answers(desktop, tmp_path_factory):
+    """A function: outputs of the app's engine, and the runtime's name, version and delegate."""
+    folder = tmp_path_factory.mktemp("jvm")
+    inputs, outputs = folder / "inputs", folder / "outputs"
+
+    def run(model, pixels, dtype, *more):
+        inputs.write_bytes(np.ascontiguousarray(pixels).tobytes())
+        command = desktop.command("org.edgekd.bionic.Answers", [model, inputs, outputs, *more], folder / "classes")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return np.fromfile(outputs, dtype).reshape(len(pixels), -1), done.stdout.strip().split("\t")
+
+    return run
+
+
+def in_python(model, pixels):
+    """Outputs of LiteRT's interpreter."""
+    interpreter = Interpreter(str(model), num_threads=1)
+    interpreter.allocate_tensors()
+    index, output = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    found = []
+    for image in pixels:
+        interpreter.set_tensor(index, image[None])
+        interpreter.invoke()
+        found.append(interpreter.get_tensor(output)[0])
+    return np.stack(found)
+
+
+def test_the_shipped_file_answers_as_in_python(answers, bundle, golden, images):
+    pixels = np.concatenate([golden, images])
+    found, (name, version, delegate) = answers(bundle.file(MODEL), pixels, np.float32)
+    assert (name, version, delegate) == ("TensorFlow Lite", "2.16.1", "XNNPACK")
+    expected = in_python(bundle.file(MODEL), pixels)
+    assert len(found) == len(golden) + 100
+    assert np.abs(found - expected).max() <= 2**-22  # the last bits of a float32 softmax; logits are equal, see below
+    assert np.array_equal(found.argmax(1), expected.argmax(1))
+
+
+def test_its_logits_are_those_of_python_to_the_bit(answers, bundle, golden, images, tmp_path):
+    form, module = find("tflite-int8")
+    facts = Facts("logits", "", bundle.manifest.label_names, bundle.manifest.input, io="int8")
+    module.write(Graph.load(bundle.file("int8/qat.safetensors")), form, facts, tmp_path / "logits.tflite")
+    codes = (np.concatenate([golden, images]).astype(np.int16) - 128).astype(np.int8)
+    found, facts = answers(tmp_path / "logits.tflite", codes, np.int8)
+    assert facts[2] == "XNNPACK"
+    assert np.array_equal(found, in_python(tmp_path / "logits.tflite", codes))
+
+
+def test_without_xnnpack_it_says_so_and_rounds_otherwise(answers, bundle, golden):
+    found, (_, _, delegate) = answers(bundle.file(MODEL), golden[:1], np.float32, "built-in")
+    assert delegate == "built-in"
+    assert np.abs(found - in_python(bundle.file(MODEL), golden[:1])).max() < 0.1
