@@ -42,17 +42,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         model, files = contents(Bundle.open(args.bundle), args.format)
     assets.replace(folder, files)
     unsure = model.unsure_below
-    console.print(f"{model.name}, {model.format}: {model.model.size_bytes / 1e6:.2f} MB in {folder}", highlight=False)
-    console.print(
-        f"not sure below a confidence of {unsure.confidence:.3f}: {unsure.share:.1%} of {unsure.images} validation images",
-        highlight=False,
-    )
+    share = f"{unsure.share:.1%} of {unsure.images} validation images"
+    for line in (
+        f"{model.name}, {model.format}: {model.model.size_bytes / 1e6:.2f} MB in {folder}",
+        f"not sure below a confidence of {unsure.confidence:.3f}: {share}",
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _arguments() -> argparse.ArgumentParser:
     text = (
-        "Put a bundle's model into the Android demo: model.tflite, model.json, golden vectors and pictures to try. The "
-        "file's hash is compared, and it is run on its golden vectors. Pictures and files of an older model are removed."
+        "Put a bundle's model into the Android demo: model.tflite, model.json, golden vectors and pictures to try.\n"
+        "The file's hash is compared, and it is run on its golden vectors. An older model and its files are removed."
     )
     arguments = command.parser("embed", text, EXAMPLE)
     add = arguments.add_argument
