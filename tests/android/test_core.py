@@ -241,6 +241,8 @@ def test_a_job_gives_a_document_that_python_accepts(core, tmp_path):
     assert len(times.decode_ms) >= 5
     assert len(times.preprocess_ms) >= 5
     assert times.sustained == ()
+    assert (times.pss_before_mib, times.pss_after_mib) == (12.5, 12.5)
+    assert (times.after.battery_percent, times.after.charging, times.after.throttling) == (80.0, True, "none")
     assert 0 < times.bare_rss_mib <= times.peak_rss_mib
     assert (found.runtime.name, found.runtime.delegate, found.runtime.threads_asked) == ("Fake", "built-in", 2)
     assert found.runtime.threads_ran is None or found.runtime.threads_ran >= 1

@@ -145,12 +145,14 @@ final class Fakes {
             now.temperatureC = Linux.temperatureC();
             now.throttled = false;
             now.throttling = "none";
+            now.batteryPercent = 80.0;
+            now.charging = true;
             return now;
         }
 
         @Override
         public Double pssMib() {
-            return null;
+            return 12.5;
         }
     }
 
