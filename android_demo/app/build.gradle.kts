@@ -1,0 +1,67 @@
+plugins {
+    alias(libs.plugins.android.application)
+}
+
+android {
+    namespace = "org.edgekd.demo"
+    compileSdk = libs.versions.compileSdk.get().toInt()
+
+    defaultConfig {
+        applicationId = "org.edgekd.demo"
+        minSdk = libs.versions.minSdk.get().toInt()
+        targetSdk = libs.versions.targetSdk.get().toInt()
+        versionCode = libs.versions.versionCode.get().toInt()
+        versionName = libs.versions.versionName.get()
+        ndk {
+            abiFilters += listOf("arm64-v8a", "armeabi-v7a", "x86_64")
+        }
+    }
+
+    // The key of the build without Gradle: an APK of either updates one of the other.
+    signingConfigs {
+        getByName("debug") {
+            storeFile = file("../hermetic/debug.p12")
+            storeType = "PKCS12"
+            storePassword = "android"
+            keyAlias = "androiddebugkey"
+            keyPassword = "android"
+        }
+    }
+    buildTypes {
+        release {
+            signingConfig = signingConfigs.getByName("debug")
+            isMinifyEnabled = false
+        }
+    }
+
+    androidResources {
+        noCompress += "tflite" // mapped into memory as it lies in the APK
+    }
+    packaging {
+        jniLibs.useLegacyPackaging = false
+    }
+    sourceSets {
+        getByName("main").assets.srcDir("../legal")
+        getByName("test").java.srcDir("../bionic/java")
+    }
+
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_1_8
+        targetCompatibility = JavaVersion.VERSION_1_8
+    }
+    testOptions {
+        unitTests.isIncludeAndroidResources = true
+        unitTests.all {
+            it.systemProperty("edgekd.demo", rootDir.path)
+            it.systemProperty("edgekd.out", layout.buildDirectory.dir("test-app").get().asFile.path)
+        }
+    }
+}
+
+dependencies {
+    implementation(project(":core"))
+    implementation(libs.litert)
+    implementation(libs.litert.api)
+    testImplementation(libs.junit)
+    testImplementation(libs.robolectric)
+}

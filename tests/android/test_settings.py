@@ -1,0 +1,83 @@
+"""The two builds of the demo app say the same: Gradle's files and those of the build without Gradle."""
+
+import re
+import tomllib
+
+import pytest
+
+from android_demo.hermetic.fetch import pins
+from android_demo.hermetic.settings import APP, CORE, DEMO, Settings
+
+CATALOGUE = tomllib.loads((DEMO / "gradle/libs.versions.toml").read_text(encoding="utf-8"))
+VERSIONS = CATALOGUE["versions"]
+SCRIPT = (APP / "build.gradle.kts").read_text(encoding="utf-8")
+WITHOUT_GRADLE = Settings.read()
+
+
+def text(key):
+    """The value of `key = "…"` in the app's script."""
+    [found] = re.findall(rf'\b{key} = "([^"]*)"', SCRIPT)
+    return found
+
+
+def words(pattern):
+    """The quoted words of what a pattern finds in the app's script."""
+    [found] = re.findall(pattern, SCRIPT)
+    return tuple(re.findall(r'"([^"]+)"', found))
+
+
+def test_package():
+    assert text("applicationId") == text("namespace") == WITHOUT_GRADLE.package
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("minSdk", WITHOUT_GRADLE.min_sdk),
+        ("targetSdk", WITHOUT_GRADLE.target_sdk),
+        ("versionCode", WITHOUT_GRADLE.version_code),
+        ("versionName", WITHOUT_GRADLE.version_name),
+    ],
+)
+def test_versions(name, value):
+    assert VERSIONS[name] == str(value)
+    assert re.search(rf"\b{name} = libs\.versions\.{name}\.get\(\)", SCRIPT)
+
+
+def test_the_platform_that_is_compiled_against():
+    [platform] = [pin.version for pin in pins("tools") if pin.artifact == "android-all"]
+    assert platform.startswith("14-")  # Android 14 is API level 34
+    assert VERSIONS["compileSdk"] == "34"
+
+
+def test_abis():
+    assert words(r"abiFilters \+= listOf\(([^)]*)\)") == WITHOUT_GRADLE.abis
+
+
+def test_rules_for_assets():
+    assert words(r"noCompress \+= (.*)") == WITHOUT_GRADLE.no_compress
+    assert words(r"main.*assets\.srcDir\((.*)\)") == ("../legal",)
+
+
+def test_language_level():
+    for script in (SCRIPT, (CORE / "build.gradle.kts").read_text(encoding="utf-8")):
+        assert set(re.findall(r"Compatibility = JavaVersion\.VERSION_1_(\d+)", script)) == {str(WITHOUT_GRADLE.java)}
+
+
+def test_key():
+    assert words(r"storeFile = file\((.*)\)") == ("../hermetic/debug.p12",)
+    assert (APP / "../hermetic/debug.p12").is_file()
+
+
+def test_versions_of_the_tests_libraries():
+    pinned = {f"{pin.group}:{pin.artifact}": pin.version for pin in pins("junit", "robolectric")}
+    for name in ("junit", "robolectric"):
+        library = CATALOGUE["libraries"][name]
+        assert VERSIONS[library["version"]["ref"]] == pinned[library["module"]]
+
+
+def test_neither_build_names_a_host():
+    for path in (*DEMO.glob("*.kts"), *DEMO.glob("*/*.kts"), *DEMO.glob("gradle/*"), *(DEMO / "hermetic").glob("*.*")):
+        if path.suffix != ".p12":
+            hosts = set(re.findall(r"https?://([\w.-]+)", path.read_text(encoding="utf-8")))
+            assert hosts <= {"maven.apache.org"}, path  # the name of a POM's XML schema
