@@ -1,0 +1,190 @@
+"""The APKs: signed, packed as Android wants them, the right model inside, no permission, the same to the byte."""
+
+import contextlib
+import io
+import struct
+import zipfile
+
+import pytest
+
+from android_demo.hermetic import apk, bionic, fetch, guard, java, resources, sign
+from android_demo.hermetic.elf import Elf
+from android_demo.hermetic.pack import PAGE, WORD, pack, read_zip
+from android_demo.hermetic.settings import Settings
+from android_demo.hermetic.tools import run
+from edgekd.errors import EdgekdError
+from edgekd.files import sha256_bytes, sha256_file
+
+CALL_SITES = 0x0007  # kind of a dex file's list of call sites, which invoke-custom refers to
+CALLS = """
+package org.edgekd.demo;
+
+final class Calls {
+    static void since31(android.app.Activity activity) {
+        activity.getSplashScreen();
+    }
+
+    static Object hidden() {
+        return android.app.ActivityThread.currentApplication();
+    }
+
+    static String ofJava11(String text) {
+        return text.strip();
+    }
+
+    @android.annotation.TargetApi(31)
+    static Object marked() {
+        return android.os.Build.SOC_MODEL;
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def universal(apks):
+    return apks[0].path
+
+
+def content_at(path):
+    """Where the content of each entry of a zip file begins, and whether it is stored."""
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name_size, extra_size = struct.unpack_from("<HH", data, entry.header_offset + 26)
+            begin = entry.header_offset + 30 + name_size + extra_size
+            yield entry.filename, begin, entry.compress_type == zipfile.ZIP_STORED
+
+
+def test_one_for_all_abis_and_one_for_each(apks):
+    settings = Settings.read()
+    assert [found.abis for found in apks] == [settings.abis, *((abi,) for abi in settings.abis)]
+    for found in apks:
+        libraries = {name for name in read_zip(found.path) if name.startswith("lib/")}
+        assert libraries == {f"lib/{abi}/{bionic.LIBRARY}" for abi in found.abis}
+
+
+def test_the_signature_is_that_of_the_committed_key(apks):
+    for found in apks:
+        sign.verify(found.path)
+    said = run(java.java(sign.signer(), sign.MAIN_CLASS, "verify", "--print-certs", apks[0].path), "certificates")
+    asked = ["keytool", "-list", "-keystore", sign.KEY, "-storepass", "android"]
+    key = run(asked, "the key").rpartition(": ")[2].strip().replace(":", "").lower()
+    assert key in said
+
+
+def test_a_changed_apk_is_refused(universal, tmp_path):
+    data, name = bytearray(universal.read_bytes()), "assets/model.tflite"
+    begin = next(at for entry, at, _ in content_at(universal) if entry == name)
+    data[begin + 5000] ^= 1
+    (tmp_path / "changed.apk").write_bytes(data)
+    with pytest.raises(EdgekdError, match="signature"):
+        sign.verify(tmp_path / "changed.apk")
+
+
+def test_everything_is_stored_and_aligned(apks):
+    for found in apks:
+        for name, begin, is_stored in content_at(found.path):
+            assert is_stored, name
+            assert begin % (PAGE if name.endswith(".so") else WORD) == 0, name
+
+
+def test_the_model_is_that_of_the_bundle(universal, bundle):
+    content = read_zip(universal)
+    expected = sha256_file(bundle.file("artefacts/tflite-int8.tflite"))
+    assert sha256_bytes(content["assets/model.tflite"]) == expected
+    assert expected in content["assets/model.json"].decode()
+
+
+def test_licences_of_what_is_inside_are_inside(universal):
+    content = read_zip(universal)
+    assert b"Apache License" in content["assets/licences/edgekd.txt"]
+    assert b"Apache License" in content["assets/licences/tensorflow-lite.txt"]
+
+
+def test_libraries_are_those_of_the_runtime_unmodified(universal):
+    content = read_zip(universal)
+    for abi in Settings.read().abis:
+        assert content[f"lib/{abi}/{bionic.LIBRARY}"] == bionic.library(abi).read_bytes()
+
+
+def test_segments_are_aligned_to_4_kib_as_the_readme_says():
+    for abi in Settings.read().abis:
+        assert set(Elf(bionic.library(abi)).load_alignments()) == {4096}
+
+
+def test_no_permission_and_the_right_levels(universal):
+    aapt2 = resources.aapt2(fetch.fetch("tools")["org.apktool:apktool-lib"])
+    assert run([aapt2, "dump", "permissions", universal], "permissions").split() == ["package:", "org.edgekd.demo"]
+    facts = run([aapt2, "dump", "badging", universal], "facts")
+    for words in (
+        "package: name='org.edgekd.demo' versionCode='1' versionName='0.1.0'",
+        "targetSdkVersion:'34'",
+        "native-code: 'arm64-v8a' 'armeabi-v7a' 'x86_64'",
+    ):
+        assert words in facts
+    assert "dkVersion:'26'" in facts
+    manifest = run([aapt2, "dump", "xmltree", "--file", "AndroidManifest.xml", universal], "manifest")
+    assert "extractNativeLibs(0x010104ea)=false" in manifest
+    assert "debuggable" not in manifest
+
+
+def test_no_invoke_custom(universal):
+    dex = read_zip(universal)["classes.dex"]
+    (at,) = struct.unpack_from("<I", dex, 52)
+    (count,) = struct.unpack_from("<I", dex, at)
+    kinds = {struct.unpack_from("<H", dex, at + 4 + 12 * i)[0] for i in range(count)}
+    assert dex[:4] == b"dex\n"
+    assert 0x0006 in kinds  # classes: this is the list that was meant
+    assert CALL_SITES not in kinds
+
+
+def test_two_builds_are_the_same_to_the_byte(apks, tmp_path):
+    with contextlib.redirect_stderr(io.StringIO()):
+        again = apk.build(tmp_path)
+    assert [sha256_file(found.path) for found in again] == [sha256_file(found.path) for found in apks]
+
+
+def test_calls_that_old_phones_do_not_have_are_refused(apks, tmp_path):
+    tools = fetch.fetch("tools")
+    (tmp_path / "Calls.java").write_text(CALLS)
+    platform = [tools[resources.ANDROID]]
+    options = ["-encoding", "UTF-8", "--release", "11", "-proc:none", "-d", tmp_path / "classes"]
+    run(["javac", *options, "-cp", java.class_path(platform), tmp_path / "Calls.java"], "Java sources")
+    with pytest.raises(EdgekdError, match="API level 26") as found:
+        guard.check_api(tmp_path / "classes", 26, apk.OWN, tmp_path / "guard")
+    for name in ("getSplashScreen", "ActivityThread", "String.strip"):
+        assert name in found.value.found
+    assert "SOC_MODEL" not in found.value.found
+
+
+def test_a_download_with_another_hash_stops_the_build(java_tests, tmp_path):
+    java_tests("app")
+    text = fetch.PINS.read_text(encoding="utf-8")
+    pin = next(p for p in fetch.pins("app") if p.artifact == "tensorflow-lite")
+    changed = tmp_path / "pins.toml"
+    changed.write_text(text.replace(pin.sha256, "0" * 64), encoding="utf-8")
+    with pytest.raises(EdgekdError, match=r"tensorflow-lite-2\.16\.1\.aar") as found:
+        fetch.fetch("app", path=changed)
+    assert ("0" * 64 in found.value.expected, found.value.found) == (True, pin.sha256)
+
+
+def test_what_cannot_be_downloaded_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setenv(fetch.CACHE, str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EdgekdError, match="Maven"):
+        fetch.fetch("app")
+
+
+def test_everything_that_is_fetched_is_pinned():
+    found = fetch.pins("app", "tools", "guard", "junit", "robolectric")
+    assert all(len(bytes.fromhex(pin.sha256)) == 32 for pin in found)
+    assert len({pin.path for pin in found}) == len(found)
+
+
+def test_packed_zips_do_not_depend_on_when_or_where(tmp_path):
+    entries = {"a/b.so": b"x" * 10, "c": b"y", "d.so": b"z" * 20000}
+    pack(tmp_path / "1", entries)
+    pack(tmp_path / "2", entries)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+    assert read_zip(tmp_path / "1") == entries
+    assert [begin % PAGE for name, begin, _ in content_at(tmp_path / "1") if name.endswith(".so")] == [0, 0]
