@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -94,13 +95,24 @@ class Export:
         self.bundle, self.args, self.console = bundle, args, console
         limits = {"max_drop_pp": args.max_drop_pp, "max_class_drop_pp": args.max_class_drop_pp}
         self.limits = validate(Limits, limits, "limits of the drift gate")
+        self.ptq: str | None = args.ptq
 
     def make(self, name: str) -> Outcome:
-        """One format.
+        """One format; where the gate rejects the trained graph, the control of post-training quantization has its turn.
 
         Raises: EdgekdError.
         """
         plan = self.plan(*find(name))
+        outcome = self._make(plan)
+        control = graphs.control_graph(self.bundle) if outcome.problems and plan.source == "qat" else None
+        if control is None:
+            return outcome
+        self.ptq, self.int8_graph = self.bundle.manifest.quantization.control, control
+        del self.int8_reference  # of the other graph
+        return self._make(replace(self.plan(*find(name)), instead_of=tuple(outcome.problems)))
+
+    def _make(self, plan: Plan) -> Outcome:
+        name = plan.format.name
         with self.console.status(f"{name} …") as status:
             outcome = making.make(plan, self.validation, lambda step: status.update(f"{name}: {step} …"))
             if outcome.problems:
@@ -126,9 +138,9 @@ class Export:
             return None, self.args.via, generic.from_torch(format, self.bundle, self.representative)
         if not format.is_int8:
             return self.float_graph, "float", None
-        if self.args.ptq == NNCF:
+        if self.ptq == NNCF:
             return self.float_graph, "ptq-nncf", generic.by_nncf(format, self.float_graph, self.representative)
-        source = f"ptq-{self.args.ptq}" if self.args.ptq else getattr(self.bundle.manifest.quantization, "method", "")
+        source = f"ptq-{self.ptq}" if self.ptq else getattr(self.bundle.manifest.quantization, "method", "")
         return self.int8_graph, source, None
 
     def _explain(self, plan: Plan, outcome: Outcome) -> None:

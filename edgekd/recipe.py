@@ -133,7 +133,7 @@ class QatTrainingRecipe(TrainingRecipe):
     """The training of the quantization-aware stage: short, gentle, in float32, so that the grid is the only rounding."""
 
     epochs: int = Field(3, ge=1)
-    learning_rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(1e-5, gt=0)  # more goes on teaching, and answers flip
     min_learning_rate: float = Field(1e-6, ge=0)
     warmup_epochs: float = Field(0.25, ge=0)
     weight_decay: float = Field(0.01, ge=0)

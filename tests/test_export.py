@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from edgekd import distill, export
-from edgekd.artefacts import making, validation, verification
+from edgekd.artefacts import graphs, making, validation, verification
 from edgekd.bundle import Bundle
 from edgekd.data.phantom import LABEL_NAMES, phantom
 from edgekd.errors import EdgekdError
@@ -210,6 +210,28 @@ def test_a_rejected_file_is_kept_apart_with_its_reasons(exported, capsys):
     assert (exported / (TFLITE + ".rejected")).is_file()
     assert not [name for name in bundle.manifest.files if "rejected" in name]
     assert_nothing_temporary(exported)
+
+
+def test_where_the_trained_graph_is_rejected_the_control_has_its_turn(run, monkeypatch, capsys):
+    gate, calls = verification.gate, []
+
+    def first_too_much(*arguments):
+        calls.append(arguments)
+        found, over = gate(*arguments)
+        return found, (["accuracy falls by 9 pp"] if len(calls) == 1 else over)
+
+    monkeypatch.setattr(verification, "gate", first_too_much)
+    assert export.main([str(run), *OPEN]) == 0
+    bundle = Bundle.open(run)
+    record, control = bundle.manifest.artefacts["tflite-int8"], graphs.control_graph(bundle)
+    assert record.source == f"ptq-{bundle.manifest.quantization.control}"
+    report = json.loads(bundle.file(record.report).read_text())
+    assert report["instead_of"] == ["accuracy falls by 9 pp"]
+    probs = tflite_runtime.load(bundle.file(TFLITE)).probs(validation.golden(bundle)["pixels"])
+    expected = integers.logits(control, validation.golden(bundle)["pixels"])
+    assert np.array_equal(probs.argmax(1), expected.argmax(1))
+    assert "of post-training quantization" in " ".join(capsys.readouterr().out.split())
+    assert not list((run / "artefacts").glob("*rejected*"))
 
 
 def test_what_cannot_be_written_is_one_error_and_leaves_nothing(run, monkeypatch, capsys):

@@ -36,6 +36,16 @@ def int8_graph(bundle: Bundle) -> Graph:
     return graph
 
 
+def control_graph(bundle: Bundle) -> Graph | None:
+    """The control of post-training quantization that was made beside the trained graph, where the bundle kept it."""
+    record = bundle.manifest.quantization
+    if record is None or not record.control_graph:
+        return None
+    graph = Graph.load(bundle.file(record.control_graph))
+    _check(graph, bundle)
+    return graph
+
+
 def _check(graph: Graph, bundle: Bundle) -> None:
     where, m = f"graph of {bundle.folder}", bundle.manifest
     if not graph.is_quantized or any(graph.input.mean) or graph.input.std != (1.0, 1.0, 1.0):

@@ -49,6 +49,7 @@ class Plan:
     io: Io = "uint8"
     limits: Limits = field(default_factory=Limits)
     write: Writer | None = None  # other than the runtime's own; its file is no writing of the graph, so not linted
+    instead_of: tuple[str, ...] = ()  # the problems of another graph's file, which was rejected before
 
     def facts(self, temperature: float) -> Facts:
         """What goes into the file beside the graph."""
@@ -193,6 +194,7 @@ def _facts(plan: Plan, validation: Validation, found: Drift, calibration: Calibr
         "schema": "edgekd.verification/1",
         "format": plan.format.name,
         "source": plan.source,
+        "instead_of": plan.instead_of,
         "limits": plan.limits.model_dump(),
         "drift": {
             "images": found.images,

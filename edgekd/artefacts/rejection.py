@@ -27,6 +27,6 @@ def _advice(source: str) -> list[str]:
         return ["quantization-aware training: python -m edgekd.distill --qat --resume", "another --ptq method"]
     return [
         "more quantization-aware epochs: --set qat.training.epochs=10",
-        "a higher rate: --set qat.training.learning_rate=3e-4",
+        "a gentler stage, which keeps more answers: --set qat.training.learning_rate=3e-6",
         "a wider gate, if the loss is acceptable: --max-drop-pp, --max-class-drop-pp",
     ]

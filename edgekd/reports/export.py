@@ -41,6 +41,10 @@ def show(outcomes: Sequence[Outcome], failed: Mapping[str, EdgekdError], bundle:
             for advice in outcome.report.get("try", []):
                 console.print(f"  try: {advice}", highlight=False, markup=False, soft_wrap=True)
             console.print(f"  kept as {outcome.path}", highlight=False, markup=False, soft_wrap=True)
+    for outcome in shipped:
+        if reasons := outcome.report.get("instead_of"):
+            text = f"[yellow]{outcome.format} is of post-training quantization[/] ({outcome.record.source})"
+            console.print(f"{text}: the trained graph was rejected, {escape('; '.join(reasons))}", highlight=False)
     for name, error in failed.items():
         console.print(f"[red]{name} failed[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
     if bundle.manifest.quantization and any(o.record and o.record.source == "qat" for o in shipped):
