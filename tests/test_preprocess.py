@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 from pydantic import ValidationError
 
 from edgekd.errors import CorruptImage
-from edgekd.preprocess import InputContract, decode, normalize, to_pixels
+from edgekd.preprocess import InputContract, decode, normalize, resize, to_pixels
 from edgekd.recipe import InputRecipe
 
 
@@ -139,3 +140,14 @@ def test_real_slices_decode(shared):
         pixels = to_pixels(decode(path), InputRecipe(size=96))
         assert pixels.shape == (96, 96, 3)
         assert pixels.max() > 100
+
+
+@pytest.mark.skipif(int(PIL.__version__.split(".")[0]) < 13, reason="Pillow before 13 goes in the other order")
+@pytest.mark.parametrize("kernel", [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC])
+def test_two_passes_are_pillows_own(kernel):
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        width, height, w, h = rng.integers(1, 90, size=4)
+        image = Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        expected = np.asarray(image.resize((w, h), kernel, reducing_gap=None))
+        assert np.array_equal(resize(image, (w, h), kernel), expected), (width, height, w, h)

@@ -98,14 +98,21 @@ def to_pixels(image, contract):
     """Pixels [S, S, 3] uint8 of an RGB image."""
     size, kernel = contract["size"], KERNELS[contract["kernel"]]
     if contract["fit"] == "squash":
-        return np.asarray(image.resize((size, size), kernel, reducing_gap=None))
+        return np.asarray(resize(image, (size, size), kernel))
     short, shorter = int(size / contract["crop_fraction"] + 0.5), min(image.size)
     width, height = ((2 * side * short + shorter) // (2 * shorter) for side in image.size)
     if width * height > MAX_PIXELS:
         raise Stop(f"an image of {width} x {height} px on the way")
     left, top = (width - size) // 2, (height - size) // 2
-    resized = image.resize((width, height), kernel, reducing_gap=None)
+    resized = resize(image, (width, height), kernel)
     return np.asarray(resized.crop((left, top, left + size, top + size)))
+
+
+def resize(image, size, kernel):
+    """Pillow's resize in two passes whose order does not depend on its version: 13 changed it, and so the rounding."""
+    (width, height), (w, h) = image.size, size
+    between = (width, h) if h < height and height - h > 2 * (width - w) else (w, height)
+    return image.resize(between, kernel, reducing_gap=None).resize(size, kernel, reducing_gap=None)
 
 
 # --- Runtimes: pixels [1, S, S, 3] uint8 or int8 in, probabilities or int8 logits [1, K] out ---------------------------
