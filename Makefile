@@ -9,7 +9,7 @@ export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 .PHONY: help demo test apk test-android arm-root crosscheck clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: sudo apt-get install python3-venv"; exit 1; }
@@ -37,6 +37,7 @@ apk:  ## build the Android demo into android_demo/build (needs a JDK and Maven, 
 	$(PYTHON) -m android_demo.hermetic apk
 
 test-android: $(VENV)/.dev  ## test the Android demo: core, activities, the phone's own library, the APK
+	-$(BIN)/python -m android_demo.hermetic fetch
 	$(BIN)/python -m pytest tests/android
 
 arm-root: $(VENV)/.train  ## fetch what emulated ARM processors run (Debian or Ubuntu)
@@ -64,4 +65,4 @@ crosscheck: $(VENV)/.dev .venv-crosscheck/.done .venv-mediapipe/.done .venv-tfli
 	$(BIN)/python -m pytest -m crosscheck tests/crosscheck
 
 clean:  ## remove the environment and everything that runs made
-	rm -rf $(VENV) .venv-crosscheck .venv-mediapipe .venv-tflite-runtime runs build
+	rm -rf $(VENV) .venv-crosscheck .venv-mediapipe .venv-tflite-runtime runs build android_demo/build

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from android_demo.hermetic import apk, emulated, fetch, junit, jvm, sign
+from android_demo.hermetic.settings import BUILD
 from edgekd.errors import EdgekdError
 
 
@@ -23,16 +25,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m android_demo.hermetic", description="The demo app without Gradle.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, what in (("test-core", "JUnit tests of the core"), ("test-app", "tests of the app under Robolectric")):
-        commands.add_parser(name, help=what).add_argument("classes", nargs="*", help="simple names; default: all")
+        tests = commands.add_parser(name, help=what)
+        tests.add_argument("classes", nargs="*", help="simple names; default: all")
+        tests.add_argument("--out", type=Path, default=BUILD / name, help="folder for what is compiled; it is emptied")
     commands.add_parser("apk", help="the signed APKs, in android_demo/build")
     commands.add_parser("emulated", help="the arm64 library for the benchmark's devices of kind android-arm64")
     commands.add_parser("fetch", help="all downloads, so that nothing needs a network afterwards")
     given = parser.parse_args(arguments)
     try:
         if given.command == "test-core":
-            return junit.run_core(given.classes)
+            return junit.run_core(given.classes, given.out.absolute())
         if given.command == "test-app":
-            return junit.run_app(given.classes)
+            return junit.run_app(given.classes, given.out.absolute())
         if given.command == "apk":
             print(apk.report(apk.build()))
         elif given.command == "emulated":

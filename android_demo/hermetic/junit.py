@@ -10,7 +10,7 @@ from android_demo.hermetic import jvm
 from android_demo.hermetic.fetch import fetch
 from android_demo.hermetic.java import compile_java, java, library_classes
 from android_demo.hermetic.resources import ANDROID, link, write_test_config
-from android_demo.hermetic.settings import APP, BIONIC, BUILD, CORE, DEMO, MAIN, Settings, sources
+from android_demo.hermetic.settings import APP, BIONIC, CORE, DEMO, MAIN, Settings, sources
 from android_demo.hermetic.tools import fresh
 from edgekd.errors import EdgekdError
 
@@ -21,7 +21,7 @@ HEAP = "-Xmx1500m"
 OPENS = "--add-opens=java.base/java.io=ALL-UNNAMED"  # Robolectric opens assets by their file descriptor
 
 
-def run_core(names: Sequence[str] = (), out: Path = BUILD / "test-core") -> int:
+def run_core(names: Sequence[str], out: Path) -> int:
     """JUnit tests of the core without Android; `names`: simple names of classes, () for all. Returns the exit code."""
     settings, libraries = Settings.read(), list(fetch("junit").values())
     fresh(out)
@@ -31,7 +31,7 @@ def run_core(names: Sequence[str] = (), out: Path = BUILD / "test-core") -> int:
     return _run(java(path, "RunTests", *_classes(CORE, names), options=[HEAP]))
 
 
-def run_app(names: Sequence[str] = (), out: Path = BUILD / "test-app") -> int:
+def run_app(names: Sequence[str], out: Path) -> int:
     """Tests of the activities under Robolectric, as `run_core`."""
     path, options = app_jvm(out)
     return _run(java(path, "RunTests", *_classes(APP, names), options=options))

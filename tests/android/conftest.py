@@ -60,6 +60,12 @@ def apks(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def java_tests():
+    """The function that skips a test without its downloads, for tests that run Java's."""
+    return need_downloads
+
+
+@pytest.fixture(scope="session")
 def desktop():
     """Skips where the library of an x86-64 phone cannot run."""
     if jvm.missing():
