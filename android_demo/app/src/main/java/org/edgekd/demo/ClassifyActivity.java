@@ -215,7 +215,7 @@ public final class ClassifyActivity extends Activity {
         show(R.id.explain, !session.isExplaining);
         explain.setText(session.heated == null ? R.string.explain : R.string.hide);
         String legend = session.largestDrop > 0
-                ? getString(R.string.heat_legend, Numbers.percent(session.largestDrop))
+                ? getString(R.string.heat_legend, Numbers.points(session.largestDrop))
                 : getString(R.string.heat_nothing);
         setText(R.id.legend, session.heated == null ? "" : legend);
     }

@@ -21,6 +21,14 @@ final class Numbers {
         return (share < 1 && share > 0.999 ? "> " : "") + format.format(shown);
     }
 
+    /** A difference of shares in percentage points. */
+    static String points(double difference) {
+        NumberFormat format = NumberFormat.getNumberInstance();
+        format.setMinimumFractionDigits(1);
+        format.setMaximumFractionDigits(1);
+        return format.format(100 * difference);
+    }
+
     /** With about three digits. */
     static String number(double value) {
         NumberFormat format = NumberFormat.getNumberInstance();

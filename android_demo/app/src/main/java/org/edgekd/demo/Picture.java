@@ -17,6 +17,9 @@ final class Picture {
     private static final int LONGEST = 768; // px
     private static final int SMALLEST = 256; // px of the shorter side that a heat map is drawn on
 
+    private static final int CELLS = 14; // of a heat map's side: as the squares that were covered, which overlap by half
+    private static final int STRONGEST = 200; // opacity of 255
+
     private Picture() {}
 
     /** An image small enough for the screen. */
@@ -50,14 +53,29 @@ final class Picture {
         return found;
     }
 
-    /** Transparent where nothing speaks for the answer. */
+    /** Few pixels, that are smoothed when they are drawn large; transparent where nothing speaks for the answer. */
     private static Bitmap layer(Occlusion.HeatMap heat, int colour) {
         float[] values = heat.values();
-        int[] argb = new int[values.length];
-        for (int i = 0; i < argb.length; i++) {
-            float share = heat.largest > 0 ? Math.max(0, values[i]) / heat.largest : 0;
-            argb[i] = Math.round(190 * share) << 24 | colour & 0xFFFFFF;
+        int cells = Math.min(heat.size, CELLS);
+        int[] argb = new int[cells * cells];
+        for (int y = 0; y < cells; y++) {
+            for (int x = 0; x < cells; x++) {
+                float value = mean(values, heat.size, x * heat.size / cells, (x + 1) * heat.size / cells,
+                        y * heat.size / cells, (y + 1) * heat.size / cells);
+                float share = heat.largest > 0 ? Math.max(0, value) / heat.largest : 0;
+                argb[y * cells + x] = Math.round(STRONGEST * share) << 24 | colour & 0xFFFFFF;
+            }
         }
-        return Bitmap.createBitmap(argb, heat.size, heat.size, Bitmap.Config.ARGB_8888);
+        return Bitmap.createBitmap(argb, cells, cells, Bitmap.Config.ARGB_8888);
+    }
+
+    private static float mean(float[] values, int size, int left, int right, int top, int bottom) {
+        double sum = 0;
+        for (int y = top; y < bottom; y++) {
+            for (int x = left; x < right; x++) {
+                sum += values[y * size + x];
+            }
+        }
+        return (float) (sum / ((right - left) * (bottom - top)));
     }
 }

@@ -19,14 +19,21 @@ final class Pixels {
             throw new BadImage("The image is damaged: its header makes no sense.");
         }
         long pixels = (long) width * height;
-        Runtime memory = Runtime.getRuntime();
-        long free = memory.maxMemory() - (memory.totalMemory() - memory.freeMemory()) - SPARE;
         if (pixels > Rgb.MAX_PIXELS) {
             throw tooLarge(width, height, Rgb.MAX_PIXELS);
         }
+        if (3 * pixels > free()) {
+            System.gc(); // what earlier images left behind counts as used until then
+        }
+        long free = free();
         if (3 * pixels > free) {
             throw tooLarge(width, height, Math.max(0, free / 3));
         }
+    }
+
+    private static long free() {
+        Runtime memory = Runtime.getRuntime();
+        return memory.maxMemory() - (memory.totalMemory() - memory.freeMemory()) - SPARE;
     }
 
     private static BadImage tooLarge(int width, int height, long most) {

@@ -50,8 +50,9 @@ final class ReportRows {
         String ran = report.threadsRan == null ? text(R.string.unknown) : String.valueOf(report.threadsRan);
         row(R.string.threads, context.getString(R.string.threads_value, ran, report.threadsAsked));
         double cold = report.importMs + report.loadMs + report.firstMs;
-        row(R.string.cold_start, context.getString(
-                R.string.cold_start_value, ms(cold), ms(report.importMs), ms(report.loadMs), ms(report.firstMs)));
+        row(R.string.cold_start, ms(cold));
+        row(R.string.cold_start_parts,
+                context.getString(R.string.three, ms(report.importMs), ms(report.loadMs), ms(report.firstMs)));
         row(R.string.stages, pair(ms(Statistics.median(report.decodeMs)), ms(Statistics.median(report.preprocessMs))));
     }
 

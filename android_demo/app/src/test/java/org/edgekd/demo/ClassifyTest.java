@@ -1,0 +1,396 @@
+package org.edgekd.demo;
+
+import static org.junit.Assert.assertArrayEquals;
+import static org.junit.Assert.assertEquals;
+import static org.junit.Assert.assertFalse;
+import static org.junit.Assert.assertNotNull;
+import static org.junit.Assert.assertNotSame;
+import static org.junit.Assert.assertNull;
+import static org.junit.Assert.assertTrue;
+import static org.robolectric.Shadows.shadowOf;
+
+import android.app.Activity;
+import android.content.Intent;
+import android.content.res.Configuration;
+import android.graphics.Bitmap;
+import android.net.Uri;
+import android.os.Bundle;
+import android.view.View;
+import android.view.ViewGroup;
+import android.widget.ProgressBar;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import org.edgekd.core.Model;
+import org.junit.Before;
+import org.junit.Test;
+import org.junit.runner.RunWith;
+import org.robolectric.Robolectric;
+import org.robolectric.RobolectricTestRunner;
+import org.robolectric.RuntimeEnvironment;
+import org.robolectric.android.controller.ActivityController;
+import org.robolectric.annotation.Config;
+import org.robolectric.shadows.ShadowActivity;
+
+/** The Classify screen, from an image to the answer of the real model in the phone's own TensorFlow Lite. */
+@RunWith(RobolectricTestRunner.class)
+public class ClassifyTest {
+    private ActivityController<ClassifyActivity> controller;
+
+    @Before
+    public void setUp() {
+        Phone.needsTflite();
+    }
+
+    private ClassifyActivity start() throws Exception {
+        return start(new Intent());
+    }
+
+    private ClassifyActivity start(Intent intent) throws Exception {
+        controller = Robolectric.buildActivity(ClassifyActivity.class, intent).setup();
+        Phone.await("the model", () -> session().model != null || !session().modelMessage.isEmpty());
+        return controller.get();
+    }
+
+    private ClassifySession session() {
+        return (ClassifySession) controller.get().onRetainNonConfigurationInstance();
+    }
+
+    private void awaitAnswer() throws Exception {
+        Phone.await("an answer", () -> !session().isBusy);
+    }
+
+    private void sample(int index) throws Exception {
+        ((ViewGroup) controller.get().findViewById(R.id.samples)).getChildAt(index).performClick();
+        awaitAnswer();
+    }
+
+    @Test
+    public void samplesGiveWhatPythonGives() throws Exception {
+        ClassifyActivity activity = start();
+        Model model = session().model;
+        assertEquals("TensorFlow Lite 2.16.1, XNNPACK", session().runtime);
+        for (int i = 0; i < model.samples.size(); i++) {
+            sample(i);
+            assertEquals("", session().message);
+            float[] probs = session().result.probs();
+            double[] expected = model.golden.probs(i);
+            for (int k = 0; k < expected.length; k++) {
+                assertEquals(expected[k], probs[k], model.golden.tolerance);
+            }
+        }
+        assertTrue(Phone.isShown(activity, R.id.answer_card));
+        assertTrue(Phone.text(activity, R.id.times).matches("Decode [0-9.,]+ ms · preprocess .* ms · inference .* ms"));
+        assertEquals("Research demo, not a medical device", Phone.text(activity, R.id.notice));
+        assertEquals(model.notice, Phone.text(activity, R.id.model_notice));
+    }
+
+    @Test
+    public void barsAreTheProbabilities() throws Exception {
+        ClassifyActivity activity = start();
+        sample(0);
+        ViewGroup rows = activity.findViewById(R.id.probabilities);
+        assertEquals(4, rows.getChildCount());
+        int[] ranked = session().result.ranked();
+        for (int i = 0; i < 4; i++) {
+            View row = rows.getChildAt(i);
+            float p = session().result.probs()[ranked[i]];
+            assertEquals(Math.round(1000 * p), ((ProgressBar) row.findViewById(R.id.bar)).getProgress());
+            String label = session().model.labelNames.get(ranked[i]);
+            assertEquals(label + ": " + Numbers.percent(p), row.getContentDescription().toString());
+        }
+    }
+
+    @Test
+    public void picksADocument() throws Exception {
+        ClassifyActivity activity = start();
+        activity.findViewById(R.id.pick).performClick();
+        ShadowActivity.IntentForResult sent = shadowOf(activity).getNextStartedActivityForResult();
+        assertEquals(Intent.ACTION_OPEN_DOCUMENT, sent.intent.getAction());
+        assertEquals("image/*", sent.intent.getType());
+        Uri uri = Phone.document("exif-6.jpg");
+        shadowOf(activity).receiveResult(sent.intent, Activity.RESULT_OK, new Intent().setData(uri));
+        assertTrue(Phone.isShown(activity, R.id.busy));
+        awaitAnswer();
+        assertEquals("The image, 47 by 61 pixels", activity.findViewById(R.id.picture).getContentDescription().toString());
+        assertEquals(47, session().picture.getWidth());
+        assertFalse(Phone.isShown(activity, R.id.busy));
+        assertTrue(Phone.isShown(activity, R.id.answer_card));
+    }
+
+    @Test
+    public void nothingPickedChangesNothing() throws Exception {
+        ClassifyActivity activity = start();
+        sample(0);
+        activity.findViewById(R.id.pick).performClick();
+        Intent sent = shadowOf(activity).getNextStartedActivityForResult().intent;
+        shadowOf(activity).receiveResult(sent, Activity.RESULT_CANCELED, null);
+        assertNotNull(session().result);
+    }
+
+    @Test
+    public void noAppToPickWith() throws Exception {
+        ClassifyActivity activity = start();
+        shadowOf(RuntimeEnvironment.getApplication()).checkActivities(true);
+        activity.findViewById(R.id.pick).performClick();
+        assertTrue(Phone.text(activity, R.id.message), Phone.text(activity, R.id.message).contains("Share one"));
+        shadowOf(RuntimeEnvironment.getApplication()).checkActivities(false);
+    }
+
+    @Test
+    public void takesASharedImage() throws Exception {
+        Uri uri = Phone.document("lossy.webp");
+        start(new Intent(Intent.ACTION_SEND).setType("image/webp").putExtra(Intent.EXTRA_STREAM, uri));
+        awaitAnswer();
+        assertNotNull(session().result);
+    }
+
+    @Test
+    public void refusesSharesThatAreNone() throws Exception {
+        Intent[] intents = {
+            new Intent(Intent.ACTION_SEND),
+            new Intent(Intent.ACTION_SEND).putExtra(Intent.EXTRA_STREAM, "text"),
+            new Intent(Intent.ACTION_SEND).putExtra(Intent.EXTRA_STREAM, Uri.parse("file:///etc/passwd")),
+            new Intent(Intent.ACTION_SEND).putExtra(Intent.EXTRA_STREAM, Uri.parse("content://org.example.none/1")),
+        };
+        for (Intent intent : intents) {
+            ClassifyActivity activity = start(intent);
+            awaitAnswer();
+            assertTrue(Phone.isShown(activity, R.id.message));
+            assertNull(session().result);
+            controller.pause().stop().destroy();
+        }
+    }
+
+    @Test
+    public void everyBadImageHasAMessageAndTheNextWorks() throws Exception {
+        ClassifyActivity activity = start();
+        for (String name : Resources.bad()) {
+            session().show(ImageSource.of(Phone.document(name)));
+            awaitAnswer();
+            assertTrue(name, Phone.isShown(activity, R.id.message));
+            assertNull(name, session().result);
+            assertFalse(name, Phone.isShown(activity, R.id.answer_card));
+            assertTrue(Phone.text(activity, R.id.message), Phone.text(activity, R.id.message).matches("[A-Z].*\\."));
+        }
+        sample(1);
+        assertFalse(Phone.isShown(activity, R.id.message));
+        assertNotNull(session().result);
+    }
+
+    @Test
+    public void everyOddImageHasAnAnswer() throws Exception {
+        start();
+        for (String name : new String[] {"tiny.png", "tiny.jpg", "thin.png", "animated.gif", "animated.webp", "cmyk.jpg",
+            "deep-grey.png", "deep-rgba.png", "1bit.png", "100-megapixels.png"}) {
+            session().show(ImageSource.of(Phone.document(name)));
+            awaitAnswer();
+            assertEquals(name, "", session().message);
+            assertNotNull(name, session().result);
+            assertTrue(session().picture.getWidth() <= 768);
+        }
+    }
+
+    @Test
+    public void streamsThatBreakOrNeverEnd() throws Exception {
+        start();
+        Uri uri = Uri.parse("content://org.example.files/broken");
+        InputStream breaks = new InputStream() {
+            @Override
+            public int read() throws IOException {
+                throw new IOException("the card was taken out");
+            }
+        };
+        shadowOf(Phone.context().getContentResolver()).registerInputStreamSupplier(uri, () -> breaks);
+        session().show(ImageSource.of(uri));
+        awaitAnswer();
+        assertEquals("The image can't be read: the card was taken out", session().message);
+        InputStream endless = new InputStream() {
+            @Override
+            public int read() {
+                return 7;
+            }
+
+            @Override
+            public int read(byte[] piece, int from, int count) {
+                return count;
+            }
+        };
+        shadowOf(Phone.context().getContentResolver()).registerInputStreamSupplier(uri, () -> endless);
+        session().show(ImageSource.of(uri));
+        awaitAnswer();
+        assertTrue(session().message, session().message.matches("The image can't be read: more than [0-9]+ bytes"));
+    }
+
+    @Test
+    public void heatMapOfTheAnswer() throws Exception {
+        ClassifyActivity activity = start();
+        sample(0);
+        activity.findViewById(R.id.explain).performClick();
+        assertTrue(Phone.isShown(activity, R.id.explaining));
+        assertFalse(Phone.isShown(activity, R.id.explain));
+        Phone.await("the heat map", () -> session().heated != null);
+        assertEquals(session().of, session().done);
+        assertTrue(session().largestDrop > 0);
+        assertTrue(Phone.text(activity, R.id.legend).contains(Numbers.points(session().largestDrop)));
+        assertTrue(differs(session().picture, session().heated));
+        assertTrue(activity.findViewById(R.id.picture).getContentDescription().toString().contains("heat map"));
+        activity.findViewById(R.id.explain).performClick();
+        assertNull(session().heated);
+        assertFalse(Phone.isShown(activity, R.id.legend));
+    }
+
+    private static boolean differs(Bitmap a, Bitmap b) {
+        return a.getWidth() != b.getWidth() || !a.sameAs(b);
+    }
+
+    @Test
+    public void heatMapCanBeCancelled() throws Exception {
+        ClassifyActivity activity = start();
+        sample(0);
+        activity.findViewById(R.id.explain).performClick();
+        Phone.await("some passes", () -> session().done > 2);
+        activity.findViewById(R.id.cancel).performClick();
+        assertFalse(session().isExplaining);
+        assertTrue(Phone.isShown(activity, R.id.explain));
+        sample(1); // the worker is free again
+        assertNull(session().heated);
+        assertNotNull(session().result);
+    }
+
+    @Test
+    public void rotationInTheMiddleOfWorkLosesNothing() throws Exception {
+        start();
+        session().show(ImageSource.of(Phone.document("420.jpg")));
+        ClassifyActivity before = controller.get();
+        ClassifySession same = session();
+        turn();
+        assertNotSame(before, controller.get());
+        assertEquals(same, session());
+        awaitAnswer();
+        assertTrue(Phone.isShown(controller.get(), R.id.answer_card));
+        controller.get().findViewById(R.id.explain).performClick();
+        Phone.await("some passes", () -> session().done > 2);
+        RuntimeEnvironment.setQualifiers("+port");
+        controller.configurationChange(configuration());
+        Phone.await("the heat map", () -> session().heated != null);
+        assertTrue(Phone.isShown(controller.get(), R.id.legend));
+    }
+
+    private void turn() {
+        RuntimeEnvironment.setQualifiers("+land");
+        controller.configurationChange(configuration());
+    }
+
+    private Configuration configuration() {
+        return new Configuration(RuntimeEnvironment.getApplication().getResources().getConfiguration());
+    }
+
+    @Test
+    public void backgroundInTheMiddleOfWorkLosesNothing() throws Exception {
+        ClassifyActivity activity = start();
+        session().show(ImageSource.of(Phone.document("rgba.png")));
+        controller.pause().stop();
+        awaitAnswer();
+        assertFalse(Phone.isShown(activity, R.id.answer_card)); // no one looks
+        controller.restart().start().resume();
+        assertTrue(Phone.isShown(activity, R.id.answer_card));
+    }
+
+    @Test
+    public void endOfTheProcessLosesNothing() throws Exception {
+        start();
+        session().show(ImageSource.of(Phone.document("420.jpg")));
+        awaitAnswer();
+        float[] probs = session().result.probs();
+        controller.get().findViewById(R.id.explain).performClick();
+        Bundle saved = new Bundle();
+        controller.pause().stop().saveInstanceState(saved).destroy();
+        controller = Robolectric.buildActivity(ClassifyActivity.class).create(saved).start().restoreInstanceState(saved).resume();
+        Phone.await("the heat map", () -> session().heated != null);
+        assertArrayEquals(probs, session().result.probs(), 0f);
+    }
+
+    @Test
+    public void leavingReleasesTheModel() throws Exception {
+        start();
+        session().show(ImageSource.of(Phone.document("420.jpg")));
+        controller.get().finish();
+        controller.pause().stop().destroy();
+        Phone.await("its threads", () -> true);
+        assertTrue(controller.get().isDestroyed());
+    }
+
+    @Test
+    public void wrongModelFileHasAMessage() throws Exception {
+        File folder = Phone.ownModel();
+        assertTrue(folder.mkdirs());
+        try (InputStream json = Phone.context().getAssets().open("model.json")) {
+            Files.copy(json, new File(folder, "model.json").toPath());
+        }
+        Files.write(new File(folder, "model.tflite").toPath(), "This is no model.".getBytes(StandardCharsets.UTF_8));
+        ClassifyActivity activity = start();
+        String message = Phone.text(activity, R.id.message);
+        assertTrue(message, message.contains("is not the file that model.json describes"));
+        assertTrue(message, message.contains(folder.getPath()));
+        session().show(ImageSource.of(Phone.document("420.jpg")));
+        awaitAnswer();
+        assertTrue(Phone.isShown(activity, R.id.message));
+        assertNull(session().result);
+        controller.pause().stop().destroy();
+
+        Files.write(new File(folder, "model.json").toPath(), "{".getBytes(StandardCharsets.UTF_8));
+        assertTrue(Phone.text(start(), R.id.message).contains(folder.getPath()));
+        controller.pause().stop().destroy();
+
+        assertTrue(new File(folder, "model.json").delete());
+        start();
+        assertNotNull(session().model);
+    }
+
+    @Test
+    public void notSureBelowTheLimit() throws Exception {
+        ClassifyActivity activity = start();
+        boolean[] seen = new boolean[2];
+        for (Resources.Expected image : Resources.good()) {
+            if (image.width == 61) {
+                session().show(ImageSource.of(Phone.document(image.name)));
+                awaitAnswer();
+                boolean isUnsure = session().result.confidence < session().model.unsureBelow;
+                seen[isUnsure ? 1 : 0] = true;
+                assertEquals(isUnsure, Phone.text(activity, R.id.answer).equals("Not sure"));
+                assertEquals(isUnsure, Phone.isShown(activity, R.id.unsure));
+            }
+        }
+        assertTrue("no image was unsure", seen[1]);
+    }
+
+    @Test
+    @Config(qualifiers = "ar-ldrtl")
+    public void rightToLeft() throws Exception {
+        ClassifyActivity activity = start();
+        sample(0);
+        ViewGroup root = activity.findViewById(R.id.scroll);
+        assertEquals(View.LAYOUT_DIRECTION_RTL, root.getLayoutDirection());
+        View row = ((ViewGroup) activity.findViewById(R.id.probabilities)).getChildAt(0);
+        assertTrue(row.findViewById(R.id.label).getLeft() > row.findViewById(R.id.percent).getLeft());
+    }
+
+    @Test
+    @Config(qualifiers = "w320dp-h480dp")
+    public void largeFontOnASmallScreenCutsNothing() throws Exception {
+        RuntimeEnvironment.setFontScale(2.0f);
+        ClassifyActivity activity = start();
+        sample(2);
+        LayoutChecks.nothingIsCut(activity.findViewById(android.R.id.content));
+    }
+
+    @Test
+    public void everythingHasAnAccessibleName() throws Exception {
+        ClassifyActivity activity = start();
+        sample(0);
+        LayoutChecks.controlsHaveNames(activity.findViewById(android.R.id.content));
+    }
+}
