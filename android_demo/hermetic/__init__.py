@@ -7,6 +7,6 @@ Needs Python 3.11, a JDK (17 or later), Maven, and once a network. Standard libr
     resources.py                                     aapt2: resources -> R.java, resource table
     java.py, guard.py                                javac, API-level check, D8
     pack.py, sign.py, apk.py                         the APK
-    junit.py                                         tests on this machine's JVM
-    elf.py, bionic.py                                the phone's own library on a desktop
+    junit.py                                         Java's tests on this machine's JVM
+    elf.py, bionic.py, jvm.py, emulated.py           the phone's own library on a desktop
 """
