@@ -10,6 +10,7 @@ import os
 import shutil
 import tomllib
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -102,11 +103,11 @@ def _resolve(missing: list[Pin], repository: Path) -> None:
 
 
 def unpacked(archive: Path, names: dict[str, str], folder: Path) -> list[Path]:
-    """Files of a zip archive, by their name in it, under other names in `folder`; those that are there are kept."""
+    """Files of a zip archive, by their name in it, under other names in `folder`; those that are there and whole are kept."""
     found = [folder / name for name in names.values()]
     with zipfile.ZipFile(archive) as content:
         for inside, path in zip(names, found, strict=True):
-            if path.is_file() and path.stat().st_size == content.getinfo(inside).file_size:
+            if path.is_file() and zlib.crc32(path.read_bytes()) == content.getinfo(inside).CRC:
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.{os.getpid()}.tmp")

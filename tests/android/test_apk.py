@@ -102,9 +102,9 @@ def test_licences_of_what_is_inside_are_inside(universal):
 
 
 def test_libraries_are_those_of_the_runtime_unmodified(universal):
-    content = read_zip(universal)
+    content, aar = read_zip(universal), read_zip(fetch.fetch("app")[bionic.RUNTIME])
     for abi in Settings.read().abis:
-        assert content[f"lib/{abi}/{bionic.LIBRARY}"] == bionic.library(abi).read_bytes()
+        assert content[f"lib/{abi}/{bionic.LIBRARY}"] == aar[f"jni/{abi}/{bionic.LIBRARY}"]
 
 
 def test_segments_are_aligned_to_4_kib_as_the_readme_says():
@@ -166,6 +166,14 @@ def test_a_download_with_another_hash_stops_the_build(java_tests, tmp_path):
     with pytest.raises(EdgekdError, match=r"tensorflow-lite-2\.16\.1\.aar") as found:
         fetch.fetch("app", path=changed)
     assert ("0" * 64 in found.value.expected, found.value.found) == (True, pin.sha256)
+
+
+def test_an_unpacked_tool_that_was_damaged_is_unpacked_again(tmp_path):
+    with zipfile.ZipFile(tmp_path / "archive", "w") as archive:
+        archive.writestr("inside", b"whole")
+    [found] = fetch.unpacked(tmp_path / "archive", {"inside": "tool"}, tmp_path)
+    found.write_bytes(b"whale")
+    assert fetch.unpacked(tmp_path / "archive", {"inside": "tool"}, tmp_path)[0].read_bytes() == b"whole"
 
 
 def test_what_cannot_be_downloaded_is_one_clear_error(tmp_path, monkeypatch):
