@@ -144,10 +144,11 @@ class Export:
         return self.int8_graph, source, None
 
     def _explain(self, plan: Plan, outcome: Outcome) -> None:
-        from edgekd.artefacts.rejection import explain
+        from edgekd.artefacts.rejection import chance, explain
 
         if plan.is_on_grid and self.validation:
             found = explain(plan.bundle, plan.graph, plan.source, self.validation.pixels)
+            found["try"] = chance(outcome.report["drift"]) + found["try"]
             making.amend(outcome, found)
 
     @cached_property

@@ -17,7 +17,7 @@ from edgekd.errors import EdgekdError
 from edgekd.measures.evaluation import Evaluation
 
 TINY = [
-    "data.options={train=32, test=16, size=48}",
+    "data.options={train=32, val=0, test=16, size=48}",
     "data.validation_fraction=0.25",
     "input.size=32",
     'teacher.options={backbone="mobilenetv2_035", depth=1, dim=32, heads=2, hidden=16}',

@@ -134,7 +134,7 @@ def written(graphs, tmp_path_factory):
 def folder(graphs, tmp_path_factory):
     """A bundle whose student learnt nothing, complete enough for export and evaluate."""
     folder = tmp_path_factory.mktemp("fuzz") / "bundle"
-    settings = ["data.options={train=32, test=8, size=32}", "data.validation_fraction=0.25", "input.size=16"]
+    settings = ["data.options={train=32, val=0, test=8, size=32}", "data.validation_fraction=0.25", "input.size=16"]
     wanted = recipe.load(None, [*settings, "student.width=0.35", f"cache={folder.parent / 'cache'}"])
     prepared = run.prepare(wanted, folder, distributed.start(), _quiet())
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ from edgekd.quantization.graph import Array, Graph
 
 IMAGES = 8
 WORST = 5
+LEVEL = 0.05
 
 
 def explain(bundle: Bundle, graph: Graph, source: str, pixels: Array) -> dict[str, Any]:
@@ -22,9 +23,17 @@ def explain(bundle: Bundle, graph: Graph, source: str, pixels: Array) -> dict[st
     return {"worst_layers_db": {name: round(value, 2) for name, value in worst}, "try": _advice(source)}
 
 
+def chance(drift: dict[str, Any]) -> list[str]:
+    """What to try where the fall that a report's `drift` tells of may be chance."""
+    p, images = drift.get("mcnemar_p", 0.0), drift.get("images", 0)
+    if p < LEVEL:
+        return []
+    return [f"a larger validation split: on these {images} images the fall may be chance (McNemar p = {p:.2f})"]
+
+
 def _advice(source: str) -> list[str]:
     if source.startswith("ptq"):
-        return ["quantization-aware training: python -m edgekd.distill --qat --resume", "another --ptq method"]
+        return ["quantization-aware training: python -m edgekd.distill --qat --resume", "another method: --ptq minmax"]
     return [
         "more quantization-aware epochs: --set qat.training.epochs=10",
         "a gentler stage, which keeps more answers: --set qat.training.learning_rate=3e-6",

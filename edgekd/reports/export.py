@@ -35,6 +35,8 @@ def show(outcomes: Sequence[Outcome], failed: Mapping[str, EdgekdError], bundle:
     for outcome in outcomes:
         if outcome.problems:
             console.print(f"[red]{outcome.format} rejected[/]: {escape('; '.join(outcome.problems))}", highlight=False)
+            if reasons := outcome.report.get("instead_of"):
+                console.print(f"  the trained graph before it: {escape('; '.join(reasons))}", highlight=False)
             layers = ", ".join(f"{n} ({db} dB)" for n, db in outcome.report.get("worst_layers_db", {}).items())
             if layers:
                 console.print(f"  the worst layers: {layers}", highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")
 
 
 def device(cpu, library, **options):
-    values = {"kind": "android-arm64", "cpu": cpu, "library": str(library), "limit_s": 300.0} | options
+    values = {"kind": "android-arm64", "cpu": cpu, "library": str(library), "limit_s": 3000.0} | options
     return android_arm64.connect(cpu, android_arm64.Options(**values))
 
 
@@ -51,7 +51,7 @@ def expected(logits_model, codes):
 
 @pytest.mark.parametrize("cpu", CPUS)
 def test_logits_are_those_of_x86_to_the_bit(arm_library, logits_model, codes, expected, cpu):
-    with device(cpu, arm_library) as place, android_arm64.Driver(place.command, 300.0) as driver:
+    with device(cpu, arm_library) as place, android_arm64.Driver(place.command, 3000.0) as driver:
         driver.load(logits_model, 1, codes.shape[1])
         found = np.concatenate([driver.infer(image[None]) for image in codes])
         assert (driver.version, driver.delegate()) == ("2.16.1", "XNNPACK")

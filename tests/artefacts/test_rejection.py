@@ -40,3 +40,9 @@ def test_an_intact_graph_has_little_noise(float_graph, int8_graph, pixels):
 def test_the_advice_fits_the_source(explained):
     assert any("--qat" in advice for advice in explained("wide", "ptq-mse")["try"])
     assert not any("--ptq" in advice for advice in explained("wide", "qat")["try"])
+
+
+def test_a_fall_that_may_be_chance_is_called_so():
+    (advice,) = rejection.chance({"mcnemar_p": 0.25, "images": 296})
+    assert "296 images" in advice
+    assert rejection.chance({"mcnemar_p": 0.01, "images": 296}) == []

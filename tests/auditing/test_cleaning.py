@@ -79,7 +79,7 @@ def test_split_csv_is_read_by_the_csv_source_and_by_the_data_of_a_training(save,
 
 
 def test_a_source_without_files_gets_no_split(examine):
-    dataset = sources.read(DataRecipe(options={"train": 16, "test": 8, "size": 64}))
+    dataset = sources.read(DataRecipe(options={"train": 16, "val": 0, "test": 8, "size": 64}))
     audit, text = examine(listing.of_dataset(dataset, ""))
     assert text == audit.clean.file == ""
     assert "no files" in audit.clean.notes[0]

@@ -224,8 +224,15 @@ def test_fingerprints_follow_the_content(tmp_path):
 # Phantoms
 
 
+def test_phantoms_have_a_validation_split_of_their_own_unless_it_is_0():
+    data = read("phantom", "", train=50, val=12, test=20, size=32)
+    assert Counter(s.split for s in data.samples) == {"train": 50, "val": 12, "test": 20}
+    assert len({s.name for s in data.samples}) == 82
+    assert not leaking_groups(data)
+
+
 def test_phantoms_are_grouped_by_patient_and_balanced():
-    data = read("phantom", "", train=50, test=20, size=32)
+    data = read("phantom", "", train=50, val=0, test=20, size=32)
     counts = Counter((s.split, s.label) for s in data.samples)
     assert {n for (side, _), n in counts.items() if side == "test"} == {5}
     assert len({s.name for s in data.samples}) == 70

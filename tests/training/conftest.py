@@ -11,7 +11,7 @@ from edgekd import recipe
 from edgekd.training import distributed, run
 
 TINY = (
-    "data.options={train=64, test=32, size=48}",
+    "data.options={train=64, val=0, test=32, size=48}",
     "data.validation_fraction=0.25",
     "input.size=32",
     "augment.erase=0.3",

@@ -21,7 +21,7 @@ from edgekd.training import checkpoint, distributed, qat, stages
 from edgekd.training import run as runs
 
 SETTINGS = (
-    "data.options={train=32, test=16, size=48}",
+    "data.options={train=32, val=0, test=16, size=48}",
     "data.validation_fraction=0.25",
     "input.size=32",
     'teacher.options={backbone="mobilenetv2_035", depth=1, dim=32, heads=2, hidden=16}',
