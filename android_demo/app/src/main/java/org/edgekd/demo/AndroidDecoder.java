@@ -12,8 +12,9 @@ import org.edgekd.core.Decoder;
 import org.edgekd.core.Rgb;
 
 /**
- * Android's own decoders with the pixels that Pillow gives: no colour conversion, upright, transparency over black, at full
- * size. Android 9 and later use ImageDecoder, which tells of files that end too early; before there is BitmapFactory.
+ * Android's own decoders with the pixels that Pillow gives: no colour conversion, upright, transparency over black, at
+ * full size. Android 9 and later use ImageDecoder, which tells of files that end too early; before there is
+ * BitmapFactory.
  */
 final class AndroidDecoder implements Decoder {
     private final boolean hasImageDecoder;

@@ -15,7 +15,8 @@ import org.edgekd.core.SystemFacts;
 
 /** What Android and its kernel tell an app without permissions. */
 final class AndroidFacts implements DeviceFacts {
-    private static final String[] THERMAL = {"none", "light", "moderate", "severe", "critical", "emergency", "shutdown"};
+    private static final String[] THERMAL =
+            {"none", "light", "moderate", "severe", "critical", "emergency", "shutdown"}; // by PowerManager's status
     private static final double MIB = 1 << 20;
 
     private final Context context;

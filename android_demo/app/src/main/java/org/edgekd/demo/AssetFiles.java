@@ -29,8 +29,9 @@ final class AssetFiles implements JobFiles {
         try (AssetFileDescriptor file = assets.openFd(name);
                 FileInputStream in = file.createInputStream();
                 FileChannel channel = in.getChannel()) {
-            long size = file.getDeclaredLength();
-            return channel.map(FileChannel.MapMode.READ_ONLY, file.getStartOffset(), size).order(ByteOrder.nativeOrder());
+            long start = file.getStartOffset();
+            ByteBuffer found = channel.map(FileChannel.MapMode.READ_ONLY, start, file.getDeclaredLength());
+            return found.order(ByteOrder.nativeOrder());
         } catch (IOException e) {
             try (InputStream in = open(name)) {
                 byte[] content = Bytes.read(in, Integer.MAX_VALUE - 8, () -> false);

@@ -18,9 +18,11 @@ import org.edgekd.core.DeviceReport;
 import org.edgekd.core.Timing;
 
 /**
- * Measures the model on this device: started by a person, or by the harness with the extras of {@link BenchmarkRequest}.
+ * Measures the model on this device: started by a person, or by the harness with the extras of {@link
+ * BenchmarkRequest}.
  */
 public final class BenchmarkActivity extends Activity {
+    private static final String AFTER_REPLAY = "warm-up|inference|stages|sustained|answers"; // steps of BenchmarkRun
     private static final int LONGEST_TEXT = 100_000; // characters that other apps surely take; more would fail
 
     private BenchmarkSession session;
@@ -122,7 +124,7 @@ public final class BenchmarkActivity extends Activity {
         }
     }
 
-    // --- The session on the screen -------------------------------------------------------------------------------------
+    // --- The session on the screen -----------------------------------------------------------------------------------
 
     private void render() {
         boolean isRunning = session.isRunning;
@@ -137,6 +139,7 @@ public final class BenchmarkActivity extends Activity {
         for (int id : new int[] {R.id.threads_1, R.id.threads_2, R.id.threads_4}) {
             findViewById(id).setEnabled(!isRunning);
         }
+        show(R.id.golden_passed, isRunning && session.step.matches(AFTER_REPLAY));
         setText(R.id.step, step());
         setText(R.id.message, session.message);
         show(R.id.report_card, session.report != null);

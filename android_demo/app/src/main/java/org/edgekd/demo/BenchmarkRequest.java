@@ -13,8 +13,8 @@ import org.edgekd.core.JobFiles;
 import org.edgekd.core.Timing;
 
 /**
- * What to measure. By intent, from `adb shell am start`: `run_id` (string), `folder` (string; absent: the app's own model),
- * `threads` (int), `xnnpack` (boolean), `runs` (int; of the app's own model). Any app may send one.
+ * What to measure. By intent, from `adb shell am start`: `run_id` (string), `folder` (string; absent: the app's own
+ * model), `threads` (int), `xnnpack` (boolean), `runs` (int; of the app's own model). Any app may send one.
  */
 final class BenchmarkRequest {
     static final String RUN_ID = "run_id";

@@ -19,8 +19,8 @@ import org.edgekd.core.Hash;
 
 /**
  * The state of the Benchmark screen, and the run behind it; outlives its activity when the device turns. At the end of
- * every run exactly one line goes to the log, with tag {@link #TAG}: `result RUN_ID PATH SHA256`, or `failed RUN_ID REASON`
- * if there is no file.
+ * every run exactly one line goes to the log, with tag {@link #TAG}: `result RUN_ID PATH SHA256`, or `failed RUN_ID
+ * REASON` if there is no file.
  */
 final class BenchmarkSession {
     static final String TAG = "edgekd";
@@ -104,15 +104,15 @@ final class BenchmarkSession {
         });
     }
 
-    // --- The worker's part ---------------------------------------------------------------------------------------------
+    // --- The worker's part -------------------------------------------------------------------------------------------
 
     private void run(BenchmarkRequest request, AtomicBoolean stop) {
         DeviceFacts facts = new AndroidFacts(context);
         try {
             DeviceReport found;
             try {
-                found = BenchmarkRun.run(request.job(context), request.xnnpack, TfliteEngine.FACTORY, new AndroidDecoder(),
-                        facts, this::progress, stop::get);
+                found = BenchmarkRun.run(request.job(context), request.xnnpack, TfliteEngine.FACTORY,
+                        new AndroidDecoder(), facts, this::progress, stop::get);
             } catch (BadJob e) {
                 found = BenchmarkRun.refusal(e, facts);
             }

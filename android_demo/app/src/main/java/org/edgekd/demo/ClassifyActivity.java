@@ -142,7 +142,7 @@ public final class ClassifyActivity extends Activity {
         }
     }
 
-    // --- The session on the screen -------------------------------------------------------------------------------------
+    // --- The session on the screen -----------------------------------------------------------------------------------
 
     private void render() {
         renderPicture();

@@ -16,8 +16,8 @@ import org.edgekd.core.Occlusion;
 import org.edgekd.core.Rgb;
 
 /**
- * The state of the Classify screen, and the work behind it. It outlives its activity when the device turns. Fields are for
- * the main thread, the work is done one after another on a thread of its own.
+ * The state of the Classify screen, and the work behind it. It outlives its activity when the device turns. Fields are
+ * for the main thread, the work is done one after another on a thread of its own.
  */
 final class ClassifySession {
     /** Told of every change, on the main thread. */
@@ -178,7 +178,7 @@ final class ClassifySession {
         });
     }
 
-    // --- The worker's part ---------------------------------------------------------------------------------------------
+    // --- The worker's part -------------------------------------------------------------------------------------------
 
     private void load() {
         AtomicBoolean always = new AtomicBoolean();
@@ -250,9 +250,8 @@ final class ClassifySession {
     }
 
     private void fail(AtomicBoolean stop, Throwable e) {
-        String reason = e instanceof CoreException
-                ? e.getMessage()
-                : context.getString(e instanceof OutOfMemoryError ? R.string.no_memory : R.string.unexpected, e.toString());
+        int other = e instanceof OutOfMemoryError ? R.string.no_memory : R.string.unexpected;
+        String reason = e instanceof CoreException ? e.getMessage() : context.getString(other, e.toString());
         post(stop, () -> {
             message = reason;
             isBusy = false;

@@ -15,8 +15,8 @@ import org.edgekd.core.Model;
 import org.edgekd.core.Session;
 
 /**
- * The model that the app answers with, loaded: the one in its assets, or one that was put into the folder "model" of the
- * app's files on the device (model.tflite, model.json and golden/ as `python -m edgekd.embed` writes them).
+ * The model that the app answers with, loaded: the one in its assets, or one that was put into the folder "model" of
+ * the app's files on the device (model.tflite, model.json and golden/ as `python -m edgekd.embed` writes them).
  */
 final class EmbeddedModel implements AutoCloseable {
     private static final String DESCRIPTION = "model.json";

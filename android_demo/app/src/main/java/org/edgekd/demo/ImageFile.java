@@ -36,7 +36,8 @@ final class ImageFile {
     /**
      * Reads the structure of a file.
      *
-     * @throws BadImage for other formats, and for files that end too early or are damaged so far as their structure tells
+     * @throws BadImage for other formats, and for files that end too early or are damaged so far as their structure
+     *     tells
      */
     static ImageFile read(byte[] file) throws BadImage {
         if (file.length == 0) {

@@ -17,7 +17,7 @@ final class Picture {
     private static final int LONGEST = 768; // px
     private static final int SMALLEST = 256; // px of the shorter side that a heat map is drawn on
 
-    private static final int CELLS = 14; // of a heat map's side: as the squares that were covered, which overlap by half
+    private static final int CELLS = 14; // of a heat map's side: as the squares that cover it, which overlap by half
     private static final int STRONGEST = 200; // opacity of 255
 
     private Picture() {}
@@ -32,8 +32,8 @@ final class Picture {
     }
 
     /**
-     * The picture with a heat map over the part that the network saw: the colour stands for the drop of the probability, in
-     * parts of the largest one.
+     * The picture with a heat map over the part that the network saw: the colour stands for the drop of the
+     * probability, in parts of the largest one.
      */
     static Bitmap heated(Bitmap picture, Occlusion.HeatMap heat, InputContract input, int colour) throws BadImage {
         double enlarge = Math.max(1, (double) SMALLEST / Math.min(picture.getWidth(), picture.getHeight()));

@@ -15,6 +15,12 @@ final class ReportFile {
         return new File(files, "reports");
     }
 
+    /** Whether a file of this name can be a report: no path, nothing unfinished. */
+    static boolean isName(String file) {
+        int end = file.length() - SUFFIX.length();
+        return end > 0 && file.endsWith(SUFFIX) && BenchmarkRequest.isName(file.substring(0, end));
+    }
+
     /**
      * Writes a report by a temporary name, then renames it.
      *

@@ -23,8 +23,7 @@ public final class ReportProvider extends ContentProvider {
     private File file(Uri uri) throws FileNotFoundException {
         String name = uri.getPathSegments().size() == 1 ? uri.getLastPathSegment() : "";
         File files = getContext().getExternalFilesDir(null);
-        boolean isReport = name != null && name.endsWith(".json") && BenchmarkRequest.isName(name.substring(0, name.length() - 5));
-        if (files == null || !isReport) {
+        if (files == null || name == null || !ReportFile.isName(name)) {
             throw new FileNotFoundException("no report " + name);
         }
         return new File(ReportFile.folder(files), name);

@@ -96,8 +96,9 @@ public final class TfliteEngine implements Engine {
     /**
      * "XNNPACK" if a delegate runs at least half of the operators, else "built-in"; "" where the runtime does not tell.
      *
-     * <p>To have asked for XNNPACK is no proof, it turns itself off silently. A delegate puts one operator of its own in the
-     * place of those that it takes over, so the runtime's plan is then shorter than the file's list of operators.
+     * <p>To have asked for XNNPACK is no proof, it turns itself off silently. A delegate puts one operator of its own
+     * in the place of those that it takes over, so the runtime's plan is then shorter than the file's list of
+     * operators.
      */
     private static String delegate(Interpreter interpreter, ByteBuffer model) {
         try {
@@ -109,7 +110,10 @@ public final class TfliteEngine implements Engine {
         }
     }
 
-    /** How many operators the first subgraph of a model file has. The file is a FlatBuffer (TensorFlow Lite's schema.fbs). */
+    /**
+     * How many operators the first subgraph of a model file has. The file is a FlatBuffer (TensorFlow Lite's
+     * schema.fbs).
+     */
     static int operators(ByteBuffer file) {
         ByteBuffer bytes = file.duplicate().order(ByteOrder.LITTLE_ENDIAN);
         int subgraphs = vector(bytes, bytes.getInt(0), 2);

@@ -16,6 +16,7 @@ import android.os.BatteryManager;
 import android.os.PowerManager;
 import android.provider.OpenableColumns;
 import android.util.Log;
+import android.view.View;
 import android.view.ViewGroup;
 import android.widget.RadioButton;
 import android.widget.Switch;
@@ -35,6 +36,7 @@ import org.robolectric.Robolectric;
 import org.robolectric.RobolectricTestRunner;
 import org.robolectric.RuntimeEnvironment;
 import org.robolectric.android.controller.ActivityController;
+import org.robolectric.annotation.Config;
 import org.robolectric.shadows.ShadowLog;
 
 /** The Benchmark screen: from an intent or a finger to the document and the one line in the log. */
@@ -63,7 +65,8 @@ public class BenchmarkTest {
     }
 
     private static Intent request(String runId) {
-        return new Intent().putExtra("run_id", runId).putExtra("threads", 2).putExtra("xnnpack", true).putExtra("runs", 20);
+        Intent intent = new Intent().putExtra("run_id", runId).putExtra("threads", 2);
+        return intent.putExtra("xnnpack", true).putExtra("runs", 20);
     }
 
     /** Lines for the harness. */
@@ -130,6 +133,15 @@ public class BenchmarkTest {
     }
 
     @Test
+    @Config(qualifiers = "ar-ldrtl-w320dp-h480dp")
+    public void largeFontOnASmallScreenFromRightToLeftCutsNothing() throws Exception {
+        RuntimeEnvironment.setFontScale(2.0f);
+        BenchmarkActivity activity = run(request("large").putExtra("runs", 5));
+        LayoutChecks.nothingIsCut(activity.findViewById(android.R.id.content));
+        assertEquals(View.LAYOUT_DIRECTION_RTL, activity.findViewById(R.id.scroll).getLayoutDirection());
+    }
+
+    @Test
     public void builtInKernelsOnRequest() throws Exception {
         run(request("own-2").putExtra("xnnpack", false).putExtra("runs", 1));
         assertEquals("built-in", part(document("own-2"), "runtime").get("delegate"));
@@ -185,7 +197,9 @@ public class BenchmarkTest {
 
     @Test
     public void namesThatAreNoneAreRefused() throws Exception {
-        for (String name : new String[] {"", "../x", "a/b", "..", "a b", "x\nresult x", new String(new char[65]).replace('\0', 'a')}) {
+        String longest = new String(new char[64]).replace('\0', 'a');
+        assertTrue(BenchmarkRequest.isName(longest));
+        for (String name : new String[] {"", "../x", "a/b", "..", "a b", "x\nresult x", longest + "a"}) {
             BenchmarkActivity activity = start(request(name));
             assertFalse(session().isRunning);
             assertTrue(Phone.isShown(activity, R.id.message));
@@ -236,7 +250,7 @@ public class BenchmarkTest {
             assertEquals("share-1.json", cursor.getString(cursor.getColumnIndexOrThrow(OpenableColumns.DISPLAY_NAME)));
             assertEquals(expected.length, cursor.getLong(cursor.getColumnIndexOrThrow(OpenableColumns.SIZE)));
         }
-        for (String other : new String[] {"..%2Fsecret.json", "share-1", "a/share-1.json", "%2e%2e.json", "none.json"}) {
+        for (String other : "..%2Fsecret.json share-1 a/share-1.json %2e%2e.json none.json".split(" ")) {
             try (InputStream in = resolver.openInputStream(Uri.parse("content://org.edgekd.demo.reports/" + other))) {
                 throw new AssertionError(other + " was opened: " + in);
             } catch (java.io.FileNotFoundException e) {
@@ -255,11 +269,13 @@ public class BenchmarkTest {
         assertTrue(Phone.isShown(activity, R.id.running));
         assertFalse(activity.findViewById(R.id.threads_1).isEnabled());
         Phone.await("a step", () -> !session().step.isEmpty());
+        Phone.await("the replay", () -> Phone.isShown(activity, R.id.golden_passed));
         activity.findViewById(R.id.cancel).performClick();
         Phone.await("the end", () -> !session().isRunning);
         assertEquals("Cancelled.", Phone.text(activity, R.id.message));
         assertTrue(lines().get(0).matches("failed screen-[0-9]{8}-[0-9]{6} cancelled"));
         assertTrue(Phone.isShown(activity, R.id.run));
+        assertFalse(Phone.isShown(activity, R.id.golden_passed));
     }
 
     @Test

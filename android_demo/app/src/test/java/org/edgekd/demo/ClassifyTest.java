@@ -114,7 +114,8 @@ public class ClassifyTest {
         shadowOf(activity).receiveResult(sent.intent, Activity.RESULT_OK, new Intent().setData(uri));
         assertTrue(Phone.isShown(activity, R.id.busy));
         awaitAnswer();
-        assertEquals("The image, 47 by 61 pixels", activity.findViewById(R.id.picture).getContentDescription().toString());
+        CharSequence told = activity.findViewById(R.id.picture).getContentDescription();
+        assertEquals("The image, 47 by 61 pixels", told.toString());
         assertEquals(47, session().picture.getWidth());
         assertFalse(Phone.isShown(activity, R.id.busy));
         assertTrue(Phone.isShown(activity, R.id.answer_card));
@@ -183,8 +184,9 @@ public class ClassifyTest {
     @Test
     public void everyOddImageHasAnAnswer() throws Exception {
         start();
-        for (String name : new String[] {"tiny.png", "tiny.jpg", "thin.png", "animated.gif", "animated.webp", "cmyk.jpg",
-            "deep-grey.png", "deep-rgba.png", "1bit.png", "100-megapixels.png"}) {
+        String names = "tiny.png tiny.jpg thin.png animated.gif animated.webp cmyk.jpg deep-grey.png deep-rgba.png"
+                + " 1bit.png 100-megapixels.png";
+        for (String name : names.split(" ")) {
             session().show(ImageSource.of(Phone.document(name)));
             awaitAnswer();
             assertEquals(name, "", session().message);
@@ -308,7 +310,8 @@ public class ClassifyTest {
         controller.get().findViewById(R.id.explain).performClick();
         Bundle saved = new Bundle();
         controller.pause().stop().saveInstanceState(saved).destroy();
-        controller = Robolectric.buildActivity(ClassifyActivity.class).create(saved).start().restoreInstanceState(saved).resume();
+        controller = Robolectric.buildActivity(ClassifyActivity.class);
+        controller.create(saved).start().restoreInstanceState(saved).resume();
         Phone.await("the heat map", () -> session().heated != null);
         assertArrayEquals(probs, session().result.probs(), 0f);
     }

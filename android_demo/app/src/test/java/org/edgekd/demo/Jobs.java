@@ -113,7 +113,8 @@ final class Jobs {
     }
 
     private static byte[] npy(byte[] data, int rows, int size) {
-        String head = "{'descr': '|u1', 'fortran_order': False, 'shape': (" + rows + ", " + size + ", " + size + ", 3), }";
+        String shape = "(" + rows + ", " + size + ", " + size + ", 3)";
+        String head = "{'descr': '|u1', 'fortran_order': False, 'shape': " + shape + ", }";
         StringBuilder text = new StringBuilder(head);
         while ((10 + text.length() + 1) % 64 != 0) {
             text.append(' ');

@@ -55,7 +55,8 @@ final class Phone {
     static Uri document(String name) throws Exception {
         byte[] content = Resources.image(name);
         Uri uri = Uri.parse("content://org.example.files/" + name);
-        shadowOf(context().getContentResolver()).registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
+        shadowOf(context().getContentResolver())
+                .registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
         return uri;
     }
 

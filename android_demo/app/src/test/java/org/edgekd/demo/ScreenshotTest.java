@@ -32,8 +32,8 @@ import org.robolectric.android.controller.ActivityController;
 import org.robolectric.annotation.Config;
 
 /**
- * What the screens look like, compared with `android_demo/screenshots`. What is drawn now lies in the build folder; copy it
- * from there after looking at it. Times, which differ from run to run, are replaced.
+ * What the screens look like, compared with `android_demo/screenshots`. What is drawn now lies in the build folder;
+ * copy it from there after looking at it. Times, which differ from run to run, are replaced.
  */
 @RunWith(RobolectricTestRunner.class)
 public class ScreenshotTest {
@@ -192,14 +192,14 @@ public class ScreenshotTest {
         compare(answered(1).get(), "large-font");
     }
 
-    // --- Benchmark -----------------------------------------------------------------------------------------------------
+    // --- Benchmark ---------------------------------------------------------------------------------------------------
 
     private static ActivityController<BenchmarkActivity> benchmark(DeviceReport report) {
         ActivityController<BenchmarkActivity> controller =
                 Robolectric.buildActivity(BenchmarkActivity.class, new Intent()).setup();
         BenchmarkSession session = (BenchmarkSession) controller.get().onRetainNonConfigurationInstance();
         session.report = report;
-        session.file = report == null ? null : new File("/storage/emulated/0/Android/data/org.edgekd.demo/files/reports/a.json");
+        session.file = new File("/storage/emulated/0/Android/data/org.edgekd.demo/files/reports/a.json");
         controller.pause().stop().restart().start().resume();
         return controller;
     }
