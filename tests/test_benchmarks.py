@@ -1,10 +1,14 @@
 """The README quotes the stored results of the audit's benchmarks, and they reach what is promised."""
 
+import gzip
 import importlib
 import json
 from pathlib import Path
 
 import pytest
+
+from edgekd.benchmarking.schema import read_report
+from edgekd.runtimes import formats
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,6 +19,31 @@ def test_the_readme_quotes_the_measured_figures(name, monkeypatch):
     benchmark = importlib.import_module(name)
     results = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
     assert "\n".join(benchmark.readme_rows(results)) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_quotes_the_measured_devices(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    results = json.loads((ROOT / "benchmarks/results/devices.json").read_text(encoding="utf-8"))
+    measured, emulated = "\n".join(importlib.import_module("device_table").readme_rows(results)).split("\n\n")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert measured in readme
+    assert emulated in readme
+    assert {r["network"] for r in results["emulated"]} == {"mri4-mobilenetv2", "mri4-efficientnet-lite0"}
+
+
+@pytest.mark.parametrize("name", ["mri4-mobilenetv2", "mri4-efficientnet-lite0"])
+def test_the_reports_are_stored_whole(name, tmp_path):
+    packed = (ROOT / "benchmarks/results" / f"{name}.report.json.gz").read_bytes()
+    (tmp_path / "report.json").write_bytes(gzip.decompress(packed))
+    report = read_report(tmp_path)
+    assert (report.bundle.name, report.failed) == (name, ())
+    assert {row.format for row in report.rows} == set(formats())
+
+
+def test_the_readme_quotes_the_measured_routes():
+    tables = (ROOT / "benchmarks/results/export_routes.md").read_text(encoding="utf-8").split("\n\n")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [table for table in tables if table.startswith("|") and table.strip() not in readme] == []
 
 
 @pytest.mark.parametrize("images", ["phantom", "mri4"])
