@@ -3,9 +3,11 @@ package org.edgekd.demo;
 import java.lang.reflect.Method;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.List;
 import org.edgekd.core.Engine;
 import org.edgekd.core.EngineException;
 import org.edgekd.core.EngineFactory;
+import org.edgekd.core.Linux;
 import org.tensorflow.lite.DataType;
 import org.tensorflow.lite.Interpreter;
 import org.tensorflow.lite.Tensor;
@@ -128,6 +130,14 @@ public final class TfliteEngine implements Engine {
         return at + bytes.getInt(at);
     }
 
+    /**
+     * Whether XNNPACK of 2.16.1 may crash: built for Android on x86 (emulators), it asks for memory aligned to 32 bytes
+     * and reads it as if aligned to 64 where the processor has AVX-512. On a desktop JVM the memory is aligned for it.
+     */
+    static boolean endsTheApp(String virtualMachine, List<String> cpuFeatures) {
+        return "Dalvik".equals(virtualMachine) && cpuFeatures.contains("avx512f");
+    }
+
     private static String firstLine(Throwable e) {
         String text = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage().trim();
         int end = text.indexOf('\n');
@@ -144,7 +154,10 @@ public final class TfliteEngine implements Engine {
             }
         }
 
-        /** XNNPACK of 2.16.1 runs one thread whatever is asked for. */
+        /**
+         * XNNPACK of 2.16.1 runs one thread whatever is asked for. Where it would end the app it is left off, which
+         * {@link #delegate} tells.
+         */
         @Override
         public Engine open(ByteBuffer model, int threads, boolean xnnpack) throws EngineException {
             prepare();
@@ -152,7 +165,8 @@ public final class TfliteEngine implements Engine {
             try {
                 Interpreter.Options options = new Interpreter.Options();
                 options.setNumThreads(threads);
-                options.setUseXNNPACK(xnnpack);
+                boolean crashes = endsTheApp(System.getProperty("java.vm.name"), Linux.cpuFeatures());
+                options.setUseXNNPACK(xnnpack && !crashes);
                 interpreter = new Interpreter(model, options);
                 Engine engine = new TfliteEngine(interpreter, model);
                 interpreter = null;

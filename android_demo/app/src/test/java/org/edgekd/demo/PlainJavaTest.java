@@ -2,12 +2,14 @@ package org.edgekd.demo;
 
 import static org.junit.Assert.assertEquals;
 
+import java.util.Arrays;
 import java.util.Locale;
 import org.junit.After;
 import org.junit.Before;
 import org.junit.Test;
 
-public class NumbersTest {
+/** What of the app needs no Android. */
+public class PlainJavaTest {
     private final Locale before = Locale.getDefault();
 
     @Before
@@ -37,6 +39,14 @@ public class NumbersTest {
         assertEquals("163", Numbers.number(163.4));
         assertEquals("1.2e-07", Numbers.small(1.2e-7));
         assertEquals("6.3", Numbers.points(0.063));
+    }
+
+    /** Emulators on new processors lose XNNPACK rather than the app. */
+    @Test
+    public void xnnpackIsLeftOffWhereItCrashes() {
+        assertEquals(true, TfliteEngine.endsTheApp("Dalvik", Arrays.asList("avx2", "avx512f")));
+        assertEquals(false, TfliteEngine.endsTheApp("Dalvik", Arrays.asList("asimd", "asimddp")));
+        assertEquals(false, TfliteEngine.endsTheApp("OpenJDK 64-Bit Server VM", Arrays.asList("avx512f")));
     }
 
     /** Every orientation puts each pixel where no other goes. */
