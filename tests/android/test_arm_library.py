@@ -1,5 +1,8 @@
 """The arm64 library that phones load, unmodified, on emulated processors: every logit is that of x86 to the bit."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -49,12 +52,24 @@ def expected(logits_model, codes):
     return np.stack(found)
 
 
+@pytest.fixture(scope="module")
+def answers(arm_library, logits_model, codes):
+    """Logits, version and delegate by processor; they are emulated side by side."""
+
+    def answer(cpu):
+        with device(cpu, arm_library) as place, android_arm64.Driver(place.command, 3000.0) as driver:
+            driver.load(logits_model, 1, codes.shape[1])
+            found = np.concatenate([driver.infer(image[None]) for image in codes])
+            return found, driver.version, driver.delegate()
+
+    with ThreadPoolExecutor(max_workers=min(len(CPUS), os.cpu_count() or 1)) as pool:
+        return dict(zip(CPUS, pool.map(answer, CPUS), strict=True))
+
+
 @pytest.mark.parametrize("cpu", CPUS)
-def test_logits_are_those_of_x86_to_the_bit(arm_library, logits_model, codes, expected, cpu):
-    with device(cpu, arm_library) as place, android_arm64.Driver(place.command, 3000.0) as driver:
-        driver.load(logits_model, 1, codes.shape[1])
-        found = np.concatenate([driver.infer(image[None]) for image in codes])
-        assert (driver.version, driver.delegate()) == ("2.16.1", "XNNPACK")
+def test_logits_are_those_of_x86_to_the_bit(answers, expected, cpu):
+    found, version, delegate = answers[cpu]
+    assert (version, delegate) == ("2.16.1", "XNNPACK")
     assert found.dtype == np.int8
     assert len(found) >= 36
     assert len(np.unique(found)) > 20  # a library that answers nothing is equal too
