@@ -22,7 +22,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable '.[dev]'
 	touch $@ $(VENV)/.train
 
-demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (15 minutes at most on 2 cores)
+demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (10 to 15 minutes on 2 cores)
 	$(BIN)/python -m edgekd.audit
 	$(BIN)/python -m edgekd.distill --control --resume
 	$(BIN)/python -m edgekd.export --format tflite-int8,onnx,openvino
