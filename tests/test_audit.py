@@ -71,7 +71,7 @@ def test_an_audit_can_be_repeated_in_place_but_overwrites_no_other_split(folder,
 
 def test_thresholds_and_data_come_from_a_recipe(tmp_path):
     path = tmp_path / "phantom.toml"
-    path.write_text("[audit]\nduplicate = 0.97\n[data.options]\ntrain = 16\ntest = 8\nsize = 64\n")
+    path.write_text("[audit]\nduplicate = 0.97\n[data.options]\ntrain = 16\nval = 0\ntest = 8\nsize = 64\n")
     audit.main(["--recipe", str(path), "--out", str(tmp_path / "out"), "--set", "audit.similar=0.9"])
     found = Audit.load(tmp_path / "out" / "audit.json")
     assert (found.settings.duplicate, found.settings.similar) == (0.97, 0.9)

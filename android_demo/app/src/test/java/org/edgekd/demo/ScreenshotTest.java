@@ -52,6 +52,7 @@ public class ScreenshotTest {
     private static void compare(Activity activity, String name) throws Exception {
         Shadows.shadowOf(Looper.getMainLooper()).idle();
         View view = activity.getWindow().getDecorView();
+        hideScrollBars(view);
         Bitmap found = Bitmap.createBitmap(view.getWidth(), view.getHeight(), Bitmap.Config.ARGB_8888);
         view.draw(new Canvas(found));
         File folder = new File(System.getProperty("edgekd.out"), "screenshots");
@@ -65,6 +66,18 @@ public class ScreenshotTest {
         assertTrue(golden + " is large", golden.length() < LARGEST_FILE);
         double different = different(found, BitmapFactory.decodeFile(golden.getPath()));
         assertTrue(different + " of " + file + " differ from " + golden, different <= MOST_DIFFERENT);
+    }
+
+    /** They fade with the time that a test happens to take. */
+    private static void hideScrollBars(View view) {
+        view.setVerticalScrollBarEnabled(false);
+        view.setHorizontalScrollBarEnabled(false);
+        if (view instanceof ViewGroup) {
+            ViewGroup group = (ViewGroup) view;
+            for (int i = 0; i < group.getChildCount(); i++) {
+                hideScrollBars(group.getChildAt(i));
+            }
+        }
     }
 
     /** The share of pixels that differ visibly. */
