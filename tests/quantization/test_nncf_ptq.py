@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -48,6 +50,13 @@ def test_quantized_files_load_like_others_and_are_near_the_float_network(graph, 
     np.testing.assert_allclose(session.probs(pixels), openvino.load(tmp_path / "float.xml", 1).probs(pixels), atol=0.03)
     types = {n.get_element_type().get_type_name() for n in ov.Core().read_model(tmp_path / "int8.xml").get_ops()}
     assert "i8" in types
+
+
+@pytest.mark.skipif(find_spec("nncf") is None, reason="nncf is not installed")
+def test_nncf_has_nothing_to_send_with():
+    # In a process of its own: beside pytest it would be silent anyway.
+    code = "import edgekd, sys; from nncf.telemetry import wrapper as w; sys.exit(type(w.telemetry) is w.NNCFTelemetry)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_what_cannot_be_quantized_is_refused(graph, pixels, tmp_path):

@@ -1,10 +1,7 @@
 """The quantization-aware stage on a tiny run: what it leaves, how it resumes, what it refuses."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -33,25 +30,9 @@ SETTINGS = (
     "qat.observed_batches=2",
 )
 EPOCHS, FROZEN = 2, 1
-# Runs the real command with one function replaced by one that kills the process at its nth call.
-KILLER = """
-import os, signal, sys
-import edgekd.bundle, edgekd.reports.progress
-owner, name, calls = eval(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-original = getattr(owner, name)
-def counted(*args, **kwargs):
-    global calls
-    calls -= 1
-    if calls == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*args, **kwargs)
-setattr(owner, name, counted)
-from edgekd import distill
-distill.main(sys.argv[4:])
-"""
 MOMENTS = [
-    ("edgekd.reports.progress.Screen", "step", 4),  # in the second epoch
-    ("edgekd.bundle.Bundle", "enriched", 2),  # (after the comparison's) the graphs are written, the manifest is not
+    ("edgekd.reports.progress.Screen.step", 4),  # in the second epoch
+    ("edgekd.bundle.Bundle.enriched", 2),  # (after the comparison's) the graphs are written, the manifest is not
 ]
 
 
@@ -136,13 +117,11 @@ def test_ranges_are_learnt_and_stand_still_at_the_end(whole):
         assert np.array_equal(ranges, after[EPOCHS - FROZEN - 1])
 
 
-def test_a_killed_stage_ends_with_the_same_bits(folder, whole, copy):
-    threads = str(torch.get_num_threads())  # other threads add in another order, and other bits come out
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "EDGEKD_DEBUG": "1"}
-    for owner, name, calls in MOMENTS:
-        command = [sys.executable, "-c", KILLER, owner, name, str(calls), *arguments(folder, copy)]
-        killed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert killed.returncode == -9, f"{owner}.{name}: not reached\n{killed.stderr}"
+def test_a_killed_stage_ends_with_the_same_bits(folder, whole, copy, distill_killed_at):
+    for place, calls in MOMENTS:
+        # Other numbers of threads add in another order, and other bits come out.
+        killed = distill_killed_at(place, calls, arguments(folder, copy), threads=torch.get_num_threads())
+        assert killed.returncode == -9, f"{place}: not reached\n{killed.stderr}"
         assert Bundle.open(copy).manifest.quantization is None
     finished = quantize(folder, copy)
     for name in ("int8/qat.safetensors", "int8/ptq.safetensors", "int8/comparison.json"):

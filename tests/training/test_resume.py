@@ -1,6 +1,5 @@
 """Killed with SIGKILL at awkward moments and resumed, a run ends with the very bits of one that was left alone."""
 
-import os
 import subprocess
 import sys
 
@@ -8,25 +7,6 @@ import pytest
 
 from edgekd.files import sha256_file
 
-# Runs the real command with one function replaced by one that kills the process at its nth call.
-KILLER = """
-import os, signal, sys
-import edgekd.reports.progress, edgekd.training.checkpoint, edgekd.bundle, edgekd.data.pixels, edgekd.training.loop
-place, calls = sys.argv[1], int(sys.argv[2])
-if place != "never":
-    module, _, name = place.rpartition(".")
-    owner = eval(module)
-    original = getattr(owner, name)
-    def counted(*args, **kwargs):
-        global calls
-        calls -= 1
-        if calls == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **kwargs)
-    setattr(owner, name, counted)
-from edgekd import distill
-distill.main(sys.argv[3:])
-"""
 MOMENTS = [
     ("edgekd.data.pixels.to_pixels", 40),  # while images are decoded
     ("edgekd.reports.progress.Screen.step", 4),  # in the teacher's second epoch
@@ -36,15 +16,20 @@ MOMENTS = [
 ]
 
 
-def run(folder, settings, place="never", calls=0):
-    arguments = [sys.executable, "-c", KILLER, place, str(calls), "--out", str(folder), "--resume"]
-    for setting in (*settings, f"cache={folder / 'cache'}"):
-        arguments += ["--set", setting]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "EDGEKD_DEBUG": "1"}
-    return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(distill_killed_at):
+    """A function that trains, up to a moment or to the end."""
+
+    def start(folder, settings, place="never", calls=0):
+        arguments = ["--out", str(folder), "--resume"]
+        for setting in (*settings, f"cache={folder / 'cache'}"):
+            arguments += ["--set", setting]
+        return distill_killed_at(place, calls, arguments, threads=1)
+
+    return start
 
 
-def test_killed_runs_end_with_the_same_bits(tmp_path, tiny_settings):
+def test_killed_runs_end_with_the_same_bits(run, tmp_path, tiny_settings):
     settings = tiny_settings[:-1]
     whole = run(tmp_path / "whole", settings)
     assert whole.returncode == 0, whole.stderr
