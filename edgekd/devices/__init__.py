@@ -98,6 +98,15 @@ class Device(Protocol):
         """
 
 
+class NothingToCleanUp:
+    """The end of a device's `with` where a job leaves nothing behind."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
 def modules() -> dict[str, ModuleType]:
     """The kinds of devices, by name."""
     found = {}

@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from edgekd.devices import DeviceError, DeviceLost, DeviceOptions, Parcel, arm_root, qemu, runner
+from edgekd.devices import DeviceError, DeviceLost, DeviceOptions, NothingToCleanUp, Parcel, arm_root, qemu, runner
 from edgekd.errors import EdgekdError
 
 KIND = "android-arm64"
@@ -43,7 +43,7 @@ def connect(name: str, options: Options) -> AndroidArm64:
     return AndroidArm64(name, options)
 
 
-class AndroidArm64:
+class AndroidArm64(NothingToCleanUp):
     """A device whose jobs are answered by an emulated process of this machine."""
 
     provenance = "emulated"
@@ -65,11 +65,6 @@ class AndroidArm64:
         guest = ["-cpu", self.options.cpu, "-L", str(root / "aarch64"), "-E", f"LD_LIBRARY_PATH={folder}"]
         self.emulator, self.command = qemu.version(emulator), [emulator, *guest, str(folder / "driver")]
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def refuses(self, format: str, threads: int) -> str:
         """It is TensorFlow Lite's library."""

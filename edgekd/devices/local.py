@@ -8,12 +8,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from pydantic import Field
 
-from edgekd.devices import RUNNER, DeviceError, DeviceOptions, Parcel
+from edgekd.devices import RUNNER, DeviceError, DeviceOptions, NothingToCleanUp, Parcel
 
 KIND = "local"
 CPU = Path("/sys/devices/system/cpu")
@@ -33,7 +32,7 @@ def connect(name: str, options: Options) -> Local:
     return Local(name, options)
 
 
-class Local:
+class Local(NothingToCleanUp):
     """A device whose jobs are processes of this machine."""
 
     provenance = "hardware"
@@ -45,11 +44,6 @@ class Local:
 
     def __enter__(self) -> Self:
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def refuses(self, format: str, threads: int) -> str:
         """Nothing is refused: what is not installed is a row that failed, and says so."""

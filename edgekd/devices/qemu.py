@@ -12,11 +12,10 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 from edgekd.benchmarking.device_document import Job, Test
-from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions, Parcel, arm_root
+from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions, NothingToCleanUp, Parcel, arm_root
 from edgekd.devices.local import run_here
 from edgekd.errors import EdgekdError
 
@@ -43,7 +42,7 @@ def connect(name: str, options: Options) -> Qemu:
     return Qemu(name, options)
 
 
-class Qemu:
+class Qemu(NothingToCleanUp):
     """A device whose jobs are emulated processes of this machine."""
 
     provenance = "emulated"
@@ -59,11 +58,6 @@ class Qemu:
             raise DeviceLost(e.where, e.expected, e.found, e.todo) from None
         self.emulator = version(self.root.command(self.options.cpu, ())[0])
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
 
     def refuses(self, format: str, threads: int) -> str:
         """The root has a runtime for TFLite files alone."""
