@@ -51,3 +51,8 @@ def test_every_kind_of_planted_copy_was_found(images):
     stored = (ROOT / "benchmarks" / "results" / "audit_planted.json").read_text(encoding="utf-8")
     kinds = json.loads(stored)["sets"][images]["methods"]["edgekd"]["kinds"]
     assert {kind: found for kind, found in kinds.items() if min(found["recall"], found["precision"]) < 0.98} == {}
+
+
+def test_the_harness_adds_less_than_2_percent_to_what_it_times():
+    results = json.loads((ROOT / "benchmarks/results/harness_overhead.json").read_text(encoding="utf-8"))
+    assert [row["ratio_interval"][1] < 1.02 for row in results["work"]] == [True] * 3
