@@ -24,6 +24,8 @@ from edgekd.recipe import Section, validate
 
 SCHEMA = "edgekd.bundle/1"
 MANIFEST = "manifest.json"
+CARD = "README.md"  # the model card
+ARTEFACTS = "artefacts"  # the folder of exported files
 MAX_MANIFEST_BYTES = 4 * 2**20  # a manifest is a few KiB; more is not one of ours
 PACKAGES = ("torch", "timm", "numpy", "pillow", "safetensors")
 
@@ -164,6 +166,14 @@ class Bundle:
         names = set(names)
         changed = self.manifest.model_copy(update=fields)
         return write(self.folder, changed, [n for n in changed.files if n not in names])
+
+    def without_artefacts(self, formats: Iterable[str], names: Iterable[str] = (), **fields: Any) -> Bundle:
+        """As `without`, for the records of some formats and all their files."""
+        formats, records = set(formats), self.manifest.artefacts
+        files = [f"{ARTEFACTS}/{name}" for format in formats for name in records[format].files]
+        reports = [records[format].report for format in formats]
+        kept = {format: record for format, record in records.items() if format not in formats}
+        return self.without([*files, *reports, *names], artefacts=kept, **fields)
 
 
 def write(folder: str | Path, manifest: Manifest, names: Iterable[str]) -> Bundle:

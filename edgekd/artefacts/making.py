@@ -18,7 +18,7 @@ from edgekd import __version__
 from edgekd.artefacts import verification
 from edgekd.artefacts.validation import Validation, golden
 from edgekd.artefacts.verification import Calibration, Limits, Reference
-from edgekd.bundle import ArtefactRecord, Bundle, FileRecord
+from edgekd.bundle import ARTEFACTS, CARD, ArtefactRecord, Bundle, FileRecord
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.files import sha256_file, write_atomic
 from edgekd.measures.calibration import fit_temperature, softmax
@@ -28,8 +28,6 @@ from edgekd.reports.card import model_card
 from edgekd.runtimes import Facts, Format, Io
 from edgekd.runtimes.isolated import Isolated
 
-FOLDER = "artefacts"
-CARD = "README.md"
 DESCRIPTION = "Image classifier written by edgekd. Research demonstration, not a medical device."
 
 Step = Callable[[str], None]
@@ -102,7 +100,7 @@ def make(plan: Plan, validation: Validation | None, step: Step) -> Outcome:
         where = f"format {plan.format.name!r}"
         raise missing_package(plan.format.missing[0].replace("_", "-"), plan.format.extra, where)
     begin = time.perf_counter()
-    folder = plan.bundle.folder / FOLDER
+    folder = plan.bundle.folder / ARTEFACTS
     temporary = folder / f".{plan.format.name}.{os.getpid()}.tmp"
     try:
         temporary.mkdir(parents=True, exist_ok=True)
@@ -225,7 +223,7 @@ def _record(
         source=plan.source,
         io=plan.io,
         files=files,
-        report=f"{FOLDER}/{plan.format.name}.json",
+        report=f"{ARTEFACTS}/{plan.format.name}.json",
         calibration_temperature=calibration.temperature,
         val_accuracy=float_right + found.accuracy_change_pp / 100,
         val_images=found.images,
@@ -266,8 +264,8 @@ def _settle(plan: Plan, outcome: Outcome, path: Path, begin: float) -> Outcome:
 def _release(plan: Plan, path: Path) -> None:
     """Take files that are about to change out of the manifest: a kill between the two leaves a bundle that still opens."""
     files, new = plan.bundle.manifest.files, hashes(plan, path)
-    names = [f"{FOLDER}/{name}" for name in new]
-    report = f"{FOLDER}/{plan.format.name}.json"
+    names = [f"{ARTEFACTS}/{name}" for name in new]
+    report = f"{ARTEFACTS}/{plan.format.name}.json"
     if any(n in files and files[n].sha256 != h for n, h in zip(names, new.values(), strict=True)) or report in files:
         artefacts = {k: v for k, v in plan.bundle.manifest.artefacts.items() if k != plan.format.name}
         plan.bundle = plan.bundle.without([*names, report], artefacts=artefacts)
@@ -282,7 +280,7 @@ def amend(outcome: Outcome, found: dict[str, Any]) -> None:
 
 def enter(bundle: Bundle, outcome: Outcome) -> Bundle:
     """The bundle with the outcome's files and record in its manifest."""
-    names = [f"{FOLDER}/{name}" for name in outcome.record.files]
+    names = [f"{ARTEFACTS}/{name}" for name in outcome.record.files]
     if (bundle.folder / outcome.record.report).is_file():
         names.append(outcome.record.report)
     artefacts = bundle.manifest.artefacts | {outcome.format: outcome.record}

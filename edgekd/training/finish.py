@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from edgekd import bundle as bundles
-from edgekd.bundle import Bundle, Manifest, NetworkRecord, TeacherRecord
+from edgekd.bundle import CARD, Bundle, Manifest, NetworkRecord, TeacherRecord
 from edgekd.data.phantom import phantom
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import fit_temperature, softmax
@@ -78,9 +78,9 @@ def to_bundle(
             versions=bundles.versions(),
             licence=run.recipe.licence,
         )
-        write_atomic(folder / "README.md", model_card(manifest, folder))
+        write_atomic(folder / CARD, model_card(manifest, folder))
         write_atomic(folder / "training" / IDENTITY, identity)
-        bundles.write(folder, manifest, [*names, "README.md"])
+        bundles.write(folder, manifest, [*names, CARD])
     run.processes.barrier()
     return Bundle.open(folder)
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgekd.bundle import Bundle, QuantizationRecord
+from edgekd.bundle import CARD, Bundle, QuantizationRecord
 from edgekd.data.augment import plain_views
 from edgekd.data.dataset import listing_hash
 from edgekd.errors import EdgekdError
@@ -29,6 +29,7 @@ from edgekd.quantization.graph import Graph
 from edgekd.quantization.lowering import fold_normalization, lower
 from edgekd.recipe import QatRecipe, Recipe
 from edgekd.reports import quantization as comparison
+from edgekd.reports.card import model_card
 from edgekd.training import finish, stages
 from edgekd.training.loop import Parts, Progress, epoch_order, predict
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
@@ -166,6 +167,7 @@ def write(run: Run, student: Bundle, ptq: Quantized, qat: Quantized, rows: np.nd
         "ptq_method": ptq.method,
         "ptq_methods": ptq.scores,
     }
+    student = forget(student)
     qat.graph.save(student.folder / GRAPH)
     ptq.graph.save(student.folder / PTQ_GRAPH)
     write_atomic(student.folder / COMPARISON, json.dumps(document, indent=1) + "\n")
@@ -179,5 +181,14 @@ def write(run: Run, student: Bundle, ptq: Quantized, qat: Quantized, rows: np.nd
         verdict=document["verdict"],
         training_seconds=round(progress.seconds, 1),
     )
-    student.enriched([GRAPH, PTQ_GRAPH, COMPARISON], quantization=record)
+    recipe = student.manifest.recipe | {"qat": run.recipe.qat.model_dump(mode="json")}
+    changed = {"quantization": record, "recipe": recipe}
+    write_atomic(student.folder / CARD, model_card(student.manifest.model_copy(update=changed), student.folder))
+    student.enriched([GRAPH, PTQ_GRAPH, COMPARISON, CARD], **changed)
     comparison.show(document, run.console)
+
+
+def forget(student: Bundle) -> Bundle:
+    """The bundle without an earlier stage's graphs and what was exported from them: killed from here on, it still opens."""
+    exported = [format for format, record in student.manifest.artefacts.items() if record.source == "qat"]
+    return student.without_artefacts(exported, [GRAPH, PTQ_GRAPH, COMPARISON, CARD], quantization=None)

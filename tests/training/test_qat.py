@@ -9,9 +9,9 @@ import torch
 from rich.console import Console
 
 from edgekd import distill, recipe
-from edgekd.bundle import Bundle
+from edgekd.bundle import ArtefactRecord, Bundle, FileRecord
 from edgekd.errors import EdgekdError
-from edgekd.files import sha256_file
+from edgekd.files import sha256_file, write_atomic
 from edgekd.quantization import integers
 from edgekd.quantization.graph import Graph
 from edgekd.training import checkpoint, distributed, qat, stages
@@ -30,6 +30,7 @@ SETTINGS = (
     "qat.observed_batches=2",
 )
 EPOCHS, FROZEN = 2, 1
+NUMBERS = ["val_accuracy", "drift_pp", "mcnemar_p", "ece_before", "ece", "nll_before", "nll", "top1_agreement"]
 MOMENTS = [
     ("edgekd.reports.progress.Screen.step", 4),  # in the second epoch
     ("edgekd.bundle.Bundle.enriched", 2),  # (after the comparison's) the graphs are written, the manifest is not
@@ -52,6 +53,15 @@ def quantize(folder, target, *settings):
 
 def ranges_of(network):
     return np.array([float(p.detach()) for p in network.ranges.parameters()])
+
+
+def exported(folder, name, source):
+    """The record of a file that stands for one of an export."""
+    for file in (f"artefacts/{name}.onnx", f"artefacts/{name}.json"):
+        write_atomic(folder / file, name)
+    measured = dict.fromkeys(NUMBERS, 0.0) | {"calibration_temperature": 1.0, "val_images": 8, "flips": 0}
+    files = {f"{name}.onnx": FileRecord(sha256=sha256_file(folder / file), size_bytes=len(name))}
+    return ArtefactRecord(scheme="fp32", source=source, files=files, report=file, **measured)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +146,20 @@ def test_a_finished_stage_is_read_and_a_changed_one_is_refused(folder, whole, mo
     monkeypatch.undo()
     with pytest.raises(EdgekdError, match="another one's"):
         quantize(folder, whole[0].folder, "qat.training.learning_rate=1e-3")
+
+
+def test_a_stage_done_again_forgets_what_was_exported_from_the_earlier_graph(folder, whole, tmp_path):
+    target = shutil.copytree(whole[0].folder, tmp_path / "again")
+    records = {"onnx": exported(target, "onnx", "float"), "onnx-int8": exported(target, "onnx-int8", "qat")}
+    names = [f"artefacts/{name}" for name in ("onnx.onnx", "onnx.json", "onnx-int8.onnx", "onnx-int8.json")]
+    Bundle.open(target).enriched(names, artefacts=records)
+    shutil.rmtree(target / "training/qat")
+    made = quantize(folder, target, "qat.training.epochs=1", "qat.frozen_epochs=0").manifest
+    assert set(made.artefacts) == {"onnx"}
+    assert {name for name in made.files if name.startswith("artefacts/")} == set(names[:2])
+    assert made.recipe["qat"]["training"]["epochs"] == 1
+    assert made.quantization.graph in made.files
+    assert "| onnx | float |" in (target / "README.md").read_text()
 
 
 def test_stored_outputs_spare_the_teacher(folder, copy, monkeypatch):
