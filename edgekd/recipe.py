@@ -98,7 +98,7 @@ class TrainingRecipe(Section):
     gradient_clip: float = Field(1.0, ge=0)  # largest norm; 0 turns it off
     ema_decay: float = Field(0.99, ge=0, lt=1)  # 0 turns the averaged weights off
     early_stopping_patience: int = Field(0, ge=0)  # epochs without a better val; 0 turns it off
-    best_by: Literal["nll", "accuracy"] = "nll"
+    best_by: Literal["nll", "accuracy", "last"] = "nll"  # on validation; or the last epoch, whatever validation says
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
@@ -133,17 +133,23 @@ class QatTrainingRecipe(TrainingRecipe):
     """The training of the quantization-aware stage: short, gentle, in float32, so that the grid is the only rounding."""
 
     epochs: int = Field(3, ge=1)
-    learning_rate: float = Field(1e-5, gt=0)  # more goes on teaching, and answers flip
+    learning_rate: float = Field(1e-5, gt=0)  # more moves on, and answers flip
     min_learning_rate: float = Field(1e-6, ge=0)
     warmup_epochs: float = Field(0.25, ge=0)
     weight_decay: float = Field(0.01, ge=0)
+    best_by: Literal["nll", "accuracy", "last"] = "last"  # only then do the ranges stand still
     precision: Literal["fp32"] = "fp32"
 
 
 class QatRecipe(Section):
-    """The quantization-aware stage after the float one, with the distillation loss on; it sees the float stage's views."""
+    """The quantization-aware stage after the float one, with the distillation loss on; it sees the float stage's views.
+
+    Taught by the float student itself, answers change least: what it learns is to say the same on the int8 grid. Taught by
+    the run's teacher, and by labels, it goes on learning, and more answers flip.
+    """
 
     enabled: bool = True
+    taught_by: Literal["student", "teacher"] = "student"
     training: QatTrainingRecipe = QatTrainingRecipe()
     range_learning_rate_factor: float = Field(10.0, ge=0)  # activation ranges, as a multiple of the weights' rate
     observed_batches: int = Field(32, ge=1)  # whose running minima and maxima the ranges start from

@@ -13,7 +13,7 @@ import numpy as np
 from edgekd.benchmarking.device_document import Golden, Job, Provenance, Test, Timing
 from edgekd.benchmarking.subject import Artefact, Images, evenly, golden
 from edgekd.bundle import Bundle, FileRecord
-from edgekd.devices import RUNNER, Device, Parcel
+from edgekd.devices import Device, Parcel
 from edgekd.files import sha256_file
 from edgekd.preprocess import decode
 
@@ -89,7 +89,7 @@ class Workshop:
                 entry.artefact.tolerance,
             ],
             [self.records[name].sha256 for name in sorted(self.records)],
-            [self.timing.model_dump(), sha256_file(RUNNER)],
+            [self.timing.model_dump(), device.program],
         ]
         return replace(entry, key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16])
 

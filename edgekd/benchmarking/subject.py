@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from edgekd import recipe as recipes
-from edgekd.artefacts.making import FOLDER
 from edgekd.benchmarking.device_document import RuntimeName
 from edgekd.benchmarking.schema import BundleFacts, DataFacts
-from edgekd.bundle import MANIFEST, ArtefactRecord, Bundle
+from edgekd.bundle import ARTEFACTS, MANIFEST, ArtefactRecord, Bundle
 from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import listing_hash
 from edgekd.data.pixels import Pixels
@@ -70,7 +69,7 @@ def artefacts(bundle: Bundle, formats: Sequence[str] = ()) -> list[Artefact]:
 def _artefact(bundle: Bundle, name: str, record: ArtefactRecord, again: str) -> Artefact:
     from edgekd.runtimes import find
 
-    files = {file: bundle.folder / FOLDER / file for file in record.files}
+    files = {file: bundle.folder / ARTEFACTS / file for file in record.files}
     for file, path in files.items():
         if not path.is_file() or sha256_file(path) != record.files[file].sha256:
             raise EdgekdError(str(path), "the file that was verified", "missing or changed", f"{again} --format {name}")

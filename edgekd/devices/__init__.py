@@ -26,7 +26,7 @@ from pydantic import Field
 
 from edgekd.benchmarking.device_document import Job, Provenance
 from edgekd.errors import EdgekdError, nearest
-from edgekd.files import write_atomic
+from edgekd.files import sha256_file, write_atomic
 from edgekd.recipe import Section, validate
 
 FOLDER = Path("benchmarks/devices")
@@ -73,12 +73,14 @@ class Parcel:
 class Device(Protocol):
     """A connected place to measure.
 
-    `cores` is known inside `with`; None where the device does not say. `provenance` is that of all its results.
+    Inside `with` are known: `cores`, None where the device does not say; and `program`, which changes with what answers
+    there, so that `--resume` takes up nothing of an earlier one. `provenance` is that of all its results.
     """
 
     options: DeviceOptions
     provenance: Provenance
     cores: int | None
+    program: str
 
     def __enter__(self) -> Self:
         """Connect. Raises: DeviceLost."""
@@ -96,6 +98,12 @@ class Device(Protocol):
 
         Raises: DeviceError for this job, DeviceLost for this and all that follow.
         """
+
+
+class RunsTheRunner:
+    """What answers is `runner.py`."""
+
+    program = sha256_file(RUNNER)
 
 
 class NothingToCleanUp:

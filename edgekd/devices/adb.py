@@ -76,6 +76,7 @@ class Adb:
     def __init__(self, name: str, options: Options) -> None:
         self.name, self.options, self.serial = name, options, options.serial
         self.cores: int | None = None
+        self.program = ""
 
     def __enter__(self) -> Self:
         """Find the phone and the app."""
@@ -173,6 +174,7 @@ class Adb:
         if code or not text.startswith("package:"):
             todo = INSTALL.format(self.serial)
             raise DeviceLost(self.name, f"the app {APP} on {self.serial}", "it is not installed", todo)
+        self.program = text.strip()  # each installation has a path of its own
         code, text = self._shell("nproc")
         self.cores = int(text) if not code and re.fullmatch(r"\s*[1-9][0-9]{0,3}\s*", text) else None
 

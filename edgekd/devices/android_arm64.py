@@ -20,8 +20,19 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from edgekd.devices import DeviceError, DeviceLost, DeviceOptions, NothingToCleanUp, Parcel, arm_root, qemu, runner
+from edgekd.devices import (
+    DeviceError,
+    DeviceLost,
+    DeviceOptions,
+    NothingToCleanUp,
+    Parcel,
+    RunsTheRunner,
+    arm_root,
+    qemu,
+    runner,
+)
 from edgekd.errors import EdgekdError
+from edgekd.files import sha256_file
 
 KIND = "android-arm64"
 LIBRARY = "libtensorflowlite_jni.so"
@@ -43,7 +54,7 @@ def connect(name: str, options: Options) -> AndroidArm64:
     return AndroidArm64(name, options)
 
 
-class AndroidArm64(NothingToCleanUp):
+class AndroidArm64(RunsTheRunner, NothingToCleanUp):
     """A device whose jobs are answered by an emulated process of this machine."""
 
     provenance = "emulated"
@@ -63,6 +74,7 @@ class AndroidArm64(NothingToCleanUp):
             raise DeviceLost(f"Android library {folder}", ", ".join(NEEDED), f"no {missing[0]}", TODO)
         emulator = str(root / "qemu/usr/bin" / arm_root.EMULATORS["aarch64"])
         guest = ["-cpu", self.options.cpu, "-L", str(root / "aarch64"), "-E", f"LD_LIBRARY_PATH={folder}"]
+        self.program = type(self).program + "".join(sha256_file(folder / name) for name in NEEDED)
         self.emulator, self.command = qemu.version(emulator), [emulator, *guest, str(folder / "driver")]
         return self
 

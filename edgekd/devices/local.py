@@ -12,7 +12,7 @@ from typing import Self
 
 from pydantic import Field
 
-from edgekd.devices import RUNNER, DeviceError, DeviceOptions, NothingToCleanUp, Parcel
+from edgekd.devices import RUNNER, DeviceError, DeviceOptions, NothingToCleanUp, Parcel, RunsTheRunner
 
 KIND = "local"
 CPU = Path("/sys/devices/system/cpu")
@@ -32,7 +32,7 @@ def connect(name: str, options: Options) -> Local:
     return Local(name, options)
 
 
-class Local(NothingToCleanUp):
+class Local(RunsTheRunner, NothingToCleanUp):
     """A device whose jobs are processes of this machine."""
 
     provenance = "hardware"

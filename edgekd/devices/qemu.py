@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from edgekd.benchmarking.device_document import Job, Test
-from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions, NothingToCleanUp, Parcel, arm_root
+from edgekd.devices import (
+    RUNNER,
+    DeviceError,
+    DeviceLost,
+    DeviceOptions,
+    NothingToCleanUp,
+    Parcel,
+    RunsTheRunner,
+    arm_root,
+)
 from edgekd.devices.local import run_here
 from edgekd.errors import EdgekdError
 
@@ -42,7 +51,7 @@ def connect(name: str, options: Options) -> Qemu:
     return Qemu(name, options)
 
 
-class Qemu(NothingToCleanUp):
+class Qemu(RunsTheRunner, NothingToCleanUp):
     """A device whose jobs are emulated processes of this machine."""
 
     provenance = "emulated"
@@ -57,6 +66,7 @@ class Qemu(NothingToCleanUp):
         except EdgekdError as e:
             raise DeviceLost(e.where, e.expected, e.found, e.todo) from None
         self.emulator = version(self.root.command(self.options.cpu, ())[0])
+        self.program = type(self).program + arm_root.made_of()
         return self
 
     def refuses(self, format: str, threads: int) -> str:

@@ -25,7 +25,7 @@ from typing import Self, TypeVar
 from pydantic import Field
 
 from edgekd.benchmarking.device_document import MAX_DOCUMENT_BYTES, Job
-from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions, Parcel, child
+from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions, Parcel, RunsTheRunner, child
 from edgekd.devices.local import CHANGES_SPEED
 from edgekd.files import sha256_file
 
@@ -177,7 +177,7 @@ class Failed(Exception):
         super().__init__(words)
 
 
-class Ssh:
+class Ssh(RunsTheRunner):
     """A device whose jobs are detached processes behind a link."""
 
     provenance = "hardware"

@@ -99,3 +99,14 @@ def _standardize(logits: Tensor) -> Tensor:
     # The gradient of sqrt at 0 is infinite: a row of equal logits would turn the weights into NaN without the floor.
     variance = centred.square().sum(1, keepdim=True) / (logits.shape[1] - 1)
     return centred / (variance.clamp_min(1e-14).sqrt() + 1e-7)
+
+
+@loss
+def mse(student: Tensor, teacher: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """1/2 · mean over rows and classes of (z_S − z_T)², z without the mean of its row (Ba & Caruana, NeurIPS 2014).
+
+    That is `kd` for T → ∞ (Hinton et al., 2015, eq. 4): no temperature, and answers that are sure count like all others.
+    """
+    del targets, temperature
+    difference = student - teacher
+    return (difference - difference.mean(1, keepdim=True)).square().mean() / 2

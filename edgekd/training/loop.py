@@ -185,7 +185,7 @@ class Trainer:
         p.epochs_done += 1
         p.seconds += seconds
         p.history.append(row | {"seconds": p.seconds})
-        score = row["val_nll"] if self.settings.best_by == "nll" else -row["val_accuracy"]
+        score = {"nll": row["val_nll"], "accuracy": -row["val_accuracy"], "last": -p.epochs_done}[self.settings.best_by]
         is_best = score < p.best
         if is_best:
             p.best, p.best_epoch = score, p.epochs_done

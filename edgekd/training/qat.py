@@ -1,4 +1,4 @@
-"""The quantization-aware stage: the finished float student learns to live on the int8 grid, its teacher still beside it.
+"""The quantization-aware stage: the finished float student learns to live on the int8 grid, with the distillation loss on.
 
 Beside it stands post-training quantization of the same student. A paired test says whether the training gained anything;
 if it did not, the bundle says that too.
@@ -38,6 +38,9 @@ from edgekd.training.run import Run
 GRAPH, PTQ_GRAPH = "int8/qat.safetensors", "int8/ptq.safetensors"
 COMPARISON = "int8/comparison.json"
 BATCH = 32  # images of the representative set at a time
+# Where the student teaches itself nothing but its logits counts: labels would teach it something else, and answers that
+# are sure, as most training images get, tell a loss on probabilities nothing.
+FAITHFUL = {"losses": {"mse": 1.0}, "task_loss_weight": 0.0, "distill_loss_weight": 1.0}
 
 
 def check(recipe: Recipe, classes: int = 2) -> None:
@@ -53,7 +56,7 @@ def check(recipe: Recipe, classes: int = 2) -> None:
         raise EdgekdError(e.where, e.expected, e.found, todo) from None
 
 
-def quantize(run: Run, student: Bundle, teacher: Bundle | None) -> Bundle:
+def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     """Add the int8 graphs of quantization-aware training and of its control to the student's bundle."""
     recipe, folder = run.recipe, student.folder
     facts: dict[str, Any] = {"qat": recipe.qat.model_dump(), "distillation": recipe.distillation.model_dump()}
@@ -67,7 +70,7 @@ def quantize(run: Run, student: Bundle, teacher: Bundle | None) -> Bundle:
     rows = representative.choose(run.labels, run.rows("train"), recipe.qat.representative_images, recipe.seed)
     ptq = post_training(run, network, rows)
     network.set_ranges(ranges.running(network, observed(run)))
-    progress = train(run, network, teacher, folder, identity)
+    progress = train(run, network, objective_of(run, student, teacher), folder, identity)
     if run.processes.is_first:
         write(run, student, ptq, Quantized.of(run, network), rows, progress)
         write_atomic(done, identity)
@@ -122,20 +125,25 @@ def observed(run: Run) -> Iterator[Tensor]:
         yield task.augmenter.views(0, order[step * size : (step + 1) * size], run.processes.device).pixels
 
 
-def train(run: Run, network: FakeQuantNetwork, teacher: Bundle | None, folder: Path, identity: str) -> Progress:
+def objective_of(run: Run, student: Bundle, teacher: Bundle) -> DistillationObjective:
+    """What the stage minimises: the distillation loss on the stored outputs of whoever teaches it."""
+    recipe = run.recipe
+    labels = LabelObjective(recipe.qat.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
+    if recipe.qat.taught_by == "teacher":
+        return DistillationObjective(labels, recipe.distillation, stages.teacher_outputs(run, teacher))
+    outputs = stages.teacher_outputs(run, student, precision="fp32")  # what it said, without another rounding
+    return DistillationObjective(labels, recipe.distillation.model_copy(update=FAITHFUL), outputs)
+
+
+def train(run: Run, network: FakeQuantNetwork, objective: Objective, folder: Path, identity: str) -> Progress:
     """Train weights and ranges on the int8 grid; in the last epochs the ranges stand still."""
-    recipe, settings = run.recipe, run.recipe.qat.training
-    labels = run.labels[run.rows("train")]
-    objective: Objective = LabelObjective(settings, labels, len(run.label_names), run.processes)
-    if teacher:
-        outputs = stages.teacher_outputs(run, teacher)
-        objective = DistillationObjective(objective, recipe.distillation, outputs)
+    recipe = run.recipe
     return stages.train(
         run,
         "qat",
         network,
         objective,
-        settings,
+        recipe.qat.training,
         folder / "training/qat",
         identity,
         mixup=recipe.training.mixup_alpha,  # the views are those of the float stage, for which the teacher was asked

@@ -113,21 +113,24 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     return finish.to_bundle(run, role, settings, network, progress, folder, identity, teacher_bundle)
 
 
-def teacher_outputs(run: Run, teacher_bundle: Bundle) -> TeacherOutputs:
-    """The teacher's outputs on the run's training views, from the store where they are kept already."""
+def teacher_outputs(run: Run, teacher_bundle: Bundle, precision: str | None = None) -> TeacherOutputs:
+    """The teacher's outputs on the run's training views, from the store where they are kept already.
+
+    `precision` is by default the teacher's own, whatever the student's is.
+    """
     check_labels(teacher_bundle, run.label_names)
     weights = teacher_bundle.manifest.files["weights.safetensors"].sha256
-    return outputs_of(run, lambda: from_bundle(teacher_bundle), weights, run.recipe.distillation.store)
+    return outputs_of(run, lambda: from_bundle(teacher_bundle), weights, run.recipe.distillation.store, precision)
 
 
-def outputs_of(run: Run, load: Callable[[], PixelNetwork], weights: str, store: bool) -> TeacherOutputs:
+def outputs_of(
+    run: Run, load: Callable[[], PixelNetwork], weights: str, store: bool, precision: str | None = None
+) -> TeacherOutputs:
     """Outputs of any network on the run's training views; `weights` names its weights, `load` builds it when needed."""
     recipe, device = run.recipe, run.processes.device
-    precision = autocast_dtype(
-        recipe.teacher.training.precision, device
-    )  # the teacher's own, whatever the student's is
+    dtype = autocast_dtype(precision or recipe.teacher.training.precision, device)
     if not store:
-        return TeacherOutputs(load, None, precision)
+        return TeacherOutputs(load, None, dtype)
     key = store_key(
         teacher=weights,
         pixels=run.pixels.sha256,
@@ -135,11 +138,11 @@ def outputs_of(run: Run, load: Callable[[], PixelNetwork], weights: str, store: 
         augment=recipe.augment.model_dump(),
         mixup=recipe.training.mixup_alpha,
         seed=recipe.seed,
-        precision=str(precision),
+        precision=str(dtype),
         device=device.type,
     )
     shape = len(run.labels), len(run.label_names)
-    return TeacherOutputs(load, TeacherStore(Path(recipe.cache) / "teacher" / key, *shape), precision)
+    return TeacherOutputs(load, TeacherStore(Path(recipe.cache) / "teacher" / key, *shape), dtype)
 
 
 def check_labels(bundle: Bundle, label_names: tuple[str, ...]) -> None:

@@ -35,6 +35,8 @@ QUICK = Timing(warmup_runs=1, min_runs=4, min_seconds=1.0)
 class Fake:
     """A device that answers at once; `act` may raise, sleep or change the document."""
 
+    program = "of the fake"
+
     def __init__(self, act=None, provenance="hardware", cores=2, **options):
         self.options = DeviceOptions(kind="fake", **options)
         self.provenance, self.cores, self.act, self.ran = provenance, cores, act, []
@@ -231,6 +233,10 @@ def test_only_what_still_holds_is_taken_up(tiny, tmp_path, monkeypatch):
     assert len(device.ran) == 3
     device = Fake()
     measure(tiny, tmp_path, {"a": device}, rounds=1, images=9)
+    assert len(device.ran) == 3
+    device = Fake()
+    device.program = "a newer one"
+    measure(tiny, tmp_path, {"a": device}, rounds=1)
     assert len(device.ran) == 3
     monkeypatch.setitem(subject.TOLERANCE, "static_wi8_ai8", 0.2)
     device = Fake()

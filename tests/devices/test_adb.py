@@ -81,6 +81,7 @@ def test_a_phone_runs_a_job_and_is_left_as_it_was(phones, small):
     parcel = small("tflite-int8", threads=2)
     with device(xnnpack=False) as place:
         assert place.cores == 4
+        assert place.program == "package:/data/app/org.edgekd.demo-1/base.apk"
         assert place.serial == "PHONE1"
         found = read_document(place.run(parcel), "pixel", parcel.job)
         again = read_document(place.run(parcel), "pixel", parcel.job)

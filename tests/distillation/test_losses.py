@@ -6,7 +6,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch.nn import functional
 
-from edgekd.distillation.losses import LOSSES, dist, dkd, kd, logit_std, resolve
+from edgekd.distillation.losses import LOSSES, dist, dkd, kd, logit_std, mse, resolve
 from edgekd.errors import EdgekdError
 
 RNG = np.random.default_rng(7)
@@ -74,6 +74,13 @@ def test_logit_std_ignores_scale_and_shift():
     assert call(logit_std, 2.0) == pytest.approx(4 * numpy_kl(log_softmax(z[1], 1), log_softmax(z[0], 1)), rel=1e-6)
 
 
+def test_mse_by_hand_is_kd_without_a_limit_of_temperature():
+    """Differences 3, 0, 0 less their mean: 2, -1, -1; half of (4 + 1 + 1) / 3."""
+    assert call(mse, 1.0, np.array([[3.0, 1.0, 0.0]]), np.array([[0.0, 1.0, 0.0]])) == pytest.approx(1.0)
+    assert call(mse, 1.0) == pytest.approx(call(kd, 1e4), rel=1e-3)
+    assert call(mse, 1.0) == pytest.approx(call(mse, 9.0, S + 5, T), rel=1e-12)
+
+
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_zero_when_student_is_teacher_and_positive_else(name):
     assert call(LOSSES[name], 4.0, T, T) == pytest.approx(0.0, abs=1e-6)
@@ -87,7 +94,7 @@ def test_gradients_are_finite_even_for_constant_logits(name):
     assert torch.isfinite(s.grad).all()
 
 
-@pytest.mark.parametrize("name", ["kd", "dkd", "logit_std"])
+@pytest.mark.parametrize("name", ["kd", "dkd", "logit_std", "mse"])
 def test_gradient_agrees_with_finite_differences(name):
     s = torch.tensor(S[:3], requires_grad=True)
     t, target = torch.tensor(T[:3]), TARGETS[:3]

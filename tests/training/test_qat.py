@@ -10,12 +10,15 @@ from rich.console import Console
 
 from edgekd import distill, recipe
 from edgekd.bundle import ArtefactRecord, Bundle, FileRecord
+from edgekd.data.augment import plain_views
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file, write_atomic
+from edgekd.networks import from_bundle
 from edgekd.quantization import integers
 from edgekd.quantization.graph import Graph
 from edgekd.training import checkpoint, distributed, qat, stages
 from edgekd.training import run as runs
+from edgekd.training.objective import Batch
 
 SETTINGS = (
     "data.options={train=32, val=0, test=16, size=48}",
@@ -164,8 +167,21 @@ def test_a_stage_done_again_forgets_what_was_exported_from_the_earlier_graph(fol
 
 def test_stored_outputs_spare_the_teacher(folder, copy, monkeypatch):
     monkeypatch.setattr(stages, "from_bundle", lambda _: pytest.fail("the teacher was built"))
-    made = quantize(folder, copy, "qat.training.epochs=1", "qat.frozen_epochs=0")
+    made = quantize(folder, copy, "qat.taught_by=teacher", "qat.training.epochs=1", "qat.frozen_epochs=0")
     assert made.manifest.quantization.method == "qat"
+
+
+def test_the_student_teaches_itself_what_it_said(folder, copy):
+    run, student = prepare(folder), Bundle.open(copy)
+    objective = qat.objective_of(run, student, Bundle.open(folder / "run/teacher"))
+    rows = run.rows("train")[:8]
+    pixels = plain_views(run.pixels.array, rows, run.processes.device)
+    logits = from_bundle(student).eval()(pixels).detach()
+    batch = Batch(7, rows, pixels, torch.eye(4)[run.labels[rows]])  # epoch 7: nothing of it is stored
+    task, mse = objective(logits, batch)
+    assert (task.weight, mse.weight) == (0.0, 1.0)
+    assert mse.value == pytest.approx(0.0, abs=1e-9)
+    assert objective(logits + torch.tensor([4.0, 0, 0, 0]), batch)[1].value == pytest.approx(1.5)  # (9 + 3 * 1) / 4 / 2
 
 
 def test_the_stage_can_be_left_out(folder, copy):
