@@ -245,7 +245,7 @@ def _settle(plan: Plan, outcome: Outcome, path: Path, begin: float) -> Outcome:
     outcome.seconds = time.perf_counter() - begin
     ending = ".rejected" if outcome.problems else ""
     if not ending:
-        _release(plan, path)
+        _release(plan)
     for suffix in reversed(plan.format.suffixes):  # the one to load appears last
         target = outcome.path.with_suffix(suffix)
         path.with_suffix(suffix).replace(target.with_name(target.name + ending))
@@ -261,14 +261,10 @@ def _settle(plan: Plan, outcome: Outcome, path: Path, begin: float) -> Outcome:
     return outcome
 
 
-def _release(plan: Plan, path: Path) -> None:
+def _release(plan: Plan) -> None:
     """Take files that are about to change out of the manifest: a kill between the two leaves a bundle that still opens."""
-    files, new = plan.bundle.manifest.files, hashes(plan, path)
-    names = [f"{ARTEFACTS}/{name}" for name in new]
-    report = f"{ARTEFACTS}/{plan.format.name}.json"
-    if any(n in files and files[n].sha256 != h for n, h in zip(names, new.values(), strict=True)) or report in files:
-        artefacts = {k: v for k, v in plan.bundle.manifest.artefacts.items() if k != plan.format.name}
-        plan.bundle = plan.bundle.without([*names, report], artefacts=artefacts)
+    if plan.format.name in plan.bundle.manifest.artefacts:
+        plan.bundle = plan.bundle.without_artefacts([plan.format.name])
 
 
 def amend(outcome: Outcome, found: dict[str, Any]) -> None:
