@@ -101,6 +101,12 @@ class TrainingRecipe(Section):
     best_by: Literal["nll", "accuracy", "last"] = "nll"  # on validation; or the last epoch, whatever validation says
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
+    @model_validator(mode="after")
+    def _stopping(self) -> TrainingRecipe:
+        if self.early_stopping_patience and self.best_by == "last":
+            raise ValueError("early_stopping_patience waits for a better epoch, and best_by = 'last' compares none")
+        return self
+
 
 class TeacherRecipe(Network):
     """The teacher: a finished bundle or checkpoint, or a network to train first."""

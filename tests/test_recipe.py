@@ -72,6 +72,13 @@ def test_nothing_to_learn_is_an_error():
         recipe.load(None, ["distillation.task_loss_weight=0", "distillation.distill_loss_weight=0"])
 
 
+def test_stopping_early_needs_epochs_to_compare():
+    with pytest.raises(EdgekdError, match="compares none"):
+        recipe.load(None, ["qat.training.early_stopping_patience=1"])
+    stopping = recipe.load(None, ["qat.training={early_stopping_patience=1, best_by='nll'}"]).qat.training
+    assert stopping.early_stopping_patience == 1
+
+
 @pytest.mark.parametrize("content", [b"a = ", b"\xff\xfe\x00", b"= 1"])
 def test_broken_files_are_one_error(tmp_path, content):
     file = tmp_path / "r.toml"
