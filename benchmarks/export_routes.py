@@ -116,10 +116,10 @@ def calibrated(args):
 
 
 def facts(args, io="uint8"):
-    from edgekd.runtimes import Facts
+    from edgekd.runtimes import FileFacts
 
     manifest = opened(args).manifest
-    return Facts(manifest.name, "A benchmark", tuple(manifest.label_names), manifest.input, 1.0, io)
+    return FileFacts(manifest.name, "A benchmark", tuple(manifest.label_names), manifest.input, 1.0, io)
 
 
 def write(args, graph, io="uint8", name="edgekd"):

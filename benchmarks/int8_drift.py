@@ -28,7 +28,7 @@ from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate
 from edgekd.quantization import reference
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts, find
+from edgekd.runtimes import FileFacts, find
 from edgekd.runtimes.isolated import Isolated
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,7 +39,7 @@ FLOAT, INT8 = ("onnx", "tflite", "tflite-fp16", "openvino"), ("onnx-int8", "tfli
 def answers(bundle: Bundle, name: str, graph: Graph, sides: dict[str, Pixels]) -> tuple[dict[str, np.ndarray], dict]:
     """Logits of a freshly written file on every side, its size and the seconds that writing took."""
     format, module = find(name)
-    facts = Facts(name, "", bundle.manifest.label_names, bundle.manifest.input, version=__version__)
+    facts = FileFacts(name, "", bundle.manifest.label_names, bundle.manifest.input, version=__version__)
     with tempfile.TemporaryDirectory() as folder, Isolated() as child:
         path = Path(folder) / f"x{format.suffixes[0]}"
         begin = time.perf_counter()

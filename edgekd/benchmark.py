@@ -111,8 +111,8 @@ def _arguments() -> argparse.ArgumentParser:
 
 
 def _timing(args: argparse.Namespace) -> object:
-    from edgekd.benchmarking.device_document import Timing
-    from edgekd.recipe import validate
+    from edgekd.devices.document import Timing
+    from edgekd.section import validate
 
     values = {"min_runs": args.runs, "min_seconds": args.seconds, "sustained_s": args.sustained}
     return validate(Timing, values, "--runs, --seconds and --sustained")

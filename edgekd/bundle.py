@@ -20,7 +20,7 @@ from edgekd import __version__
 from edgekd.errors import EdgekdError
 from edgekd.files import inside, sha256_file, write_atomic
 from edgekd.preprocess import InputContract
-from edgekd.recipe import Section, validate
+from edgekd.section import Section, validate
 
 SCHEMA = "edgekd.bundle/1"
 MANIFEST = "manifest.json"

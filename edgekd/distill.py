@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         recipe = recipe.model_copy(update={"qat": recipe.qat.model_copy(update={"enabled": args.qat})})
     command.confirm_folder(folder, args.resume, args.overwrite)
 
-    from edgekd.training import distributed, qat, run, stages
+    from edgekd.training import comparison, distributed, qat, run, stages
 
     stages.check(recipe)
     if recipe.qat.enabled:
@@ -51,19 +51,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         made["control"] = stages.student(prepared, None, folder / "control")
     made["student"] = stages.student(prepared, made["teacher"], folder)
     if processes.is_first:
-        show(made, folder, console)
+        comparison.write(made, folder, console)
     if recipe.qat.enabled:
         qat.quantize(prepared, Bundle.open(folder), made["teacher"])
     if processes.is_first:
         announce(made, folder, recipe.qat.enabled, console)
     distributed.stop()
-
-
-def show(made: dict[str, Bundle], folder: Path, console: Console) -> None:
-    """The comparison on the test split, on screen, as comparison.json and as a picture."""
-    from edgekd.reports import comparison
-
-    comparison.write(made, folder, console)
 
 
 def announce(made: dict[str, Bundle], folder: Path, quantized: bool, console: Console) -> None:

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--out", metavar="DIR", help="where the results go (default: runs/evaluation/NAME)")
     args = arguments.parse_args(argv)
     bundle = Bundle.open(args.bundle)
-    recipe = recipes.validate(Recipe, bundle.manifest.recipe, f"recipe of {bundle.folder}", from_json=True)
+    recipe = recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
     if args.data:
         recipe = with_data(recipe, args.data)
     console = Console()

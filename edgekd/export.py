@@ -13,14 +13,14 @@ from rich.console import Console
 from edgekd import command
 from edgekd.artefacts import graphs, making
 from edgekd.artefacts.graphs import METHODS
-from edgekd.artefacts.making import Outcome, Plan, Writer
+from edgekd.artefacts.making import ExportOutcome, ExportPlan, Writer
 from edgekd.artefacts.validation import Validation
-from edgekd.artefacts.verification import Limits, Reference
+from edgekd.artefacts.verification import Limits, ReferenceLogits
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Array, Graph
-from edgekd.recipe import validate
 from edgekd.runtimes import Format, find, formats
+from edgekd.section import validate
 
 FAILED, REJECTED = 2, 3  # exit codes
 DEFAULT = "tflite-int8"
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         find(name)  # a wrong name before any work
     bundle = Bundle.open(args.bundle)
     export = Export(bundle, args, console)
-    outcomes: list[Outcome] = []
+    outcomes: list[ExportOutcome] = []
     failed: dict[str, EdgekdError] = {}
     for name in names:
         try:
@@ -97,7 +97,7 @@ class Export:
         self.limits = validate(Limits, limits, "limits of the drift gate")
         self.ptq: str | None = args.ptq
 
-    def make(self, name: str) -> Outcome:
+    def make(self, name: str) -> ExportOutcome:
         """One format; where the gate rejects the trained graph, the control of post-training quantization has its turn.
 
         Raises: EdgekdError.
@@ -111,7 +111,7 @@ class Export:
         del self.int8_reference  # of the other graph
         return self._make(replace(self.plan(*find(name)), instead_of=tuple(outcome.problems)))
 
-    def _make(self, plan: Plan) -> Outcome:
+    def _make(self, plan: ExportPlan) -> ExportOutcome:
         name = plan.format.name
         with self.console.status(f"{name} …") as status:
             outcome = making.make(plan, self.validation, lambda step: status.update(f"{name}: {step} …"))
@@ -121,12 +121,12 @@ class Export:
                 self.bundle = making.enter(plan.bundle, outcome)
         return outcome
 
-    def plan(self, format: Format, module: object) -> Plan:
+    def plan(self, format: Format, module: object) -> ExportPlan:
         """What is written from what."""
         io = self.args.io if format.is_int8 else "uint8"
         graph, source, write = self._origin(format)
         reference = self.float_reference if not format.is_int8 or write else self.int8_reference
-        return Plan(self.bundle, format, module, graph, source, reference, io, self.limits, write)
+        return ExportPlan(self.bundle, format, module, graph, source, reference, io, self.limits, write)
 
     def _origin(self, format: Format) -> tuple[Graph | None, str, Writer | None]:
         """Graph, name of the source, and the writer if it is not the runtime's own."""
@@ -143,7 +143,7 @@ class Export:
         source = f"ptq-{self.ptq}" if self.ptq else getattr(self.bundle.manifest.quantization, "method", "")
         return self.int8_graph, source, None
 
-    def _explain(self, plan: Plan, outcome: Outcome) -> None:
+    def _explain(self, plan: ExportPlan, outcome: ExportOutcome) -> None:
         from edgekd.artefacts.rejection import chance, explain
 
         if plan.is_on_grid and self.validation:
@@ -187,16 +187,16 @@ class Export:
         return graphs.int8_graph(self.bundle)
 
     @cached_property
-    def float_reference(self) -> Reference:
+    def float_reference(self) -> ReferenceLogits:
         """Logits of the float student, as its bundle holds them."""
         from edgekd.artefacts import validation, verification
 
         count = verification.PARITY_IMAGES
         stored = self.validation.float_logits[:count] if self.validation else None
-        return Reference(validation.golden(self.bundle)["logits"], stored)
+        return ReferenceLogits(validation.golden(self.bundle)["logits"], stored)
 
     @cached_property
-    def int8_reference(self) -> Reference:
+    def int8_reference(self) -> ReferenceLogits:
         """Logits on the int8 grid: of exact integers on golden images, of fake quantization in torch on validation."""
         from edgekd.artefacts import validation, verification
         from edgekd.quantization import integers
@@ -204,11 +204,11 @@ class Export:
         with self.console.status("computing the reference …"):
             golden = integers.logits(self.int8_graph, validation.golden(self.bundle)["pixels"])
             if self.validation is None:
-                return Reference(golden, None)
+                return ReferenceLogits(golden, None)
             from edgekd.quantization import reference
 
             pixels = self.validation.pixels[: verification.PARITY_IMAGES]
-            return Reference(golden, reference.logits(self.int8_graph, pixels))
+            return ReferenceLogits(golden, reference.logits(self.int8_graph, pixels))
 
 
 if __name__ == "__main__":

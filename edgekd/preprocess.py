@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from pydantic import Field
 
 from edgekd.errors import CorruptImage
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 MAX_PIXELS = 120_000_000  # a whole-slide overview is about 100 MP; more is a decompression bomb
 HIGH_DEPTH = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")

@@ -5,22 +5,14 @@ A recipe is data, never code: nothing in it is imported or evaluated. Defaults a
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from edgekd.errors import EdgekdError, nearest
-
-M = TypeVar("M", bound=BaseModel)
-
-
-class Section(BaseModel):
-    """Base of every recipe section: unknown keys and silent type conversions are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+from edgekd.errors import EdgekdError
+from edgekd.section import Section, validate
 
 
 class DataRecipe(Section):
@@ -247,31 +239,9 @@ def _apply(values: dict[str, Any], override: str) -> None:
     values[last] = value
 
 
-def validate(model: type[M], values: Any, where: str, *, from_json: bool = False) -> M:
-    """`model` built from plain values (TOML's, or JSON's where lists stand for tuples); integers are taken for floats.
+def recorded(values: dict[str, Any], where: str) -> Recipe:
+    """The recipe that a bundle's manifest holds; `where` names the bundle.
 
-    Raises: EdgekdError that lists every problem, each with the nearest valid name.
+    Raises: EdgekdError as `validate` does.
     """
-    try:
-        return model.model_validate_json(json.dumps(values)) if from_json else model.model_validate(values)
-    except ValidationError as e:
-        problems = [_explain(model, problem) for problem in e.errors()]
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise EdgekdError(f"{where}: {count}\n" + "\n".join(f"  - {p}" for p in problems)) from None
-
-
-def _explain(model: type[BaseModel], problem: Any) -> str:
-    path = [str(p) for p in problem["loc"]]
-    if problem["type"] == "extra_forbidden":
-        return f"{'.'.join(path)}: unknown key; {nearest(path[-1], _fields(model, path[:-1]))}"
-    found = f", found {problem['input']!r}" if not isinstance(problem["input"], dict) else ""
-    return f"{'.'.join(path) or 'recipe'}: {problem['msg'][0].lower()}{problem['msg'][1:]}{found}"
-
-
-def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
-    for name in path:
-        field = model.model_fields.get(name)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return list(model.model_fields)
-        model = field.annotation
-    return list(model.model_fields)
+    return validate(Recipe, values, f"recipe of {where}", from_json=True)

@@ -18,7 +18,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import sha256_bytes
 from edgekd.measures.calibration import softmax
 from edgekd.preprocess import decode, to_pixels
-from edgekd.recipe import validate
+from edgekd.section import validate
 
 ROOT = Path(__file__).parents[1]
 MODEL = ROOT / "models/mri4-mobilenetv2"

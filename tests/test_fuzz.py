@@ -19,12 +19,12 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import softmax
 from edgekd.measures.evaluation import evaluate as measured
+from edgekd.networks.prediction import predict
 from edgekd.preprocess import InputContract
 from edgekd.quantization.graph import PIXELS, Conv, DepthwiseConv, FullyConnected, Graph, Grid, Input, Mean
-from edgekd.runtimes import Facts, find
+from edgekd.runtimes import FileFacts, find
 from edgekd.runtimes.isolated import Isolated
 from edgekd.training import distributed, run
-from edgekd.training.loop import predict
 
 SIZE, CLASSES = 16, 4
 LIMIT_S = 60.0  # for one request, on a machine with other work
@@ -121,7 +121,7 @@ def graphs():
 def written(graphs, tmp_path_factory):
     """Files of every format, by format."""
     folder, found = tmp_path_factory.mktemp("fuzz"), {}
-    facts = Facts("tiny", "for tests", tuple("abcd"), InputContract(size=SIZE), 1.5)
+    facts = FileFacts("tiny", "for tests", tuple("abcd"), InputContract(size=SIZE), 1.5)
     for name in FILES:
         format, module = find(name)
         path = folder / f"{name}{format.suffixes[0]}"
@@ -229,7 +229,7 @@ def test_graphs(graphs, tmp_path):
     path = tmp_path / "graph.safetensors"
     graphs[1].save(path)
     format, module = find("tflite-int8")
-    facts = Facts("tiny", "for tests", tuple("abcd"), InputContract(size=SIZE))
+    facts = FileFacts("tiny", "for tests", tuple("abcd"), InputContract(size=SIZE))
     refused = 0
     for content in mutations(path.read_bytes(), GRAPHS, seed=1):
         path.write_bytes(content)

@@ -14,9 +14,9 @@ from edgekd.bundle import Bundle
 from edgekd.files import sha256_file
 from edgekd.measures.evaluation import Evaluation
 from edgekd.networks import cost, from_bundle
+from edgekd.networks.prediction import predict
 from edgekd.preprocess import decode, to_pixels
 from edgekd.reports.comparison import readme_row
-from edgekd.training.loop import predict
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("mri4-mobilenetv2", "mri4-efficientnet-lite0")

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from edgekd.bundle import FileRecord, Temperature
 from edgekd.preprocess import Finite, InputContract
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 SCHEMA = "edgekd.app/1"
 MODEL, DESCRIPTION = "model.tflite", "model.json"  # file names in the app's assets

@@ -8,7 +8,7 @@ from edgekd.artefacts.making import Writer
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Array, Graph
-from edgekd.runtimes import Facts, Format
+from edgekd.runtimes import FileFacts, Format
 
 TFLITE = ("tflite", "tflite-int8")
 
@@ -21,7 +21,7 @@ def from_torch(format: Format, bundle: Bundle, pixels: Array) -> Writer:
     _check(format, TFLITE, "--via litert-torch")
     network = from_bundle(bundle)
 
-    def write(facts: Facts, path: Path) -> None:
+    def write(facts: FileFacts, path: Path) -> None:
         convert_network(network, facts, format.scheme, pixels, path)
 
     return write
@@ -33,7 +33,7 @@ def from_onnx(format: Format, source: Path, pixels: Array) -> Writer:
 
     _check(format, TFLITE, "--onnx")
 
-    def write(facts: Facts, path: Path) -> None:
+    def write(facts: FileFacts, path: Path) -> None:
         convert_onnx(source, facts, format.scheme, pixels, path)
 
     return write
@@ -45,7 +45,7 @@ def by_nncf(format: Format, graph: Graph, pixels: Array) -> Writer:
 
     _check(format, ("openvino-int8",), "--ptq nncf")
 
-    def write(facts: Facts, path: Path) -> None:
+    def write(facts: FileFacts, path: Path) -> None:
         nncf_ptq.write(graph, facts, pixels, path)
 
     return write

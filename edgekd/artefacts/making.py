@@ -17,7 +17,7 @@ import numpy as np
 from edgekd import __version__
 from edgekd.artefacts import verification
 from edgekd.artefacts.validation import Validation, golden
-from edgekd.artefacts.verification import Calibration, Limits, Reference
+from edgekd.artefacts.verification import Calibration, Limits, ReferenceLogits
 from edgekd.bundle import ARTEFACTS, CARD, ArtefactRecord, Bundle, FileRecord
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.files import sha256_file, write_atomic
@@ -25,17 +25,17 @@ from edgekd.measures.calibration import fit_temperature, softmax
 from edgekd.measures.drift import Drift
 from edgekd.quantization.graph import Array, Graph
 from edgekd.reports.card import model_card
-from edgekd.runtimes import Facts, Format, Io
+from edgekd.runtimes import FileFacts, Format, Io
 from edgekd.runtimes.isolated import Isolated
 
 DESCRIPTION = "Image classifier written by edgekd. Research demonstration, not a medical device."
 
 Step = Callable[[str], None]
-Writer = Callable[[Facts, Path], None]  # writes the format's file(s)
+Writer = Callable[[FileFacts, Path], None]  # writes the format's file(s)
 
 
 @dataclass
-class Plan:
+class ExportPlan:
     """A format to write, from which graph, and under which limits."""
 
     bundle: Bundle
@@ -43,17 +43,17 @@ class Plan:
     module: ModuleType
     graph: Graph | None  # None for what a generic converter makes of a network that has none
     source: str
-    reference: Reference
+    reference: ReferenceLogits
     io: Io = "uint8"
     limits: Limits = field(default_factory=Limits)
     write: Writer | None = None  # other than the runtime's own; its file is no writing of the graph, so not linted
     instead_of: tuple[str, ...] = ()  # the problems of another graph's file, which was rejected before
 
-    def facts(self, temperature: float) -> Facts:
+    def facts(self, temperature: float) -> FileFacts:
         """What goes into the file beside the graph."""
         m = self.bundle.manifest
         name = f"{m.name} {self.format.name}"
-        return Facts(name, DESCRIPTION, m.label_names, m.input, temperature, self.io, m.licence, __version__)
+        return FileFacts(name, DESCRIPTION, m.label_names, m.input, temperature, self.io, m.licence, __version__)
 
     @property
     def step(self) -> float | None:
@@ -80,7 +80,7 @@ class Plan:
 
 
 @dataclass
-class Outcome:
+class ExportOutcome:
     """What became of a format. `problems` is empty for a file that ships."""
 
     format: str
@@ -91,7 +91,7 @@ class Outcome:
     report: dict[str, Any] = field(default_factory=dict)
 
 
-def make(plan: Plan, validation: Validation | None, step: Step) -> Outcome:
+def make(plan: ExportPlan, validation: Validation | None, step: Step) -> ExportOutcome:
     """Write, verify, and name a format's files; without `validation` only what was verified before can be made again.
 
     Raises: EdgekdError if a package is missing, the runtime crashes, or there is nothing to verify with.
@@ -114,7 +114,7 @@ def make(plan: Plan, validation: Validation | None, step: Step) -> Outcome:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _again(plan: Plan, temporary: Path, begin: float, step: Step) -> Outcome:
+def _again(plan: ExportPlan, temporary: Path, begin: float, step: Step) -> ExportOutcome:
     """Write a file that was verified before, and see that it has the same bytes."""
     record = plan.bundle.manifest.artefacts.get(plan.format.name)
     where = f"format {plan.format.name!r} of {plan.bundle.folder}"
@@ -134,11 +134,11 @@ def _again(plan: Plan, temporary: Path, begin: float, step: Step) -> Outcome:
     found = verification.parity(probs, plan.reference.golden, record.calibration_temperature, plan.step)
     if plan.write is None:
         problems += verification.parity_problems(found, plan.format)
-    outcome = Outcome(plan.format.name, plan.path(path.parent.parent), 0.0, problems, record)
+    outcome = ExportOutcome(plan.format.name, plan.path(path.parent.parent), 0.0, problems, record)
     return _settle(plan, outcome, path, begin)
 
 
-def _verified(plan: Plan, validation: Validation, temporary: Path, begin: float, step: Step) -> Outcome:
+def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: float, step: Step) -> ExportOutcome:
     step("write")
     path = plan.make(1.0, temporary)
     with Isolated() as child:
@@ -172,11 +172,11 @@ def _verified(plan: Plan, validation: Validation, temporary: Path, begin: float,
     calibration = verification.calibration(logits, validation.labels, temperature)
     report |= _facts(plan, validation, found, calibration) | {"golden_probs": on_golden.tolist()}
     record = _record(plan, path, report, found, calibration, validation, parity.top1_agreement)
-    outcome = Outcome(plan.format.name, plan.path(temporary.parent), 0.0, problems, record, report)
+    outcome = ExportOutcome(plan.format.name, plan.path(temporary.parent), 0.0, problems, record, report)
     return _settle(plan, outcome, path, begin)
 
 
-def _operators(plan: Plan, path: Path, pixels: Array, problems: list[str]) -> dict[str, Any]:
+def _operators(plan: ExportPlan, path: Path, pixels: Array, problems: list[str]) -> dict[str, Any]:
     found = verification.operators(plan.graph, plan.format, path, pixels)
     images = min(verification.OPERATOR_IMAGES, len(pixels))
     sizes = {o.node: images * int(np.prod(plan.graph.shapes[o.node])) for o in found}
@@ -186,7 +186,7 @@ def _operators(plan: Plan, path: Path, pixels: Array, problems: list[str]) -> di
     return {"operators": summary | {"largest": max((o.largest for o in found), default=0)}}
 
 
-def _facts(plan: Plan, validation: Validation, found: Drift, calibration: Calibration) -> dict[str, Any]:
+def _facts(plan: ExportPlan, validation: Validation, found: Drift, calibration: Calibration) -> dict[str, Any]:
     names = plan.bundle.manifest.label_names
     return {
         "schema": "edgekd.verification/1",
@@ -207,7 +207,7 @@ def _facts(plan: Plan, validation: Validation, found: Drift, calibration: Calibr
 
 
 def _record(
-    plan: Plan,
+    plan: ExportPlan,
     path: Path,
     report: dict[str, Any],
     found: Drift,
@@ -235,12 +235,12 @@ def _record(
     )
 
 
-def hashes(plan: Plan, path: Path) -> dict[str, str]:
+def hashes(plan: ExportPlan, path: Path) -> dict[str, str]:
     """sha256 of the format's files by name, the one to load first."""
     return {path.with_suffix(s).name: sha256_file(path.with_suffix(s)) for s in plan.format.suffixes}
 
 
-def _settle(plan: Plan, outcome: Outcome, path: Path, begin: float) -> Outcome:
+def _settle(plan: ExportPlan, outcome: ExportOutcome, path: Path, begin: float) -> ExportOutcome:
     """Give a file its name; a file with problems gets another name, and a report that says why."""
     outcome.seconds = time.perf_counter() - begin
     ending = ".rejected" if outcome.problems else ""
@@ -261,20 +261,20 @@ def _settle(plan: Plan, outcome: Outcome, path: Path, begin: float) -> Outcome:
     return outcome
 
 
-def _release(plan: Plan) -> None:
+def _release(plan: ExportPlan) -> None:
     """Take files that are about to change out of the manifest: a kill between the two leaves a bundle that still opens."""
     if plan.format.name in plan.bundle.manifest.artefacts:
         plan.bundle = plan.bundle.without_artefacts([plan.format.name])
 
 
-def amend(outcome: Outcome, found: dict[str, Any]) -> None:
+def amend(outcome: ExportOutcome, found: dict[str, Any]) -> None:
     """Add to the report of a rejected file."""
     outcome.report |= found
     report = outcome.path.parent / f"{outcome.format}.rejected.json"
     write_atomic(report, json.dumps(outcome.report, indent=1, ensure_ascii=False) + "\n")
 
 
-def enter(bundle: Bundle, outcome: Outcome) -> Bundle:
+def enter(bundle: Bundle, outcome: ExportOutcome) -> Bundle:
     """The bundle with the outcome's files and record in its manifest."""
     names = [f"{ARTEFACTS}/{name}" for name in outcome.record.files]
     if (bundle.folder / outcome.record.report).is_file():

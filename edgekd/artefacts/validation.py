@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
-from edgekd.data.chosen import side_of, with_data
+from edgekd.data.chosen import split_of, with_data
 from edgekd.data.dataset import listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
@@ -83,7 +83,7 @@ def _check_answers(bundle: Bundle, pixels: Array, expected: Array) -> None:
     import torch
 
     from edgekd.networks import from_bundle
-    from edgekd.training.loop import predict
+    from edgekd.networks.prediction import predict
 
     rows = np.unique(np.linspace(0, len(pixels) - 1, CHECKED).astype(int))
     found = predict(from_bundle(bundle), pixels, rows, torch.device("cpu"))
@@ -108,19 +108,19 @@ def representative_pixels(bundle: Bundle, data: str = "") -> Array:
 
 def recipe_of(bundle: Bundle, data: str = "") -> Recipe:
     """The recipe of a bundle; `data` says where its images are now."""
-    recipe = recipes.validate(Recipe, bundle.manifest.recipe, f"recipe of {bundle.folder}", from_json=True)
+    recipe = recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
     return with_data(recipe, data) if data else recipe
 
 
-def pixels_of(bundle: Bundle, data: str, side: str) -> Pixels:
+def pixels_of(bundle: Bundle, data: str, split: str) -> Pixels:
     """One split of the bundle's own images, decoded.
 
     Raises: EdgekdError if they are not there, or are not those that the bundle knows.
     """
     recipe = recipe_of(bundle, data)
-    dataset = side_of(bundle, recipe, side)
+    dataset = split_of(bundle, recipe, split)
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
-    if listing_hash(pixels.dataset.samples) != bundle.manifest.split_hashes.get(side):
-        where = f"split {side!r} for {bundle.folder}"
+    if listing_hash(pixels.dataset.samples) != bundle.manifest.split_hashes.get(split):
+        where = f"split {split!r} for {bundle.folder}"
         raise EdgekdError(where, "the images that the bundle knows", "others", ORIGINAL)
     return pixels

@@ -17,9 +17,9 @@ from edgekd.measures.calibration import ece, nll, softmax
 from edgekd.measures.drift import Drift, drift
 from edgekd.quantization import integers
 from edgekd.quantization.graph import Array, Graph
-from edgekd.recipe import Section
 from edgekd.runtimes import Format
 from edgekd.runtimes.isolated import Isolated
+from edgekd.section import Section
 
 SMALLEST = 1e-30  # probabilities below it are taken for it, before a logarithm
 PARITY_IMAGES = 256  # of the validation split
@@ -69,7 +69,7 @@ class Calibration(Section):
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceLogits:
     """The logits [N, K] that a file has to reproduce: on the golden images and on the first of the validation split."""
 
     golden: Array

@@ -27,7 +27,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Plan:
+class CleanPlan:
     """What stays: index -> (group, side) in the order of the listing; the rest is the report's."""
 
     kept: dict[int, tuple[str, str]]
@@ -37,7 +37,7 @@ class Plan:
     largest_estimated_group: int
 
 
-def plan(matches: Matches, pictures: Array) -> Plan:
+def plan(matches: Matches, pictures: Array) -> CleanPlan:
     """Decide for every readable image; `pictures` [N] says which picture each one is a copy of.
 
     Groups are the source's; images without one get an estimated group: those that are alike, directly or through others.
@@ -68,7 +68,7 @@ def plan(matches: Matches, pictures: Array) -> Plan:
     sizes = Counter(groups[i] for i in range(len(entries)) if groups[i].startswith(ESTIMATED)) if estimated else {}
     ordered = {i: kept[i] for i in sorted(kept)}
     removed.sort(key=lambda r: r.path)
-    return Plan(ordered, removed, sorted(moved, key=lambda m: m.path), estimated, max(sizes.values(), default=0))
+    return CleanPlan(ordered, removed, sorted(moved, key=lambda m: m.path), estimated, max(sizes.values(), default=0))
 
 
 def _preference(matches: Matches, index: int, side: str) -> tuple[bool, int, str]:
@@ -101,7 +101,7 @@ def _side(entries: tuple[Entry, ...], pictures: Array, who: Array) -> str:
     return max(found, key=lambda side: (len(found[side]), SPLITS.index(side)), default="")
 
 
-def as_csv(plan: Plan, entries: tuple[Entry, ...]) -> str:
+def as_csv(plan: CleanPlan, entries: tuple[Entry, ...]) -> str:
     """split.csv, which the csv source reads: path, label, group, split."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -111,7 +111,7 @@ def as_csv(plan: Plan, entries: tuple[Entry, ...]) -> str:
     return text.getvalue()
 
 
-def describe(plan: Plan, entries: tuple[Entry, ...], troubles: tuple[Trouble, ...], file: str, why: str) -> Clean:
+def describe(plan: CleanPlan, entries: tuple[Entry, ...], troubles: tuple[Trouble, ...], file: str, why: str) -> Clean:
     """The report of a plan; `why` says why no file was written, "" if one was."""
     kept = count_classes((entries[i].label, side) for i, (_, side) in plan.kept.items())
     unusable = [Removed(path=t.path, reason=WORDS[t.kind]) for t in troubles if not t.is_usable]

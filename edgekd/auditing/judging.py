@@ -12,7 +12,7 @@ from edgekd.auditing import cleaning
 from edgekd.auditing.joining import components, members
 from edgekd.auditing.listing import Entry, Listing
 from edgekd.auditing.matching import Matches
-from edgekd.auditing.reading import Facts
+from edgekd.auditing.reading import ImageFacts
 from edgekd.auditing.report import Audit, Counts, Leak, Pair, Straddling
 from edgekd.data.dataset import SPLITS
 
@@ -69,7 +69,7 @@ def _nearest(matches: Matches) -> list[int]:
     return list(range(max(0, middle - NEAREST), min(len(similarity), middle + NEAREST)))
 
 
-def leaks(facts: Facts, pictures: Array, copies: list[Pair]) -> list[Leak]:
+def leaks(facts: ImageFacts, pictures: Array, copies: list[Pair]) -> list[Leak]:
     """For val and test: how many of their images have a copy on a side before theirs, and how it lies.
 
     `copies` come with the most similar first. An image that is joined only through others counts under `joined`.

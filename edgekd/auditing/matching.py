@@ -9,7 +9,7 @@ import numpy as np
 
 from edgekd.auditing.comparison import FRAMES, Comparison, compare
 from edgekd.auditing.joining import chains
-from edgekd.auditing.reading import Facts
+from edgekd.auditing.reading import ImageFacts
 from edgekd.auditing.report import Pair, Picture
 from edgekd.auditing.search import candidates
 from edgekd.auditing.views import VIEWS
@@ -24,7 +24,7 @@ Array = np.ndarray
 class Matches:
     """`exact` [E, 2]: equal decoded pixels, chained in order. `compared`: every pair that was compared in full."""
 
-    facts: Facts
+    facts: ImageFacts
     exact: Array
     compared: Comparison
     settings: AuditRecipe
@@ -80,7 +80,7 @@ class Matches:
         return tuple(found)
 
 
-def match(facts: Facts, settings: AuditRecipe, progress: Callable[[int, int], None] | None = None) -> Matches:
+def match(facts: ImageFacts, settings: AuditRecipe, progress: Callable[[int, int], None] | None = None) -> Matches:
     """Find every pair. Of equal images the first stands for all, so that a thousand copies do not crowd out others."""
     firsts: dict[bytes, int] = {}
     for index, digest in enumerate(facts.pixels):

@@ -23,7 +23,7 @@ Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImageFacts:
     """The readable images, in the order of the listing; memory is about 9 KiB per image.
 
     `pixels` are hashes of the decoded pixels; `sizes` [N, 2] width and height in px; `tones` [N, 2] mean and deviation of
@@ -40,7 +40,7 @@ class Facts:
     troubles: tuple[Trouble, ...]
 
 
-def read(listing: Listing, progress: Progress | None = None) -> Facts:
+def read(listing: Listing, progress: Progress | None = None) -> ImageFacts:
     """Look at every image of a listing. `progress(done, total)` is told after each task.
 
     Raises: nothing for an image; it becomes a trouble.
@@ -55,7 +55,7 @@ def read(listing: Listing, progress: Progress | None = None) -> Facts:
         if progress:
             progress(done, total)
     entries = tuple(e for chunk in kept for e in chunk.entries)
-    return Facts(
+    return ImageFacts(
         entries,
         tuple(digest for chunk in kept for digest in chunk.pixels),
         _joined([np.array(chunk.sizes, np.int32).reshape(-1, 2) for chunk in kept], (0, 2), 0),

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from edgekd.auditing.troubles import Trouble
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
-from edgekd.recipe import AuditRecipe, Section
+from edgekd.recipe import AuditRecipe
+from edgekd.section import Section
 
 SCHEMA = "edgekd.audit/1"
 NAME = "audit.json"

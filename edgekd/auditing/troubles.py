@@ -8,7 +8,7 @@ from PIL import Image
 
 from edgekd.errors import CorruptImage
 from edgekd.preprocess import FORMATS, MAX_PIXELS
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 LARGE_PIXELS = 50_000_000  # no more than a camera takes; above, decoding costs seconds and hundreds of MiB
 WORDS = {

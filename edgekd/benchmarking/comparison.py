@@ -10,12 +10,12 @@ import numpy as np
 from pydantic import Field
 
 from edgekd.benchmarking import rule as rules
-from edgekd.benchmarking.device_document import Document, Provenance
 from edgekd.benchmarking.schema import ANSWERS, REPORT, FailedRow, HardwareMeasurement, Report, Row, read_report
+from edgekd.devices.document import Document, Provenance
 from edgekd.errors import EdgekdError
 from edgekd.measures.drift import drift
 from edgekd.measures.latency_ratio import median, ratio
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 LEVEL = 0.05
 Answers = Mapping[str, np.ndarray]

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekd.benchmarking.device_document import Golden, Job, Provenance, Test, Timing
 from edgekd.benchmarking.subject import Artefact, Images, evenly, golden
 from edgekd.bundle import Bundle, FileRecord
 from edgekd.devices import Device, Parcel
+from edgekd.devices.document import Golden, Job, Provenance, Test, Timing
 from edgekd.files import sha256_file
 from edgekd.preprocess import decode
 

@@ -13,15 +13,14 @@ import numpy as np
 from edgekd import __version__
 from edgekd.benchmarking import rows as merging
 from edgekd.benchmarking import running, subject
-from edgekd.benchmarking.device_document import Timing
 from edgekd.benchmarking.jobs import Workshop
-from edgekd.benchmarking.running import Outcome, Plan, Store
+from edgekd.benchmarking.running import BenchmarkPlan, DeviceOutcome, DocumentStore
 from edgekd.benchmarking.schema import (
     ANSWERS,
     FLIPPED,
     DeviceRecord,
     FailedRow,
-    Reference,
+    ReferenceRecord,
     Report,
     Row,
     Settings,
@@ -29,6 +28,7 @@ from edgekd.benchmarking.schema import (
 from edgekd.benchmarking.subject import Images
 from edgekd.bundle import Bundle
 from edgekd.devices import Device
+from edgekd.devices.document import Timing
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.evaluation import evaluate
@@ -59,14 +59,14 @@ def benchmark(bundle: Bundle, devices: dict[str, Device], wish: Wish, out: Path,
     images = subject.images(bundle, wish.data, wish.images)
     try:
         workshop = Workshop.open(bundle, images, wish.timing, out / WORK)
-        plan = Plan(workshop, artefacts, wish.threads, wish.rounds, Store(out / PARTS), step)
+        plan = BenchmarkPlan(workshop, artefacts, wish.threads, wish.rounds, DocumentStore(out / PARTS), step)
         outcomes = running.run(plan, devices)
     finally:
         shutil.rmtree(out / WORK, ignore_errors=True)
     return assemble(bundle, images, outcomes, wish, out)
 
 
-def assemble(bundle: Bundle, images: Images, outcomes: dict[str, Outcome], wish: Wish, out: Path) -> Report:
+def assemble(bundle: Bundle, images: Images, outcomes: dict[str, DeviceOutcome], wish: Wish, out: Path) -> Report:
     """The report of what devices gave, written into `out`.
 
     Raises: EdgekdError if there is no row at all.
@@ -96,7 +96,7 @@ def assemble(bundle: Bundle, images: Images, outcomes: dict[str, Outcome], wish:
 
 
 def _rows(
-    bundle: Bundle, images: Images, outcomes: dict[str, Outcome]
+    bundle: Bundle, images: Images, outcomes: dict[str, DeviceOutcome]
 ) -> tuple[list[Row], list[FailedRow], dict[str, np.ndarray]]:
     """Rows that were measured, those that were not, and the answers by key."""
     found, failed, probs = [], [], {}
@@ -122,7 +122,7 @@ def _rows(
 
 def _reference(
     images: Images, rows: Sequence[Row], probs: dict[str, np.ndarray], names: Sequence[str]
-) -> tuple[Reference | None, np.ndarray | None]:
+) -> tuple[ReferenceRecord | None, np.ndarray | None]:
     """What drift is against, with its answers [N, K]; None where no float network answered all images."""
     row = None
     found, words = images.reference, "the float student in torch"
@@ -133,7 +133,7 @@ def _reference(
             return None, None
         row = whole[0]
         found, words = probs[row.key], f"{row.format} on {row.device}"
-    reference = Reference(
+    reference = ReferenceRecord(
         source="row" if row else "bundle",
         row=row.key if row else "",
         answers=row.key if row else "reference",
@@ -143,7 +143,7 @@ def _reference(
     return reference, found
 
 
-def _device(outcome: Outcome) -> DeviceRecord:
+def _device(outcome: DeviceOutcome) -> DeviceRecord:
     options = outcome.device.options
     return DeviceRecord(
         kind=options.kind,

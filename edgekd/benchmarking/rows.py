@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgekd.benchmarking import trust
-from edgekd.benchmarking.device_document import Conditions, DeviceDocument, System, Times
 from edgekd.benchmarking.jobs import Entry
 from edgekd.benchmarking.schema import (
     Distribution,
@@ -23,6 +22,7 @@ from edgekd.benchmarking.schema import (
     Sustained,
 )
 from edgekd.benchmarking.subject import Images
+from edgekd.devices.document import Conditions, DeviceDocument, System, Times
 from edgekd.errors import EdgekdError
 from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgekd.benchmarking.device_document import DeviceDocument, Job, System, printable, read_document
 from edgekd.benchmarking.jobs import Entry, Workshop
 from edgekd.benchmarking.schema import FailedRow
 from edgekd.benchmarking.subject import Artefact
 from edgekd.devices import Device, DeviceLost
+from edgekd.devices.document import DeviceDocument, Job, System, printable, read_document
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 
@@ -21,7 +21,7 @@ Step = Callable[[str], None]
 
 
 @dataclass
-class Outcome:
+class DeviceOutcome:
     """What one device gave: its rows with their documents in order of rounds, what failed, and why it gave up."""
 
     device: Device
@@ -37,7 +37,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Store:
+class DocumentStore:
     """Documents on disk, one file per row and round: what an interrupted benchmark goes on from."""
 
     folder: Path
@@ -59,25 +59,25 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """What to measure, how often, and where documents are kept."""
 
     workshop: Workshop
     artefacts: list[Artefact]
     threads: tuple[int, ...]
     rounds: int
-    store: Store
+    store: DocumentStore
     step: Step
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def run(plan: Plan, devices: dict[str, Device]) -> dict[str, Outcome]:
+def run(plan: BenchmarkPlan, devices: dict[str, Device]) -> dict[str, DeviceOutcome]:
     """Measure on all devices; those at different places side by side.
 
     What a device cannot do is in its outcome. An interrupt ends the benchmark after the jobs under way; their documents
     are kept.
     """
-    outcomes = {name: Outcome(device) for name, device in devices.items()}
+    outcomes = {name: DeviceOutcome(device) for name, device in devices.items()}
     places: dict[str, list[str]] = {}
     for name, device in sorted(devices.items(), key=lambda item: item[1].provenance == "emulated"):
         places.setdefault(place(name, device), []).append(name)
@@ -94,10 +94,10 @@ def place(name: str, device: Device) -> str:
     return device.options.place or (HERE if device.provenance == "emulated" else f"device {name}")
 
 
-def _side_by_side(plan: Plan, groups: list[list[tuple[str, Outcome]]]) -> None:
+def _side_by_side(plan: BenchmarkPlan, groups: list[list[tuple[str, DeviceOutcome]]]) -> None:
     faults: list[BaseException] = []
 
-    def work(group: list[tuple[str, Outcome]]) -> None:
+    def work(group: list[tuple[str, DeviceOutcome]]) -> None:
         try:
             _run_each(plan, group)
         except BaseException as e:
@@ -119,7 +119,7 @@ def _side_by_side(plan: Plan, groups: list[list[tuple[str, Outcome]]]) -> None:
         raise faults[0]
 
 
-def _run_each(plan: Plan, group: Iterable[tuple[str, Outcome]]) -> None:
+def _run_each(plan: BenchmarkPlan, group: Iterable[tuple[str, DeviceOutcome]]) -> None:
     for name, outcome in group:
         try:
             with outcome.device:
@@ -134,12 +134,12 @@ def _run_each(plan: Plan, group: Iterable[tuple[str, Outcome]]) -> None:
             plan.step(f"{name}: {outcome.failure}")
 
 
-def _rounds(plan: Plan, device: Device) -> int:
+def _rounds(plan: BenchmarkPlan, device: Device) -> int:
     """Numerics are the same in every round."""
     return plan.rounds if device.provenance == "hardware" else 1
 
 
-def _run_device(plan: Plan, name: str, outcome: Outcome) -> None:
+def _run_device(plan: BenchmarkPlan, name: str, outcome: DeviceOutcome) -> None:
     device = outcome.device
     outcome.entries = list(plan.workshop.entries(name, device, plan.artefacts, plan.threads))
     for round in range(_rounds(plan, device)):
@@ -150,7 +150,7 @@ def _run_device(plan: Plan, name: str, outcome: Outcome) -> None:
                 _run_entry(plan, entry, round, outcome)
 
 
-def _run_entry(plan: Plan, entry: Entry, round: int, outcome: Outcome) -> None:
+def _run_entry(plan: BenchmarkPlan, entry: Entry, round: int, outcome: DeviceOutcome) -> None:
     """One job: taken up from disk, or run. What fails is not kept, so that it is tried again by `--resume`."""
     parcel = plan.workshop.parcel(entry, round, outcome.device.provenance)
     document = plan.store.load(parcel.job)

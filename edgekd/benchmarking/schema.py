@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edgekd.benchmarking.device_document import (
+from edgekd.bundle import FileRecord
+from edgekd.devices.document import (
     Conditions,
     Document,
     Emulation,
@@ -24,12 +25,11 @@ from edgekd.benchmarking.device_document import (
     Timing,
     Window,
 )
-from edgekd.bundle import FileRecord
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.evaluation import Evaluation
 from edgekd.preprocess import InputContract
-from edgekd.recipe import Section, validate
+from edgekd.section import Section, validate
 
 REPORT = "report.json"
 ANSWERS = "answers.safetensors"  # `labels` [N], `reference` [N, K], and by row key the probabilities [M, K] float32
@@ -182,7 +182,7 @@ class FailedRow(Section):
     device: str
     format: str
     threads: int
-    stage: str  # one of device_document.STAGES, or "device" if the device itself failed
+    stage: str  # one of `edgekd.devices.document.STAGES`, or "device" if the device itself failed
     reason: str
 
 
@@ -233,7 +233,7 @@ class Settings(Section):
     formats: tuple[str, ...]
 
 
-class Reference(Section):
+class ReferenceRecord(Section):
     """What drift is against: the float student's stored answers (`bundle`), or a float row of this report."""
 
     source: Literal["bundle", "row"]
@@ -253,7 +253,7 @@ class Report(Document):
     bundle: BundleFacts
     data: DataFacts
     settings: Settings
-    reference: Reference | None
+    reference: ReferenceRecord | None
     devices: dict[str, DeviceRecord]
     rows: tuple[Row, ...]
     failed: tuple[FailedRow, ...] = ()

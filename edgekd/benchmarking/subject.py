@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from edgekd import recipe as recipes
-from edgekd.benchmarking.device_document import RuntimeName
 from edgekd.benchmarking.schema import BundleFacts, DataFacts
 from edgekd.bundle import ARTEFACTS, MANIFEST, ArtefactRecord, Bundle
 from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import listing_hash
 from edgekd.data.pixels import Pixels
+from edgekd.devices.document import RuntimeName
 from edgekd.errors import EdgekdError, nearest
 from edgekd.files import sha256_file
 from edgekd.measures.calibration import softmax
-from edgekd.recipe import Recipe
 
 # How far a probability of a golden image may be from what the same file gave when it was verified. Float kernels add in
 # another order; int8 kernels of other runtimes round differently, which tflite-runtime's built-in ones do most (0.06).
@@ -94,7 +93,7 @@ def images(bundle: Bundle, data: str = "", limit: int | None = None) -> Images:
 
     Raises: EdgekdError if they are not there, or have classes that the bundle does not know.
     """
-    recipe = recipes.validate(Recipe, bundle.manifest.recipe, f"recipe of {bundle.folder}", from_json=True)
+    recipe = recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
     recipe = with_data(recipe, data) if data else recipe
     dataset = choose(recipe, bundle, None, own_data=not data)
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
@@ -106,7 +105,7 @@ def images(bundle: Bundle, data: str = "", limit: int | None = None) -> Images:
     is_test = listing == bundle.manifest.split_hashes.get("test")
     facts = DataFacts(
         source=recipe.data.path or recipe.data.source,
-        split="test" if is_test or dataset.side("test") else "all",
+        split="test" if is_test or dataset.split("test") else "all",
         images=len(chosen),
         of_images=len(samples),
         listing_sha256=listing,

@@ -20,7 +20,7 @@ from edgekd.conversion.isolated import run_worker
 from edgekd.conversion.wrapping import wrap
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
-from edgekd.runtimes import Facts, Scheme
+from edgekd.runtimes import FileFacts, Scheme
 
 if TYPE_CHECKING:
     from edgekd.networks import PixelNetwork
@@ -29,7 +29,7 @@ SCHEMES = ("fp32", "static_wi8_ai8")
 
 
 def convert_network(
-    network: PixelNetwork, facts: Facts, scheme: Scheme, pixels: np.ndarray, path: Path, python: str | None = None
+    network: PixelNetwork, facts: FileFacts, scheme: Scheme, pixels: np.ndarray, path: Path, python: str | None = None
 ) -> None:
     """Write a network in eval mode as `.tflite` by litert-torch, int8 by ai-edge-quantizer.
 
@@ -43,7 +43,7 @@ def convert_network(
 
 
 def convert_onnx(
-    source: Path, facts: Facts, scheme: Scheme, pixels: np.ndarray, path: Path, python: str | None = None
+    source: Path, facts: FileFacts, scheme: Scheme, pixels: np.ndarray, path: Path, python: str | None = None
 ) -> None:
     """Write an ONNX network as `.tflite` by onnx2tf, int8 by TensorFlow.
 
@@ -63,7 +63,7 @@ def _convert(
     worker: str,
     source: str,
     folder: Path,
-    facts: Facts,
+    facts: FileFacts,
     scheme: Scheme,
     pixels: np.ndarray,
     path: Path,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekd.errors import EdgekdError
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 from edgekd.runtimes.sessions import KEY
 from edgekd.runtimes.tflite_metadata import NAME, metadata_buffer, pack_labels
 
@@ -24,7 +24,7 @@ PLAIN_END = 127  # operator codes up to here are also in the field of old reader
 VERSIONS = {"MUL": 1, "SUB": 1, "QUANTIZE": 1, "DEQUANTIZE": 2, "SOFTMAX": 1}
 
 
-def wrap(body: bytes, facts: Facts) -> bytes:
+def wrap(body: bytes, facts: FileFacts) -> bytes:
     """The artefact around a body.
 
     Raises: EdgekdError for a body of other shapes or types.
@@ -53,7 +53,7 @@ def _inline(model: ModelT, content: bytes) -> None:
             buffer.offset = buffer.size = 0
 
 
-def _check(model: ModelT, facts: Facts) -> None:
+def _check(model: ModelT, facts: FileFacts) -> None:
     from ai_edge_litert.schema_py_generated import TensorType
 
     graph, size = model.subgraphs[0], facts.input.size
@@ -86,7 +86,7 @@ class _Ends:
         self.schema, self.model, self.graph = schema_py_generated, model, model.subgraphs[0]
         self.types = schema_py_generated.TensorType
 
-    def prepend_normalization(self, facts: Facts) -> None:
+    def prepend_normalization(self, facts: FileFacts) -> None:
         """uint8 pixels -> (pixel / 255 - mean) / std, as the body takes it."""
         entry, body = int(self.graph.inputs[0]), list(self.graph.operators)
         self.graph.operators = []
@@ -106,7 +106,7 @@ class _Ends:
         self.graph.inputs = [pixels]
         self.graph.operators += body
 
-    def append_softmax(self, facts: Facts) -> None:
+    def append_softmax(self, facts: FileFacts) -> None:
         """Logits of the body -> softmax(logits / temperature)."""
         logits = int(self.graph.outputs[0])
         shape = self.graph.tensors[logits].shape

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgekd.bundle import Bundle
-from edgekd.data import sources, split
+from edgekd.data import sources, splitting
 from edgekd.data.dataset import Dataset
 from edgekd.errors import EdgekdError, nearest
 from edgekd.recipe import Recipe
 
 
-def choose(recipe: Recipe, bundle: Bundle, side: str | None, own_data: bool) -> Dataset:
+def choose(recipe: Recipe, bundle: Bundle, split: str | None, own_data: bool) -> Dataset:
     """The images to evaluate on, with the bundle's labels.
 
     The default is the test split: as the source gives it, or (on the bundle's own data) as the recipe cut it; a set that
@@ -19,15 +19,15 @@ def choose(recipe: Recipe, bundle: Bundle, side: str | None, own_data: bool) -> 
     Raises: EdgekdError for a class that the bundle does not know, or an empty split.
     """
     dataset = sources.read(recipe.data)
-    if side is None:
-        side = "test" if own_data or dataset.side("test") else "all"
-    if side != "all" and not dataset.side(side):
-        dataset = split.complete(dataset, recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed)
+    if split is None:
+        split = "test" if own_data or dataset.split("test") else "all"
+    if split != "all" and not dataset.split(split):
+        dataset = splitting.complete(dataset, recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed)
     dataset = relabel(dataset, bundle.manifest.label_names, str(bundle.folder))
-    samples = dataset.samples if side == "all" else dataset.side(side)
+    samples = dataset.samples if split == "all" else dataset.split(split)
     if not samples:
         raise EdgekdError(
-            f"split {side!r} of {recipe.data.path or recipe.data.source}", "images", "none", "--split all"
+            f"split {split!r} of {recipe.data.path or recipe.data.source}", "images", "none", "--split all"
         )
     return dataset.with_samples(samples)
 
@@ -50,15 +50,15 @@ def with_data(recipe: Recipe, path: str) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def side_of(bundle: Bundle, recipe: Recipe, side: str) -> Dataset:
+def split_of(bundle: Bundle, recipe: Recipe, split: str) -> Dataset:
     """One split of the recipe's images, cut as the run that made the bundle cut it.
 
     Raises: EdgekdError for a class that the bundle does not know, or an empty split.
     """
-    whole = split.complete(
+    whole = splitting.complete(
         sources.read(recipe.data), recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed
     )
     dataset = relabel(whole, bundle.manifest.label_names, str(bundle.folder))
-    if not dataset.side(side):
-        raise EdgekdError(f"split {side!r} of {recipe.data.path or recipe.data.source}", "images", "none")
-    return dataset.with_samples(dataset.side(side))
+    if not dataset.split(split):
+        raise EdgekdError(f"split {split!r} of {recipe.data.path or recipe.data.source}", "images", "none")
+    return dataset.with_samples(dataset.split(split))

@@ -1,4 +1,4 @@
-"""What every data source gives: named samples with labels, sides and groups, and a way to open each image."""
+"""What every data source gives: named samples with labels, splits and groups, and a way to open each image."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Dataset:
     samples: tuple[Sample, ...]
     open_image: Callable[[Sample], Image.Image]
 
-    def side(self, split: str) -> tuple[Sample, ...]:
+    def split(self, split: str) -> tuple[Sample, ...]:
         """The samples of one split, in the order of the set."""
         return tuple(s for s in self.samples if s.split == split)
 

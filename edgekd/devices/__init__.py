@@ -24,10 +24,10 @@ from typing import Any, Protocol, Self
 
 from pydantic import Field
 
-from edgekd.benchmarking.device_document import Job, Provenance
+from edgekd.devices.document import Job, Provenance
 from edgekd.errors import EdgekdError, nearest
 from edgekd.files import sha256_file, write_atomic
-from edgekd.recipe import Section, validate
+from edgekd.section import Section, validate
 
 FOLDER = Path("benchmarks/devices")
 RUNNER = Path(__file__).with_name("runner.py")

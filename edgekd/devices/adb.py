@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edgekd.benchmarking.device_document import MAX_DOCUMENT_BYTES, printable
 from edgekd.devices import JOB, DeviceError, DeviceLost, DeviceOptions, Parcel, child
+from edgekd.devices.document import MAX_DOCUMENT_BYTES, printable
 from edgekd.files import sha256_bytes
 
 KIND = "adb"

@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from edgekd.benchmarking.device_document import Job, Test
 from edgekd.devices import (
     RUNNER,
     DeviceError,
@@ -25,6 +24,7 @@ from edgekd.devices import (
     RunsTheRunner,
     arm_root,
 )
+from edgekd.devices.document import Job, Test
 from edgekd.devices.local import run_here
 from edgekd.errors import EdgekdError
 

@@ -24,8 +24,8 @@ from typing import Self, TypeVar
 
 from pydantic import Field
 
-from edgekd.benchmarking.device_document import MAX_DOCUMENT_BYTES, Job
 from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions, Parcel, RunsTheRunner, child
+from edgekd.devices.document import MAX_DOCUMENT_BYTES, Job
 from edgekd.devices.local import CHANGES_SPEED
 from edgekd.files import sha256_file
 

@@ -15,7 +15,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures import accuracy as acc
 from edgekd.measures import calibration as cal
-from edgekd.recipe import Section, validate
+from edgekd.section import Section, validate
 
 Interval = tuple[float, float]
 

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
-from edgekd.recipe import Section, validate
+from edgekd.section import Section, validate
 
 SCHEMA = "edgekd.graph/1"
 LOW, HIGH = -128, 127  # codes of an activation

@@ -13,14 +13,14 @@ import numpy as np
 
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts, cpu, openvino_model
+from edgekd.runtimes import FileFacts, cpu, openvino_model
 from edgekd.runtimes.sessions import metadata
 
 EXTRA = "nncf"
 SILENT = "NNCF_CI"  # set: nncf reports nothing to its maker over the network
 
 
-def write(graph: Graph, facts: Facts, pixels: np.ndarray, path: Path, *, half_range: bool | None = None) -> None:
+def write(graph: Graph, facts: FileFacts, pixels: np.ndarray, path: Path, *, half_range: bool | None = None) -> None:
     """Write `path` (.xml) and its .bin: the float graph, quantized from the pixels [M, S, S, 3] uint8.
 
     `half_range` gives weights 7 bits, so that no 16-bit sum saturates on x86 without VNNI; None: if this processor needs

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 
 from edgekd.benchmarking.comparison import row_name
-from edgekd.benchmarking.device_document import Provenance
 from edgekd.benchmarking.schema import FLIPPED, HardwareMeasurement, Report, Row
 from edgekd.benchmarking.verdict import LEVEL, judge
+from edgekd.devices.document import Provenance
 from edgekd.errors import missing_package
 from edgekd.files import write_atomic
 from edgekd.reports import benchmark_figures as figures

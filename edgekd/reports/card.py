@@ -33,7 +33,7 @@ answers with one of them whatever it is shown.
 def model_card(manifest: Manifest, folder: Path) -> str:
     """The card's Markdown, from the manifest and the evaluations in `folder`."""
     m, n = manifest, manifest.network
-    evaluations = {side: Evaluation.load(folder / f"evaluation/{side}.json") for side in ("val", "test")}
+    evaluations = {split: Evaluation.load(folder / f"evaluation/{split}.json") for split in ("val", "test")}
     teacher = (
         f" Distilled from `{m.teacher.network}` ({m.teacher.parameters / 1e6:.2f} M parameters)." if m.teacher else ""
     )
@@ -46,7 +46,7 @@ def model_card(manifest: Manifest, folder: Path) -> str:
         size=m.input.size,
         labels=", ".join(m.label_names),
         teacher=teacher,
-        rows="\n".join(_row(side, e) for side, e in evaluations.items()),
+        rows="\n".join(_row(split, e) for split, e in evaluations.items()),
         int8=_int8(manifest),
         temperature=m.temperature,
         groups=" over groups (patients), not single images" if evaluations["test"].groups else "",
@@ -60,9 +60,9 @@ def model_card(manifest: Manifest, folder: Path) -> str:
     )
 
 
-def _row(side: str, e: Evaluation) -> str:
+def _row(split: str, e: Evaluation) -> str:
     floor = f"{e.ece:.4f} ({e.ece_noise_floor:.4f})"
-    return f"| {side} | {e.images} | {with_interval(e)} | {percent(e.macro.f1)} | {floor} | {e.nll:.4f} |"
+    return f"| {split} | {e.images} | {with_interval(e)} | {percent(e.macro.f1)} | {floor} | {e.nll:.4f} |"
 
 
 ARTEFACTS = """## Files

@@ -1,47 +1,23 @@
-"""Teacher, control and student side by side: what the distillation gained, with a paired test."""
+"""Teacher, control and student side by side on the screen, with what the distillation gained."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
-from safetensors.numpy import load_file
 
 from edgekd.bundle import Bundle
-from edgekd.files import write_atomic
-from edgekd.measures.calibration import softmax
-from edgekd.measures.drift import Drift, drift
+from edgekd.measures.drift import Drift
 from edgekd.measures.evaluation import Evaluation
-from edgekd.reports import pictures
 from edgekd.reports.evaluation import show_comparison
 
 
-def write(made: dict[str, Bundle], folder: Path, console: Console) -> None:
-    """Show the table on the test split; add comparison.json and comparison.png to the student's bundle in `folder`."""
-    evaluations = {role: Evaluation.load(b.file("evaluation/test.json")) for role, b in made.items()}
+def show(made: dict[str, Bundle], evaluations: dict[str, Evaluation], gain: Drift | None, console: Console) -> None:
+    """The table of networks by role, and the gain in a sentence."""
     facts = {role: _facts(bundle) for role, bundle in made.items()}
     show_comparison(evaluations, facts, console, f"test split, {evaluations['student'].images} images")
-    document: dict[str, Any] = {"schema": "edgekd.comparison/1", "networks": {}, "gain": None}
-    for role, e in evaluations.items():
-        scores = e.model_dump(include={"accuracy", "accuracy_interval", "ece", "ece_noise_floor", "nll", "images"})
-        network = made[role].manifest.network.model_dump(include={"network", "width", "parameters", "macs"})
-        document["networks"][role] = scores | network | {"training_seconds": made[role].manifest.training_seconds}
-    if "control" in made:
-        gain = paired(made["control"], made["student"])
-        document["gain"] = {
-            "accuracy_change_pp": gain.accuracy_change_pp,
-            "mcnemar_p": gain.mcnemar_p,
-            "flips": len(gain.flips),
-        }
+    if gain:
         console.print(_sentence(gain), highlight=False, soft_wrap=True)
-    # Out of the manifest while they change, so that a kill in between leaves a bundle that opens.
-    made["student"] = made["student"].without(["comparison.json", "comparison.png"])
-    write_atomic(folder / "comparison.json", json.dumps(document, indent=2) + "\n")
-    pictures.comparison(evaluations, folder / "comparison.png")
-    made["student"] = made["student"].enriched(["comparison.json", "comparison.png"])
 
 
 def readme_row(role: str, facts: dict[str, Any]) -> str:
@@ -56,18 +32,6 @@ def readme_row(role: str, facts: dict[str, Any]) -> str:
         f"{facts['training_seconds']:.0f}",
     )
     return "| " + " | ".join(cells) + " |"
-
-
-def paired(a: Bundle, b: Bundle) -> Drift:
-    """Drift from bundle `a` to `b` on the test split that both were evaluated on."""
-    logits, labels = [], []
-    for bundle in (a, b):
-        tensors = load_file(bundle.file("evaluation/test.safetensors"))
-        logits.append(softmax(tensors["logits"]))
-        labels.append(tensors["labels"])
-    if not np.array_equal(labels[0], labels[1]):
-        raise ValueError("the two bundles were evaluated on different images")
-    return drift(logits[0], logits[1], labels[0])
 
 
 def _facts(bundle: Bundle) -> dict[str, str]:

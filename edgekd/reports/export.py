@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from edgekd.artefacts.making import Outcome
+from edgekd.artefacts.making import ExportOutcome
 from edgekd.bundle import ArtefactRecord, Bundle
 from edgekd.errors import EdgekdError
 from edgekd.runtimes import Format
@@ -27,7 +27,9 @@ def show_formats(formats: Sequence[Format], console: Console) -> None:
     console.print(table)
 
 
-def show(outcomes: Sequence[Outcome], failed: Mapping[str, EdgekdError], bundle: Bundle, console: Console) -> None:
+def show(
+    outcomes: Sequence[ExportOutcome], failed: Mapping[str, EdgekdError], bundle: Bundle, console: Console
+) -> None:
     """The drift table of what ships, then what was rejected and what failed, each with its reason."""
     shipped = [o for o in outcomes if not o.problems]
     if shipped:
@@ -58,7 +60,7 @@ def show(outcomes: Sequence[Outcome], failed: Mapping[str, EdgekdError], bundle:
         console.print(f"written: {outcome.path}", highlight=False, markup=False, soft_wrap=True)
 
 
-def table(shipped: Sequence[Outcome]) -> Table:
+def table(shipped: Sequence[ExportOutcome]) -> Table:
     """Drift from the float student to each file, on validation."""
     images = next((o.record.val_images for o in shipped if o.record), 0)
     found = Table(box=SIMPLE, title_justify="left", title=f"drift to the float student, {images} validation images")

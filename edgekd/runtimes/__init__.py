@@ -3,9 +3,9 @@
 A runtime module has
 
     FORMATS: tuple[Format, ...]
-    def write(graph: Graph, format: Format, facts: Facts, path: Path) -> None
+    def write(graph: Graph, format: Format, facts: FileFacts, path: Path) -> None
     def load(path: Path, threads: int) -> Session
-    def lint(graph: Graph, format: Format, facts: Facts, path: Path) -> list[str]
+    def lint(graph: Graph, format: Format, facts: FileFacts, path: Path) -> list[str]
 
 `write` leaves `path` (and files beside it with other suffixes) complete; `lint` gives what is wrong with a file, in words.
 Heavy packages are imported inside functions, and native parsers run in a child process: see `isolated`.
@@ -52,7 +52,7 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Facts:
+class FileFacts:
     """What goes into an artefact beside the graph.
 
     `io` "uint8": pixels in, calibrated float32 probabilities out. `io` "int8" (int8 formats only): int8 codes in

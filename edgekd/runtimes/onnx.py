@@ -9,7 +9,7 @@ import numpy as np
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts, Format, cpu
+from edgekd.runtimes import FileFacts, Format, cpu
 from edgekd.runtimes.sessions import AGAIN, Ends, check_format, need_packages
 
 FORMATS = (
@@ -20,7 +20,7 @@ SEVERITY = 3  # errors only: ONNX Runtime writes its warnings to stderr
 PROVIDERS = ["CPUExecutionProvider"]
 
 
-def write(graph: Graph, format: Format, facts: Facts, path: Path) -> None:
+def write(graph: Graph, format: Format, facts: FileFacts, path: Path) -> None:
     """Write the graph as an ONNX file; the same graph and facts give the same bytes.
 
     Raises: EdgekdError for a graph of the other kind, or a place that cannot be written.
@@ -40,7 +40,7 @@ def load(path: Path, threads: int) -> OnnxSession:
     return OnnxSession(Path(path), threads)
 
 
-def lint(graph: Graph, format: Format, facts: Facts, path: Path) -> list[str]:
+def lint(graph: Graph, format: Format, facts: FileFacts, path: Path) -> list[str]:
     """What is wrong with a file that should hold this graph, in words; see `onnx_lint`."""
     from edgekd.runtimes.onnx_lint import problems
 

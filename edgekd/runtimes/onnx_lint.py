@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekd.quantization.graph import Array, Graph, Grid, Weighted
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 from edgekd.runtimes.onnx_model import OPSET, UNSIGNED, planes
 from edgekd.runtimes.sessions import metadata
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 
-def problems(graph: Graph, facts: Facts, path: Path) -> list[str]:
+def problems(graph: Graph, facts: FileFacts, path: Path) -> list[str]:
     """What is wrong, in words; empty for a file that holds exactly this graph and these facts."""
     import onnx
 
@@ -63,7 +63,7 @@ def _header(model: onnx.ModelProto, expected: dict[str, str]) -> Iterator[str]:
     yield from (f"metadata {key!r} differs" for key in sorted(expected | found) if expected.get(key) != found.get(key))
 
 
-def _temperature(facts: Facts, view: _View) -> Iterator[str]:
+def _temperature(facts: FileFacts, view: _View) -> Iterator[str]:
     expected = np.float32(facts.calibration_temperature)
     if facts.io == "uint8" and not same(view.values.get("calibration_temperature"), expected):
         yield "the calibration temperature differs"

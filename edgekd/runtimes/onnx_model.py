@@ -29,7 +29,7 @@ from edgekd.quantization.graph import (
     Weighted,
 )
 from edgekd.quantization.integers import clamp
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 from edgekd.runtimes.sessions import metadata
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ BATCH = "N"
 UNSIGNED = 128  # what a uint8 code is above the int8 code of the same real value
 
 
-def build(graph: Graph, facts: Facts) -> onnx.ModelProto:
+def build(graph: Graph, facts: FileFacts) -> onnx.ModelProto:
     """The model: pixels [N, S, S, 3] uint8 -> probs [N, K] float32; with io "int8", codes int8 -> logits [N, K] int8."""
     from onnx import TensorProto, helper
 
@@ -108,7 +108,7 @@ class _Builder:
             self.initializers.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
-    def start(self, facts: Facts) -> str:
+    def start(self, facts: FileFacts) -> str:
         """From the input to what the graph's input node gives."""
         from onnx import TensorProto
 
@@ -197,7 +197,7 @@ class _Builder:
         zero_point = self.constant(f"{name}.zero_point", np.uint8(grid.zero_point + UNSIGNED))
         return [self.constant(f"{name}.scale", np.float32(grid.scale)), zero_point]
 
-    def finish(self, facts: Facts, x: str) -> None:
+    def finish(self, facts: FileFacts, x: str) -> None:
         """From real logits to probabilities; with io "int8" the codes before them go out."""
         if facts.io == "int8":
             grid = self.graph.grid(self.graph.output.name)

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts, Format, cpu
+from edgekd.runtimes import FileFacts, Format, cpu
 from edgekd.runtimes.sessions import AGAIN, Ends, check_format, need_packages
 
 PACKAGES = ("onnx", "openvino")
@@ -18,7 +18,7 @@ FORMATS = (
 )
 
 
-def write(graph: Graph, format: Format, facts: Facts, path: Path) -> None:
+def write(graph: Graph, format: Format, facts: FileFacts, path: Path) -> None:
     """Write the graph as `path` (.xml) and its .bin; the same graph and facts give the same bytes.
 
     Raises: EdgekdError for a graph of the other kind, or a place that cannot be written.
@@ -38,7 +38,7 @@ def load(path: Path, threads: int) -> OpenvinoSession:
     return OpenvinoSession(Path(path), threads)
 
 
-def lint(graph: Graph, format: Format, facts: Facts, path: Path) -> list[str]:
+def lint(graph: Graph, format: Format, facts: FileFacts, path: Path) -> list[str]:
     """What is wrong with files that should hold this graph, in words; see `openvino_lint`."""
     from edgekd.runtimes.openvino_lint import problems
 

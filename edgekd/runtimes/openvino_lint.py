@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekd.quantization.graph import HIGH, LOW, Array, Graph, Grid, Input, Weighted
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 from edgekd.runtimes.onnx_lint import same
 from edgekd.runtimes.onnx_model import planes
 from edgekd.runtimes.sessions import metadata
@@ -26,7 +26,7 @@ FLOAT16 = {"rtol": 2**-11, "atol": 2**-24}  # half a step of float16; below 6e-5
 PRODUCTS = ("Convolution", "GroupConvolution", "MatMul")
 
 
-def problems(graph: Graph, facts: Facts, path: Path) -> list[str]:
+def problems(graph: Graph, facts: FileFacts, path: Path) -> list[str]:
     """What is wrong, in words; empty for files that hold exactly this graph and these facts."""
     import openvino
 
@@ -47,7 +47,7 @@ def problems(graph: Graph, facts: Facts, path: Path) -> list[str]:
     return found + ([*_islands(model), *_temperature(facts, operators)] if graph.is_quantized else [])
 
 
-def _weights(graph: Graph, node: Weighted, facts: Facts, operators: dict[str, openvino.Node]) -> Iterator[str]:
+def _weights(graph: Graph, node: Weighted, facts: FileFacts, operators: dict[str, openvino.Node]) -> Iterator[str]:
     """NAME adds the bias to NAME/WithoutBiases, which reads the input and the weight."""
     bias, total, product = graph.bias(node), operators.get(node.name), operators.get(f"{node.name}/WithoutBiases")
     if node is graph.output and total is None:  # in float the temperature has moved before the last addition
@@ -93,7 +93,7 @@ def _grid(name: str, grid: Grid, operator: openvino.Node | None, *, is_input: bo
         yield f"{name}: scale or zero point differs"
 
 
-def _temperature(facts: Facts, operators: dict[str, openvino.Node]) -> Iterator[str]:
+def _temperature(facts: FileFacts, operators: dict[str, openvino.Node]) -> Iterator[str]:
     """Multiplied by 1/T, unless T is 1 or the logits go out."""
     operator, expected = operators.get("calibrated"), np.float32(1) / np.float32(facts.calibration_temperature)
     if facts.io == "int8" or (operator is None and expected == 1):

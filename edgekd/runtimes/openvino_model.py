@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekd.files import write_atomic
 from edgekd.quantization.graph import HIGH, LOW, Add, Graph
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 from edgekd.runtimes.sessions import KEY, metadata
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 COUNTED = re.compile(r"[A-Z]\w*_\d+")  # names that OpenVINO makes up from a counter of the whole process
 
 
-def build(graph: Graph, facts: Facts) -> openvino.Model:
+def build(graph: Graph, facts: FileFacts) -> openvino.Model:
     """The graph as an OpenVINO model; QuantizeLinear and DequantizeLinear have become FakeQuantize."""
     import openvino
     from openvino._offline_transformations import apply_moc_transformations

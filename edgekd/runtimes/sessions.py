@@ -14,14 +14,14 @@ from edgekd.errors import EdgekdError, missing_package
 from edgekd.measures.calibration import softmax
 from edgekd.preprocess import InputContract
 from edgekd.quantization.graph import PIXELS, Graph
-from edgekd.recipe import validate
-from edgekd.runtimes import Facts, Format
+from edgekd.runtimes import FileFacts, Format
+from edgekd.section import validate
 
 KEY = "edgekd"
 AGAIN = "write it again with edgekd.export"
 
 
-def metadata(graph: Graph, facts: Facts) -> dict[str, str]:
+def metadata(graph: Graph, facts: FileFacts) -> dict[str, str]:
     """What an artefact carries: all facts as JSON under `edgekd`, and the main ones as plain text for other tools.
 
     Where the int8 logits come out, their scale and zero point are there too.
@@ -34,7 +34,7 @@ def metadata(graph: Graph, facts: Facts) -> dict[str, str]:
     return found
 
 
-def check_format(graph: Graph, format: Format, facts: Facts) -> None:
+def check_format(graph: Graph, format: Format, facts: FileFacts) -> None:
     """Refuse a graph or an `io` that the format cannot hold.
 
     Raises: EdgekdError, also for a package that is not installed.
@@ -59,7 +59,7 @@ def need_packages(format: Format, where: str) -> None:
         raise missing_package(format.missing[0], format.extra, where)
 
 
-def facts_of(found: Mapping[str, str], path: Path) -> Facts:
+def facts_of(found: Mapping[str, str], path: Path) -> FileFacts:
     """The facts in an artefact's metadata.
 
     Raises: EdgekdError for a file that carries none.
@@ -74,7 +74,7 @@ def facts_of(found: Mapping[str, str], path: Path) -> Facts:
         temperature = float(values["calibration_temperature"])
         if not 0 < temperature < math.inf:
             raise ValueError("a calibration temperature that is not positive")
-        return Facts(
+        return FileFacts(
             name=values["name"],
             description=values["description"],
             label_names=tuple(values["label_names"]),
@@ -92,7 +92,7 @@ def facts_of(found: Mapping[str, str], path: Path) -> Facts:
 class Ends:
     """What is left to do around an artefact: nothing for io "uint8"; codes, temperature and softmax for "int8"."""
 
-    facts: Facts
+    facts: FileFacts
     logits_scale: float = 1.0
 
     @classmethod

@@ -11,7 +11,7 @@ import numpy as np
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.files import write_atomic
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts, Format, cpu
+from edgekd.runtimes import FileFacts, Format, cpu
 from edgekd.runtimes.sessions import Ends, check_format
 
 PACKAGES = ("ai_edge_litert", "flatbuffers")
@@ -22,7 +22,7 @@ FORMATS = (
 )
 
 
-def write(graph: Graph, format: Format, facts: Facts, path: Path) -> None:
+def write(graph: Graph, format: Format, facts: FileFacts, path: Path) -> None:
     """Write a graph as `path`.
 
     Raises: EdgekdError if graph and format do not fit, or a package is missing.
@@ -44,7 +44,7 @@ def load(path: Path, threads: int = 1, keep: bool = False) -> TfliteSession:
     return TfliteSession(path, threads, keep)
 
 
-def lint(graph: Graph, format: Format, facts: Facts, path: Path) -> list[str]:
+def lint(graph: Graph, format: Format, facts: FileFacts, path: Path) -> list[str]:
     """What is wrong with the structure of a file, in words; see `tflite_lint`."""
     from edgekd.runtimes import tflite_lint
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgekd.quantization.graph import Array, Graph, Weighted
-from edgekd.runtimes import Facts, Format
+from edgekd.runtimes import FileFacts, Format
 from edgekd.runtimes.sessions import metadata
 from edgekd.runtimes.tflite_model import INPUT, OPERATORS, entries
 
@@ -16,7 +16,7 @@ BODY = {"INT8", "INT32"}
 TAIL = {"DEQUANTIZE", "MUL", "SOFTMAX"}  # after the int8 logits, on a handful of numbers
 
 
-def lint(graph: Graph, format: Format, facts: Facts, model: Any) -> list[str]:
+def lint(graph: Graph, format: Format, facts: FileFacts, model: Any) -> list[str]:
     """What is wrong with a ModelT, in words; nothing if it is what the writer meant."""
     if len(model.subgraphs or []) != 1:
         return [f"expected one subgraph, found {len(model.subgraphs or [])}"]
@@ -53,7 +53,7 @@ class _View:
         return b"" if data is None else bytes(bytearray(data))
 
 
-def _ends(view: _View, facts: Facts) -> list[str]:
+def _ends(view: _View, facts: FileFacts) -> list[str]:
     problems = []
     inputs = [view.subgraph.tensors[i] for i in view.subgraph.inputs]
     size, expected = facts.input.size, facts.io.upper()
@@ -82,7 +82,7 @@ def _weights(view: _View, graph: Graph, format: Format) -> list[str]:
     return problems
 
 
-def _full_int8(view: _View, graph: Graph, facts: Facts) -> list[str]:
+def _full_int8(view: _View, graph: Graph, facts: FileFacts) -> list[str]:
     problems = []
     for operator in view.subgraph.operators:
         name = view.codes[operator.opcodeIndex]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekd.errors import EdgekdError
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 
 if TYPE_CHECKING:
     from flatbuffers import Builder
@@ -31,7 +31,7 @@ IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1  # union types of the schema
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip knows no earlier time; fixed, so that equal models are equal files
 
 
-def metadata_buffer(facts: Facts) -> bytes:
+def metadata_buffer(facts: FileFacts) -> bytes:
     """The metadata flatbuffer of a classifier with one image input and one output [1, K]."""
     from flatbuffers import Builder
 
@@ -60,7 +60,7 @@ def pack_labels(model: bytes, label_names: Sequence[str]) -> bytes:
     return file.getvalue()
 
 
-def _image_input(builder: Builder, facts: Facts) -> int:
+def _image_input(builder: Builder, facts: FileFacts) -> int:
     size = _table(builder, {0: _uint(facts.input.size), 1: _uint(facts.input.size)})
     properties = _table(builder, {0: _byte(RGB), 1: size})
     content = _table(builder, {0: _ubyte(IMAGE_PROPERTIES), 1: properties})
@@ -72,7 +72,7 @@ def _image_input(builder: Builder, facts: Facts) -> int:
     return _table(builder, {**fields, 3: content, 4: _offsets(builder, [process]), 5: stats})
 
 
-def _classes_output(builder: Builder, facts: Facts) -> int:
+def _classes_output(builder: Builder, facts: FileFacts) -> int:
     is_logits = facts.io == "int8"
     words = "logits of the classes" if is_logits else "calibrated probability of each class"
     labels = {0: builder.CreateString(LABEL_FILE), 1: builder.CreateString("names of the classes")}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekd.quantization.graph import PIXELS, Add, AnyNode, Array, Conv, DepthwiseConv, Graph, Grid, Mean
-from edgekd.runtimes import Facts, Format
+from edgekd.runtimes import FileFacts, Format
 from edgekd.runtimes.sessions import metadata
 
 VERSION = 3  # of the schema
@@ -35,7 +35,7 @@ OPERATORS = {
 HALF_DEQUANTIZE = 3  # version of DEQUANTIZE that reads float16
 
 
-def model(graph: Graph, format: Format, facts: Facts) -> Any:
+def model(graph: Graph, format: Format, facts: FileFacts) -> Any:
     """The schema's ModelT of a graph; `bytes_of` makes it a file's content."""
     return _Writer(graph, format, facts).model()
 
@@ -63,7 +63,7 @@ def same_padding(length: int, kernel: int, stride: int, dilation: int) -> tuple[
 class _Writer:
     """Collects tensors, buffers and operators; `tensors` says which tensor holds a node's output."""
 
-    def __init__(self, graph: Graph, format: Format, facts: Facts) -> None:
+    def __init__(self, graph: Graph, format: Format, facts: FileFacts) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
         self.schema, self.graph, self.facts = schema, graph, facts

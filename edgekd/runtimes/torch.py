@@ -22,7 +22,7 @@ class TorchSession:
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
-        from edgekd.training.loop import predict
+        from edgekd.networks.prediction import predict
 
         logits = predict(self.network, pixels, np.arange(len(pixels)), self.device)
         return softmax(logits, self.temperature).astype(np.float32)

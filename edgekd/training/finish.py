@@ -18,12 +18,13 @@ from edgekd.files import write_atomic
 from edgekd.measures.calibration import fit_temperature, softmax
 from edgekd.measures.evaluation import evaluate
 from edgekd.networks import PixelNetwork, cost
+from edgekd.networks.prediction import predict
 from edgekd.preprocess import InputContract, decode, to_pixels
 from edgekd.recipe import Network
 from edgekd.reports import pictures
 from edgekd.reports.card import model_card
 from edgekd.training.log import write_csv
-from edgekd.training.loop import Progress, predict
+from edgekd.training.loop import TrainingProgress
 
 if TYPE_CHECKING:
     from edgekd.training.run import Run
@@ -44,7 +45,7 @@ def to_bundle(
     role: Literal["teacher", "student", "control"],
     settings: Network,
     network: PixelNetwork,
-    progress: Progress,
+    progress: TrainingProgress,
     folder: Path,
     identity: str,
     teacher: Bundle | None = None,
@@ -57,8 +58,8 @@ def to_bundle(
         network.body.load_state_dict(tensors)  # what is measured below is what is stored
         write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors))
         temperature = fit_temperature(_logits(run, network, "val"), run.labels[run.rows("val")])
-        for side in ("val", "test"):
-            names += _evaluate(run, network, temperature, side, folder)
+        for split in ("val", "test"):
+            names += _evaluate(run, network, temperature, split, folder)
         contract = input_contract(run, network)
         names += write_golden(network, contract, folder)
         manifest = Manifest(
@@ -94,13 +95,13 @@ def halved(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     }
 
 
-def _logits(run: Run, network: PixelNetwork, side: str) -> np.ndarray:
-    return predict(network, run.pixels.array, run.rows(side), run.processes.device)
+def _logits(run: Run, network: PixelNetwork, split: str) -> np.ndarray:
+    return predict(network, run.pixels.array, run.rows(split), run.processes.device)
 
 
-def _evaluate(run: Run, network: PixelNetwork, temperature: float, side: str, folder: Path) -> list[str]:
+def _evaluate(run: Run, network: PixelNetwork, temperature: float, split: str, folder: Path) -> list[str]:
     """Logits, measures and pictures of one split; gives the names of the files."""
-    rows, logits = run.rows(side), _logits(run, network, side)
+    rows, logits = run.rows(split), _logits(run, network, split)
     samples = [run.pixels.dataset.samples[i] for i in rows]
     groups = [s.group for s in samples]
     found = evaluate(
@@ -110,16 +111,16 @@ def _evaluate(run: Run, network: PixelNetwork, temperature: float, side: str, fo
         groups=groups if all(groups) else None,
         seed=run.recipe.seed,
     )
-    found.save(folder / f"evaluation/{side}.json")
+    found.save(folder / f"evaluation/{split}.json")
     tensors = {"logits": torch.from_numpy(logits), "labels": torch.from_numpy(run.labels[rows])}
     names = json.dumps([s.name for s in samples], ensure_ascii=False)
-    write_atomic(folder / f"evaluation/{side}.safetensors", safetensors.torch.save(tensors, {"names": names}))
-    pictures.confusion(found, folder / f"evaluation/{side}_confusion.png")
-    pictures.reliability(found, folder / f"evaluation/{side}_reliability.png")
-    return [f"evaluation/{side}{end}" for end in (".json", ".safetensors", "_confusion.png", "_reliability.png")]
+    write_atomic(folder / f"evaluation/{split}.safetensors", safetensors.torch.save(tensors, {"names": names}))
+    pictures.confusion(found, folder / f"evaluation/{split}_confusion.png")
+    pictures.reliability(found, folder / f"evaluation/{split}_reliability.png")
+    return [f"evaluation/{split}{end}" for end in (".json", ".safetensors", "_confusion.png", "_reliability.png")]
 
 
-def _logs(folder: Path, progress: Progress) -> list[str]:
+def _logs(folder: Path, progress: TrainingProgress) -> list[str]:
     if not progress.history:
         return []
     write_csv(folder / "log.csv", progress.history)

@@ -20,11 +20,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from edgekd.data.augment import Augmenter, plain_views
+from edgekd.data.augment import Augmenter
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import nll, softmax
 from edgekd.networks import PixelNetwork
+from edgekd.networks.prediction import predict
 from edgekd.recipe import TrainingRecipe
 from edgekd.training import checkpoint
 from edgekd.training.distributed import Processes
@@ -61,7 +62,7 @@ class Task:
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """How far a training has come; a checkpoint keeps it beside the tensors."""
 
     epochs_done: int = 0
@@ -103,9 +104,9 @@ class Trainer:
         self.before_epoch = before_epoch
         self.schedule = Schedule(settings, self.steps)
         self.precision = autocast_dtype(settings.precision, processes.device)
-        self.progress = Progress()
+        self.progress = TrainingProgress()
 
-    def fit(self, watcher: Watcher) -> Progress:
+    def fit(self, watcher: Watcher) -> TrainingProgress:
         """Train to the end, or from where `folder` stands, and leave the best weights in the network (in eval mode).
 
         Raises: EdgekdError for a foreign state or a loss that is no longer finite.
@@ -219,7 +220,7 @@ class Trainer:
         if state["identity"] != self.identity:
             todo = "resume with the recipe and data of that run, or start anew with --overwrite"
             raise EdgekdError(f"checkpoint {path}", "the state of this recipe on these images", "another one's", todo)
-        self.progress = Progress(**state["progress"])
+        self.progress = TrainingProgress(**state["progress"])
         self.schedule.restore(state["schedule"])
         if self.ema:
             self.ema.updates = state["ema_updates"]
@@ -260,16 +261,3 @@ def make_optimizer(settings: TrainingRecipe, parts: Parts) -> torch.optim.Optimi
             decay = settings.weight_decay if decays else 0.0
             groups.append({"params": members, "weight_decay": decay, "factor": factor, "part": part})
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, foreach=True)
-
-
-@torch.inference_mode()
-def predict(
-    network: nn.Module, array: np.ndarray, rows: np.ndarray, device: torch.device, batch_size: int = 64
-) -> np.ndarray:
-    """Logits [len(rows), K] float32 of the unchanged images, in eval mode, in float32."""
-    network.eval()
-    parts = [
-        network(plain_views(array, rows[i : i + batch_size], device)).float().cpu().numpy()
-        for i in range(0, len(rows), batch_size)
-    ]
-    return np.concatenate(parts)

@@ -21,17 +21,19 @@ from edgekd.data.augment import plain_views
 from edgekd.data.dataset import listing_hash
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
+from edgekd.measures import quantization as comparison
 from edgekd.measures.calibration import nll, softmax
 from edgekd.networks import build, from_bundle
+from edgekd.networks.prediction import predict
 from edgekd.quantization import ranges, representative
 from edgekd.quantization.fake import FakeQuantNetwork
 from edgekd.quantization.graph import Graph
 from edgekd.quantization.lowering import fold_normalization, lower
 from edgekd.recipe import QatRecipe, Recipe
-from edgekd.reports import quantization as comparison
+from edgekd.reports import quantization
 from edgekd.reports.card import model_card
 from edgekd.training import finish, stages
-from edgekd.training.loop import Parts, Progress, epoch_order, predict
+from edgekd.training.loop import Parts, TrainingProgress, epoch_order
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.run import Run
 
@@ -90,10 +92,11 @@ class Quantized:
     @classmethod
     def of(cls, run: Run, network: FakeQuantNetwork, **facts: Any) -> Quantized:
         """What the network is now, in fake quantization."""
-        sides = {
-            side: predict(network, run.pixels.array, run.rows(side), run.processes.device) for side in ("val", "test")
+        splits = {
+            split: predict(network, run.pixels.array, run.rows(split), run.processes.device)
+            for split in ("val", "test")
         }
-        return cls(network.graph(), sides, **facts)
+        return cls(network.graph(), splits, **facts)
 
 
 def post_training(run: Run, network: FakeQuantNetwork, rows: np.ndarray) -> Quantized:
@@ -135,7 +138,7 @@ def objective_of(run: Run, student: Bundle, teacher: Bundle) -> DistillationObje
     return DistillationObjective(labels, recipe.distillation.model_copy(update=FAITHFUL), outputs)
 
 
-def train(run: Run, network: FakeQuantNetwork, objective: Objective, folder: Path, identity: str) -> Progress:
+def train(run: Run, network: FakeQuantNetwork, objective: Objective, folder: Path, identity: str) -> TrainingProgress:
     """Train weights and ranges on the int8 grid; in the last epochs the ranges stand still."""
     recipe = run.recipe
     return stages.train(
@@ -166,9 +169,11 @@ def freeze(epoch: int, optimizer: torch.optim.Optimizer, settings: QatRecipe) ->
             group["factor"] = 0.0 if frozen else settings.range_learning_rate_factor
 
 
-def write(run: Run, student: Bundle, ptq: Quantized, qat: Quantized, rows: np.ndarray, progress: Progress) -> None:
+def write(
+    run: Run, student: Bundle, ptq: Quantized, qat: Quantized, rows: np.ndarray, progress: TrainingProgress
+) -> None:
     """The two graphs, their comparison with the float student, and the record in the manifest."""
-    labels = {side: run.labels[run.rows(side)] for side in qat.logits}
+    labels = {split: run.labels[run.rows(split)] for split in qat.logits}
     answers = {"float": comparison.float_logits(student), "ptq": ptq.logits, "qat": qat.logits}
     groups = [run.pixels.dataset.samples[i].group for i in run.rows("test")]
     document = comparison.compare(answers, labels, groups if all(groups) else None) | {
@@ -193,7 +198,7 @@ def write(run: Run, student: Bundle, ptq: Quantized, qat: Quantized, rows: np.nd
     changed = {"quantization": record, "recipe": recipe}
     write_atomic(student.folder / CARD, model_card(student.manifest.model_copy(update=changed), student.folder))
     student.enriched([GRAPH, PTQ_GRAPH, COMPARISON, CARD], **changed)
-    comparison.show(document, run.console)
+    quantization.show(document, run.console)
 
 
 def forget(student: Bundle) -> Bundle:

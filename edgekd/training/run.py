@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from edgekd.data import sources, split
+from edgekd.data import sources, splitting
 from edgekd.data.augment import Augmenter
 from edgekd.data.dataset import SPLITS, Dataset, listing_hash
 from edgekd.data.pixels import Pixels
@@ -40,13 +40,13 @@ class Run:
         """Labels [N] of all images."""
         return np.array([s.label for s in self.pixels.dataset.samples])
 
-    def rows(self, side: str) -> np.ndarray:
+    def rows(self, split: str) -> np.ndarray:
         """The rows of one split."""
-        return np.array([i for i, s in enumerate(self.pixels.dataset.samples) if s.split == side], dtype=np.int64)
+        return np.array([i for i, s in enumerate(self.pixels.dataset.samples) if s.split == split], dtype=np.int64)
 
     def split_hashes(self) -> dict[str, str]:
         """sha256 of the listing of each split."""
-        return {side: listing_hash(self.pixels.dataset.side(side)) for side in SPLITS}
+        return {split: listing_hash(self.pixels.dataset.split(split)) for split in SPLITS}
 
     def task(self, mixup: float) -> Task:
         """The training task; views are those of the recipe's seed, so every stage sees the same ones."""
@@ -61,7 +61,7 @@ def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console
     Raises: EdgekdError for a set that cannot be read, too many corrupt images, or leaking groups in a strict recipe.
     """
     d = recipe.data
-    dataset = split.complete(sources.read(d), d.validation_fraction, d.test_fraction, recipe.seed)
+    dataset = splitting.complete(sources.read(d), d.validation_fraction, d.test_fraction, recipe.seed)
     if processes.is_first:
         _warn_of_leaks(dataset, d.strict, console)
         _report(_decode(recipe, dataset, console), console)
@@ -70,12 +70,12 @@ def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console
 
 
 def _warn_of_leaks(dataset: Dataset, strict: bool, console: Console) -> None:
-    leaks = split.leaking_groups(dataset)
+    leaks = splitting.leaking_groups(dataset)
     if not leaks:
         return
-    found = f"{len(leaks)} groups lie on two sides, for example {min(leaks)!r}"
+    found = f"{len(leaks)} groups lie in two splits, for example {min(leaks)!r}"
     if strict:
-        raise EdgekdError("data", "every group on one side of the split", found, "correct the split, or strict = false")
+        raise EdgekdError("data", "every group in one split", found, "correct the split, or strict = false")
     console.print(f"[yellow]warning:[/] {found}; accuracies will look better than they are", highlight=False)
 
 
@@ -91,6 +91,6 @@ def _decode(recipe: Recipe, dataset: Dataset, console: Console | None) -> Pixels
 def _report(pixels: Pixels, console: Console) -> None:
     for name, reason in pixels.corrupt:
         console.print(f"[yellow]corrupt, left out:[/] {name}: {reason}", highlight=False)
-    sides = ", ".join(f"{len(pixels.dataset.side(side))} {side}" for side in SPLITS)
+    splits = ", ".join(f"{len(pixels.dataset.split(split))} {split}" for split in SPLITS)
     classes = len(pixels.dataset.label_names)
-    console.print(f"{len(pixels.dataset.samples)} images ({sides}), {classes} classes", highlight=False)
+    console.print(f"{len(pixels.dataset.samples)} images ({splits}), {classes} classes", highlight=False)

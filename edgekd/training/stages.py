@@ -25,7 +25,7 @@ from edgekd.recipe import Recipe, TrainingRecipe
 from edgekd.reports.progress import Screen
 from edgekd.training import finish
 from edgekd.training.log import Log
-from edgekd.training.loop import Progress, Row, Trainer, derived_seed
+from edgekd.training.loop import Row, Trainer, TrainingProgress, derived_seed
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.precision import autocast_dtype
 from edgekd.training.run import Run
@@ -76,7 +76,7 @@ def teacher(run: Run, folder: Path) -> Bundle:
         return _announce(run, Bundle.open(folder))
     torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
     network = build(settings, len(run.label_names), run.recipe.input.size)
-    progress = Progress()
+    progress = TrainingProgress()
     if settings.checkpoint:
         load_weights(network.body, settings.checkpoint)
     else:
@@ -166,7 +166,7 @@ def train(
     identity: str,
     mixup: float | None = None,
     **options: Any,
-) -> Progress:
+) -> TrainingProgress:
     """Train with bars and a log; the state lies in `state`, further `options` are the Trainer's."""
     state.mkdir(parents=True, exist_ok=True)
     task = run.task(settings.mixup_alpha if mixup is None else mixup)

@@ -15,9 +15,9 @@ import pytest
 from android_demo.hermetic import junit
 from android_demo.hermetic.java import java
 from edgekd import benchmark
-from edgekd.benchmarking.device_document import read_document
 from edgekd.benchmarking.schema import read_report
 from edgekd.devices import Parcel, adb, find
+from edgekd.devices.document import read_document
 
 ROOT = Path(__file__).parents[2]
 JVM_S = 300

@@ -8,11 +8,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from edgekd import devices
-from edgekd.benchmarking.device_document import read_document
 from edgekd.devices import DeviceError, DeviceLost, android_arm64, arm_root
+from edgekd.devices.document import read_document
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts, find
+from edgekd.runtimes import FileFacts, find
 
 CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")
 
@@ -27,7 +27,7 @@ def logits_model(bundle, tmp_path_factory):
     """The reference network with int8 logits out: nothing in float can hide a difference."""
     path = tmp_path_factory.mktemp("logits") / "logits.tflite"
     form, module = find("tflite-int8")
-    facts = Facts("logits", "", bundle.manifest.label_names, bundle.manifest.input, io="int8")
+    facts = FileFacts("logits", "", bundle.manifest.label_names, bundle.manifest.input, io="int8")
     module.write(Graph.load(bundle.file("int8/qat.safetensors")), form, facts, path)
     return path
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgekd.benchmarking.device_document import Golden, Job, Test, Timing, read_document
 from edgekd.bundle import FileRecord
+from edgekd.devices.document import Golden, Job, Test, Timing, read_document
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_bytes, sha256_file
 from edgekd.measures.latency import summarize

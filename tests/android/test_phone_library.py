@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts, find
+from edgekd.runtimes import FileFacts, find
 
 MODEL = "artefacts/tflite-int8.tflite"
 
@@ -53,7 +53,7 @@ def test_the_shipped_file_answers_as_in_python(answers, bundle, golden, images):
 
 def test_its_logits_are_those_of_python_to_the_bit(answers, bundle, golden, images, tmp_path):
     form, module = find("tflite-int8")
-    facts = Facts("logits", "", bundle.manifest.label_names, bundle.manifest.input, io="int8")
+    facts = FileFacts("logits", "", bundle.manifest.label_names, bundle.manifest.input, io="int8")
     module.write(Graph.load(bundle.file("int8/qat.safetensors")), form, facts, tmp_path / "logits.tflite")
     codes = (np.concatenate([golden, images]).astype(np.int16) - 128).astype(np.int8)
     found, facts = answers(tmp_path / "logits.tflite", codes, np.int8)

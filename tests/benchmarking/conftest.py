@@ -69,7 +69,7 @@ def tiny(tmp_path_factory, float_graph, int8_graph, facts) -> Bundle:
         (folder / name).mkdir(parents=True)
     images = folder.parent / "images"
     draw(images, facts.label_names)
-    samples = class_folders.read(str(images), class_folders.Options()).side("test")
+    samples = class_folders.read(str(images), class_folders.Options()).split("test")
     paths = [images / s.name for s in samples]
     arrays = np.stack([to_pixels(decode(p), facts.input) for p in paths])
     logits = _module.real_run(float_graph, arrays)["head"].astype(np.float32)

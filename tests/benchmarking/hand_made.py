@@ -7,9 +7,9 @@ import functools
 import numpy as np
 from safetensors.numpy import save_file
 
-from edgekd.benchmarking import device_document as d
 from edgekd.benchmarking import schema as s
 from edgekd.bundle import FileRecord
+from edgekd.devices import document as d
 from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate
 from edgekd.measures.latency import summarize
@@ -182,7 +182,7 @@ def a76():
 def report(rows, devices_=None, label_names=LABELS, reference=True, images=IMAGES, **other):
     labels, probs = truth(images)
     evaluation = _evaluation(probs.tobytes(), labels.tobytes(), label_names)
-    found = s.Reference(source="bundle", answers="reference", words="the float student", evaluation=evaluation)
+    found = s.ReferenceRecord(source="bundle", answers="reference", words="the float student", evaluation=evaluation)
     values = {
         "edgekd": "0.1.0",
         "created": "2026-03-01T12:00:00Z",

@@ -11,9 +11,9 @@ import pytest
 
 from edgekd import devices
 from edgekd.benchmarking import comparison, subject
-from edgekd.benchmarking.device_document import Timing, read_document
 from edgekd.benchmarking.jobs import Workshop
 from edgekd.devices import DeviceError, local
+from edgekd.devices.document import Timing, read_document
 from edgekd.errors import EdgekdError
 
 

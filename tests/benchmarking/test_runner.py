@@ -16,9 +16,9 @@ from PIL import Image
 
 from edgekd import preprocess
 from edgekd.benchmarking import subject
-from edgekd.benchmarking.device_document import Timing, read_document
 from edgekd.benchmarking.jobs import Workshop
 from edgekd.devices import RUNNER, find
+from edgekd.devices.document import Timing, read_document
 from edgekd.preprocess import InputContract
 from edgekd.runtimes import cpu
 

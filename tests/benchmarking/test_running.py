@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from edgekd.benchmarking import running, subject
-from edgekd.benchmarking.device_document import (
+from edgekd.benchmarking.report import PARTS, Wish, benchmark
+from edgekd.benchmarking.schema import ANSWERS, FLIPPED, EmulatedMeasurement, read_report
+from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions
+from edgekd.devices.document import (
     Conditions,
     DeviceDocument,
     Emulation,
@@ -19,9 +22,6 @@ from edgekd.benchmarking.device_document import (
     Times,
     Timing,
 )
-from edgekd.benchmarking.report import PARTS, Wish, benchmark
-from edgekd.benchmarking.schema import ANSWERS, FLIPPED, EmulatedMeasurement, read_report
-from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions
 from edgekd.errors import EdgekdError
 
 STATE = Conditions(load_1min=0.1, frequency_mhz=2400.0)

@@ -5,10 +5,10 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from edgekd.benchmarking import device_document as d
 from edgekd.benchmarking import schema as s
+from edgekd.devices import document as d
 from edgekd.errors import EdgekdError
-from edgekd.recipe import validate
+from edgekd.section import validate
 
 SYSTEM = d.System(machine="aarch64", system="Linux 6.12", cpu="Cortex-A76")
 RAN = d.RuntimeFacts(name="LiteRT", version="2.3.0", delegate="XNNPACK", threads_asked=1, threads_ran=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgekd.benchmarking import trust
-from edgekd.benchmarking.device_document import Conditions
+from edgekd.devices.document import Conditions
 
 _spec = importlib.util.spec_from_file_location("hand_made_rows", Path(__file__).with_name("hand_made.py"))
 hand_made = importlib.util.module_from_spec(_spec)

@@ -17,12 +17,12 @@ from edgekd.conversion.wrapping import wrap
 from edgekd.errors import EdgekdError
 from edgekd.preprocess import InputContract
 from edgekd.quantization.graph import PIXELS, Conv, FullyConnected, Graph, Grid, Input, Mean
-from edgekd.runtimes import Facts, find
+from edgekd.runtimes import FileFacts, find
 from edgekd.runtimes.tflite_metadata import LABEL_FILE
 
 SIZE = 16
 BARE = InputContract(size=SIZE, mean=(0.0, 0.0, 0.0), std=(1 / 255, 1 / 255, 1 / 255))  # normalization does nothing
-FACTS = Facts("tiny", "A test", ("a", "b", "c"), BARE, calibration_temperature=0.7)
+FACTS = FileFacts("tiny", "A test", ("a", "b", "c"), BARE, calibration_temperature=0.7)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def body(graph: Graph, tmp_path: Path) -> bytes:
     return written(graph, dataclasses.replace(FACTS, io="int8"), tmp_path / "body.tflite").read_bytes()
 
 
-def written(graph: Graph, facts: Facts, path: Path) -> Path:
+def written(graph: Graph, facts: FileFacts, path: Path) -> Path:
     format, module = find("tflite-int8")
     module.write(graph, format, facts, path)
     return path

@@ -14,7 +14,7 @@ import pytest
 
 from edgekd.bundle import Bundle
 from edgekd.quantization.graph import Graph, Weighted
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 LIMIT_S = 900
@@ -42,10 +42,10 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def facts(bundle: Bundle) -> Facts:
+def facts(bundle: Bundle) -> FileFacts:
     manifest = bundle.manifest
     temperature = manifest.calibration_temperature["torch"]
-    return Facts(manifest.name, "A cross-check", tuple(manifest.label_names), manifest.input, temperature)
+    return FileFacts(manifest.name, "A cross-check", tuple(manifest.label_names), manifest.input, temperature)
 
 
 @pytest.fixture(scope="session")

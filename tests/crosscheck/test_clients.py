@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts, find
+from edgekd.runtimes import FileFacts, find
 
 pytestmark = pytest.mark.crosscheck
 FORMATS = ("tflite", "tflite-fp16", "tflite-int8")
@@ -24,7 +24,7 @@ def python_of(variable: str) -> str:
 
 
 @pytest.fixture(params=FORMATS)
-def artefact(request, float_graph: Graph, int8_graph: Graph, facts: Facts, tmp_path: Path) -> Path:
+def artefact(request, float_graph: Graph, int8_graph: Graph, facts: FileFacts, tmp_path: Path) -> Path:
     """Our file in one format."""
     format, module = find(request.param)
     path = tmp_path / f"{format.name}.tflite"
@@ -39,7 +39,7 @@ def some_pixels(pixels: np.ndarray, tmp_path: Path) -> np.ndarray:
     return pixels[::13]
 
 
-def test_mediapipe(artefact: Path, facts: Facts, some_pixels: np.ndarray, tmp_path: Path, run) -> None:
+def test_mediapipe(artefact: Path, facts: FileFacts, some_pixels: np.ndarray, tmp_path: Path, run) -> None:
     python = python_of("EDGEKD_MEDIAPIPE_PYTHON")
     run("with_mediapipe.py", artefact, tmp_path / "pixels.npy", tmp_path / "answers.json", python=python)
     answers = json.loads((tmp_path / "answers.json").read_text())

@@ -12,7 +12,7 @@ from edgekd.conversion import convert_network, convert_onnx
 from edgekd.errors import EdgekdError
 from edgekd.measures.calibration import softmax
 from edgekd.preprocess import InputContract
-from edgekd.runtimes import Facts, find
+from edgekd.runtimes import FileFacts, find
 
 pytestmark = [
     pytest.mark.crosscheck,
@@ -28,7 +28,7 @@ def test_int8_of_a_known_network(route: str, pixels: np.ndarray, tmp_path: Path)
 
     bundle = Bundle.open(ROOT / "models" / "mri4-mobilenetv2")
     manifest, network = bundle.manifest, from_bundle(bundle)
-    facts = Facts(manifest.name, "A cross-check", tuple(manifest.label_names), manifest.input, 0.8)
+    facts = FileFacts(manifest.name, "A cross-check", tuple(manifest.label_names), manifest.input, 0.8)
     converted(route, network, facts, "static_wi8_ai8", pixels[REPRESENTATIVE], tmp_path / "int8.tflite")
     found = find("tflite")[1].load(tmp_path / "int8.tflite", 1).probs(pixels[TESTED])
     expected = probs(network, facts, pixels[TESTED])
@@ -51,7 +51,7 @@ def test_a_network_with_other_operators(route: str, pixels: np.ndarray, tmp_path
     with pytest.raises(EdgekdError):
         lowering.lower(network)
     contract = InputContract(size=224, mean=network.mean, std=network.std)
-    facts = Facts("v3", "A cross-check", ("a", "b", "c", "d"), contract)
+    facts = FileFacts("v3", "A cross-check", ("a", "b", "c", "d"), contract)
     for scheme in ("fp32", "static_wi8_ai8"):
         converted(route, network, facts, scheme, pixels[REPRESENTATIVE], tmp_path / f"{scheme}.tflite")
         found = find("tflite")[1].load(tmp_path / f"{scheme}.tflite", 1).probs(pixels[TESTED])
@@ -62,12 +62,12 @@ def test_a_network_with_other_operators(route: str, pixels: np.ndarray, tmp_path
 
 def test_a_file_that_is_no_onnx(pixels: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"not a network")
-    facts = Facts("broken", "A cross-check", ("a", "b"), InputContract(size=224))
+    facts = FileFacts("broken", "A cross-check", ("a", "b"), InputContract(size=224))
     with pytest.raises(EdgekdError, match="exit code 1"):
         convert_onnx(tmp_path / "x.onnx", facts, "fp32", pixels[:1], tmp_path / "out.tflite")
 
 
-def converted(route: str, network, facts: Facts, scheme: str, pixels: np.ndarray, path: Path) -> None:
+def converted(route: str, network, facts: FileFacts, scheme: str, pixels: np.ndarray, path: Path) -> None:
     """Write `path` by one of the routes."""
     import torch
 
@@ -81,7 +81,7 @@ def converted(route: str, network, facts: Facts, scheme: str, pixels: np.ndarray
     assert source.read_bytes() == before
 
 
-def probs(network, facts: Facts, pixels: np.ndarray) -> np.ndarray:
+def probs(network, facts: FileFacts, pixels: np.ndarray) -> np.ndarray:
     """Calibrated probabilities [B, K] of the float network."""
     import torch
 

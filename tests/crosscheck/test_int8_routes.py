@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from edgekd.quantization.graph import Graph, Grid
-from edgekd.runtimes import Facts, find
+from edgekd.runtimes import FileFacts, find
 
 pytestmark = pytest.mark.crosscheck
 
 
 @pytest.fixture(scope="module")
-def ours(int8_graph: Graph, facts: Facts, pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+def ours(
+    int8_graph: Graph, facts: FileFacts, pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> np.ndarray:
     """int8 logits [N, K] of our file."""
     format, module = find("tflite-int8")
     path = tmp_path_factory.mktemp("ours") / "network.tflite"

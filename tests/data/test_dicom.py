@@ -10,7 +10,7 @@ import pytest
 
 from edgekd.data import sources
 from edgekd.data.dataset import Dataset
-from edgekd.data.split import leaking_groups
+from edgekd.data.splitting import leaking_groups
 from edgekd.errors import CorruptImage
 from edgekd.recipe import DataRecipe
 

@@ -24,7 +24,7 @@ def test_sources_and_preprocessing_load_nothing_heavy():
     program = """
 import sys
 from edgekd import preprocess
-from edgekd.data import pixels, sources, split
+from edgekd.data import pixels, sources, splitting
 for name in sources.names():
     if name != "phantom":
         __import__(f"edgekd.data.sources.{name}")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from edgekd.data import sources
 from edgekd.data.dataset import Dataset
-from edgekd.data.split import complete, leaking_groups
+from edgekd.data.splitting import complete, leaking_groups
 from edgekd.errors import CorruptImage, EdgekdError
 from edgekd.recipe import DataRecipe
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgekd.benchmarking.device_document import Golden, Job, Test, Timing
 from edgekd.benchmarking.jobs import record
 from edgekd.devices import Parcel
+from edgekd.devices.document import Golden, Job, Test, Timing
 from edgekd.preprocess import decode, to_pixels
 from edgekd.runtimes import find
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgekd import benchmark, devices
-from edgekd.benchmarking.device_document import read_document
 from edgekd.benchmarking.schema import read_report
 from edgekd.devices import RUNNER, DeviceError, DeviceLost, adb
+from edgekd.devices.document import read_document
 from edgekd.errors import EdgekdError
 
 

@@ -8,12 +8,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from edgekd import devices
-from edgekd.benchmarking.device_document import read_document
 from edgekd.bundle import Bundle
 from edgekd.devices import DeviceError, DeviceLost, arm_root, qemu
+from edgekd.devices.document import read_document
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 
 MODEL = Path(__file__).parents[2] / "models/mri4-mobilenetv2"
 
@@ -49,7 +49,7 @@ def real(tmp_path_factory, parcel_of):
     bundle = Bundle.open(MODEL)
     golden = load_file(bundle.file("golden/vectors.safetensors"))["pixels"]
     pixels = np.ascontiguousarray(np.concatenate([golden, golden[:, :, ::-1]])[:8])
-    facts = Facts("real", "", bundle.manifest.label_names, bundle.manifest.input, io="int8")
+    facts = FileFacts("real", "", bundle.manifest.label_names, bundle.manifest.input, io="int8")
     graph, images = Graph.load(bundle.file("int8/qat.safetensors")), [bundle.file("golden/0.png")]
     folder = tmp_path_factory.mktemp("real")
     return parcel_of(folder, graph, facts, images, pixels, "tflite-int8", "emulated")

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from edgekd import benchmark, devices
-from edgekd.benchmarking.device_document import read_document
 from edgekd.benchmarking.jobs import record
 from edgekd.benchmarking.schema import read_report
 from edgekd.devices import DeviceError, DeviceLost, Parcel, ssh
+from edgekd.devices.document import read_document
 
 _spec = importlib.util.spec_from_file_location("devices_sshd", Path(__file__).with_name("sshd.py"))
 sshd = importlib.util.module_from_spec(_spec)

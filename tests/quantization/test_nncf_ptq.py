@@ -14,9 +14,9 @@ from edgekd.errors import EdgekdError
 from edgekd.preprocess import InputContract
 from edgekd.quantization import nncf_ptq
 from edgekd.quantization.graph import Conv, FullyConnected, Graph, Input, Mean
-from edgekd.runtimes import Facts, openvino
+from edgekd.runtimes import FileFacts, openvino
 
-FACTS = Facts("tiny", "", ("a", "b"), InputContract(size=16), 1.5)
+FACTS = FileFacts("tiny", "", ("a", "b"), InputContract(size=16), 1.5)
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from edgekd.quantization.graph import (
     Mean,
     Weighted,
 )
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 
 SIZE = 16
 CLIPPED = {"none": (-np.inf, np.inf), "relu": (0, np.inf), "relu6": (0, 6)}
@@ -129,9 +129,9 @@ def int8_graph(float_graph, pixels) -> Graph:
 
 
 @pytest.fixture(scope="session")
-def facts() -> Facts:
+def facts() -> FileFacts:
     """What an artefact of the small network carries."""
-    return Facts(
+    return FileFacts(
         name="tiny",
         description="a network for tests",
         label_names=("cat", "dog", "größe"),

@@ -15,10 +15,12 @@ from flatbuffers.table import Table
 
 from edgekd.errors import EdgekdError
 from edgekd.preprocess import InputContract
-from edgekd.runtimes import Facts
+from edgekd.runtimes import FileFacts
 from edgekd.runtimes.tflite_metadata import LABEL_FILE, metadata_buffer, pack_labels
 
-FACTS = Facts("mri", "Four kinds of slices", ("glioma", "Übergröße"), InputContract(size=96), 0.8, licence="Apache-2.0")
+FACTS = FileFacts(
+    "mri", "Four kinds of slices", ("glioma", "Übergröße"), InputContract(size=96), 0.8, licence="Apache-2.0"
+)
 
 
 class Reader:
@@ -57,7 +59,7 @@ class Reader:
         return [self.table.Get(Float32Flags, start + 4 * i) for i in range(self.length(slot))]
 
 
-def read(facts: Facts) -> Reader:
+def read(facts: FileFacts) -> Reader:
     content = metadata_buffer(facts)
     assert content[4:8] == b"M001"
     return Reader(content, struct.unpack_from("<I", content)[0])

@@ -9,9 +9,9 @@ from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file
 from edgekd.networks import from_bundle
+from edgekd.networks.prediction import predict
 from edgekd.preprocess import decode, to_pixels
 from edgekd.training import stages
-from edgekd.training.loop import predict
 
 CPU = torch.device("cpu")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from edgekd.data.dataset import Dataset
 from edgekd.errors import EdgekdError, nearest
-from edgekd.recipe import DataRecipe, validate
+from edgekd.recipe import DataRecipe
+from edgekd.section import validate
 
 
 def names() -> list[str]:
@@ -21,7 +22,7 @@ def names() -> list[str]:
 
 
 def read(data: DataRecipe) -> Dataset:
-    """The set that a recipe's `[data]` section names, with splits as the source has them (see `split.complete`)."""
+    """The set that a recipe's `[data]` section names, with splits as the source has them (see `splitting.complete`)."""
     if data.source not in names():
         raise EdgekdError(f"data.source = {data.source!r}", "a known source", todo=nearest(data.source, names()))
     source = importlib.import_module(f"{__name__}.{data.source}")

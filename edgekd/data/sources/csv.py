@@ -13,7 +13,7 @@ from edgekd.data.dataset import Dataset, Sample, file_fingerprint, split_name
 from edgekd.errors import EdgekdError, nearest, several
 from edgekd.files import inside
 from edgekd.preprocess import decode
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 COLUMNS = {
     "path": ("path", "file", "image", "filename"),

@@ -20,7 +20,7 @@ from edgekd.data.folders import any_file, class_folders
 from edgekd.errors import CorruptImage, missing_package
 from edgekd.files import inside
 from edgekd.preprocess import MAX_PIXELS, stretch
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 EXTENSIONS = (".dcm", ".dicom", ".ima")
 PREAMBLE = 128  # bytes before the letters DICM

@@ -19,7 +19,7 @@ from edgekd.data.folders import Walk, any_file, relative
 from edgekd.errors import CorruptImage, EdgekdError, missing_package, several
 from edgekd.files import inside
 from edgekd.preprocess import MAX_PIXELS, stretch
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 LABEL_NAMES = ("glioma", "meningioma", "pituitary")
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}

@@ -11,7 +11,7 @@ from edgekd.data.dataset import Dataset
 from edgekd.data.folders import any_file, class_folders
 from edgekd.files import inside
 from edgekd.preprocess import EXTENSIONS, decode
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 
 class Options(Section):

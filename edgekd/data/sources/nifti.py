@@ -21,7 +21,7 @@ from edgekd.data.dataset import Dataset, Sample
 from edgekd.data.folders import any_file, class_folders
 from edgekd.errors import CorruptImage, missing_package
 from edgekd.files import inside
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 EXTENSIONS = (".nii", ".nii.gz")
 LOW, HIGH = 0.5, 99.5  # percentiles of a volume's finite voxels that become 0 and 255

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from edgekd.data import phantom as generator
 from edgekd.data.dataset import Dataset, Sample
-from edgekd.recipe import Section
+from edgekd.section import Section
 
 ALIGNED = 4 * generator.SLICES_PER_PATIENT  # slices after which a new patient begins for every label
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgekd.data import sources
 from edgekd.data.dataset import Dataset, Sample
-from edgekd.data.split import complete, leaking_groups
+from edgekd.data.splitting import complete, leaking_groups
 from edgekd.errors import EdgekdError
 from edgekd.recipe import DataRecipe
 
@@ -88,8 +88,8 @@ def test_the_seed_decides_and_nothing_else():
 def test_the_split_of_a_seed_is_pinned():
     """A change of the algorithm would deal published runs anew; it must be meant."""
     found = complete(dataset(many((8, 8))), 0.25, 0.25, 0)
-    assert sorted(s.name for s in found.side("test")) == ["0/000", "0/006", "1/002", "1/007"]
-    assert sorted(s.name for s in found.side("val")) == ["0/003", "0/004", "1/003", "1/004"]
+    assert sorted(s.name for s in found.split("test")) == ["0/000", "0/006", "1/002", "1/007"]
+    assert sorted(s.name for s in found.split("val")) == ["0/003", "0/004", "1/003", "1/004"]
 
 
 def test_sides_that_the_source_gives_are_not_touched():
@@ -161,7 +161,7 @@ def test_real_slices_are_cut_by_group_within_three_points(shared, seed):
     data = sources.read(DataRecipe(source="csv", path=str(shared / "data/mri4/manifest.csv")))
     found = complete(data, 0.15, 0.15, seed)
     assert not leaking_groups(found)
-    assert found.side("test") == data.side("test")
-    train, val = (Counter(s.label for s in found.side(side)) for side in ("train", "val"))
+    assert found.split("test") == data.split("test")
+    train, val = (Counter(s.label for s in found.split(side)) for side in ("train", "val"))
     for label in range(4):
         assert val[label] / (val[label] + train[label]) == pytest.approx(0.15, abs=0.03)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from edgekd.bundle import FileRecord
 from edgekd.errors import EdgekdError
 from edgekd.preprocess import Finite, InputContract, Positive
-from edgekd.recipe import Section, validate
+from edgekd.section import Section, validate
 
 MAX_DOCUMENT_BYTES = 64 * 2**20  # 1,000 classes of 1,000 images are 20 MiB; more is not one of ours
 

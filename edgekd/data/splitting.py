@@ -20,35 +20,35 @@ def complete(dataset: Dataset, validation_fraction: float, test_fraction: float,
 
     Samples without a split go to train first. Fractions are of the samples of train at that moment and are met per class
     as closely as whole groups allow. The result depends on names, labels, groups and seed, not on the order of files.
-    Raises: EdgekdError if there are fewer than two classes, or one has too few samples or groups to be on every side.
+    Raises: EdgekdError if there are fewer than two classes, or one has too few samples or groups to be in every split.
     """
     if len(dataset.label_names) < 2:
         raise EdgekdError("data", "at least two classes", f"only {', '.join(dataset.label_names) or 'none'}")
     samples = [s if s.split else replace(s, split="train") for s in dataset.samples]
-    for side, fraction in (("test", test_fraction), ("val", validation_fraction)):
-        if not any(s.split == side for s in samples):
-            samples = _cut(samples, side, fraction, seed, dataset.label_names)
+    for split, fraction in (("test", test_fraction), ("val", validation_fraction)):
+        if not any(s.split == split for s in samples):
+            samples = _cut(samples, split, fraction, seed, dataset.label_names)
     return dataset.with_samples(samples)
 
 
 def leaking_groups(dataset: Dataset) -> dict[str, set[str]]:
-    """Groups that lie on more than one side, with those sides."""
-    sides: dict[str, set[str]] = defaultdict(set)
+    """Groups that lie in more than one split, with those splits."""
+    splits: dict[str, set[str]] = defaultdict(set)
     for s in dataset.samples:
         if s.group is not None and s.split:
-            sides[s.group].add(s.split)
-    return {group: found for group, found in sides.items() if len(found) > 1}
+            splits[s.group].add(s.split)
+    return {group: found for group, found in splits.items() if len(found) > 1}
 
 
-def _cut(samples: list[Sample], side: str, fraction: float, seed: int, label_names: tuple[str, ...]) -> list[Sample]:
-    """Move whole groups from train to `side`, in random order, as long as no class gets more than its share."""
+def _cut(samples: list[Sample], split: str, fraction: float, seed: int, label_names: tuple[str, ...]) -> list[Sample]:
+    """Move whole groups from train to `split`, in random order, as long as no class gets more than its share."""
     groups: dict[str, Counter[int]] = defaultdict(Counter)
     for s in samples:
         if s.split == "train":
             groups[_unit(s)][s.label] += 1
     totals = sum(groups.values(), Counter())
     share = {label: fraction * count for label, count in totals.items()}
-    order = np.random.default_rng([seed, len(side)]).permutation(np.array(sorted(groups), dtype=object))
+    order = np.random.default_rng([seed, len(split)]).permutation(np.array(sorted(groups), dtype=object))
     moved = {}
     taken: Counter[int] = Counter()
     for unit in order:
@@ -63,14 +63,14 @@ def _cut(samples: list[Sample], side: str, fraction: float, seed: int, label_nam
             taken.update(groups[best])
     problems = [
         f"class {label_names[label]!r}: {totals[label]} samples, of which whole groups leave "
-        f"{totals[label] - taken[label]} in train and {taken[label]} in {side}"
+        f"{totals[label] - taken[label]} in train and {taken[label]} in {split}"
         for label in sorted(totals)
         if not 0 < taken[label] < totals[label]
     ]
     if problems:
-        todo = f"add images of these classes, or bring a split of your own with a {side} side"
-        raise several(f"no {side} split can be cut from train", problems, todo)
-    return [replace(s, split=side) if s.split == "train" and _unit(s) in moved else s for s in samples]
+        todo = f"add images of these classes, or bring a split of your own with a {split} split"
+        raise several(f"no {split} split can be cut from train", problems, todo)
+    return [replace(s, split=split) if s.split == "train" and _unit(s) in moved else s for s in samples]
 
 
 def _gain(group: Mapping[int, int], taken: Mapping[int, int], share: Mapping[int, float]) -> float:

@@ -1,0 +1,51 @@
+"""Strict pydantic models: what every recipe, manifest and document is read with. An unknown key or a wrong type is one error.
+
+All problems are listed at once, each with the nearest valid name; input is never repaired by guessing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from edgekd.errors import EdgekdError, nearest
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys and silent type conversions are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def validate(model: type[M], values: Any, where: str, *, from_json: bool = False) -> M:
+    """`model` built from plain values (TOML's, or JSON's where lists stand for tuples); integers are taken for floats.
+
+    Raises: EdgekdError that lists every problem, each with the nearest valid name.
+    """
+    try:
+        return model.model_validate_json(json.dumps(values)) if from_json else model.model_validate(values)
+    except ValidationError as e:
+        problems = [_explain(model, problem) for problem in e.errors()]
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise EdgekdError(f"{where}: {count}\n" + "\n".join(f"  - {p}" for p in problems)) from None
+
+
+def _explain(model: type[BaseModel], problem: Any) -> str:
+    path = [str(p) for p in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        return f"{'.'.join(path)}: unknown key; {nearest(path[-1], _fields(model, path[:-1]))}"
+    found = f", found {problem['input']!r}" if not isinstance(problem["input"], dict) else ""
+    return f"{'.'.join(path) or 'recipe'}: {problem['msg'][0].lower()}{problem['msg'][1:]}{found}"
+
+
+def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
+    for name in path:
+        field = model.model_fields.get(name)
+        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+            return list(model.model_fields)
+        model = field.annotation
+    return list(model.model_fields)
