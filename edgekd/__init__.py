@@ -2,7 +2,12 @@
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgekd.classifier import Classifier
 
 __version__ = "0.1.0"
 
@@ -11,3 +16,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime from 1.29 on
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 _modules: dict[str, Any] = sys.modules
 _modules.setdefault("openvino_telemetry", None)  # as if it were not installed: OpenVINO and NNCF do without it
+
+
+def load(bundle: "str | Path", format: str | None = None) -> "Classifier":
+    """A bundle that answers pictures: `edgekd.load(BUNDLE, "tflite-int8").classify(PICTURE)`.
+
+    `format` names one of its artefacts; None is the float network, which needs the extra `train`.
+    Raises: EdgekdError for what is no bundle, an artefact that it does not hold, or a package that is missing.
+    """
+    from edgekd.classifier import Classifier
+
+    return Classifier(bundle, format)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from rich.progress import track
 from edgekd import command
 from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
+from edgekd.classifier import session_of
 from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import SPLITS, Dataset
 from edgekd.errors import EdgekdError
@@ -45,29 +45,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = Path(args.out or f"runs/evaluation/{bundle.folder.resolve().name}")
     with session_of(bundle, args.format) as session:
         write(session, bundle, dataset, recipe, args.tta, out, console)
-
-
-@contextlib.contextmanager
-def session_of(bundle: Bundle, format: str | None) -> Iterator[Session]:
-    """The float network in torch, or one of the bundle's artefacts in a process of its own.
-
-    Raises: EdgekdError for a format that the bundle does not hold.
-    """
-    if format is None:
-        from edgekd.runtimes import torch as runtime
-
-        yield runtime.load(bundle)
-        return
-    from edgekd.runtimes import find
-    from edgekd.runtimes.isolated import Isolated
-
-    find(format)  # a wrong name is named before a missing file
-    record = bundle.manifest.artefacts.get(format)
-    if record is None or f"artefacts/{next(iter(record.files))}" not in bundle.manifest.files:
-        todo = f"python -m edgekd.export {bundle.folder} --format {format}"
-        raise EdgekdError(f"bundle {bundle.folder}", f"the artefact {format}", "it is not there", todo)
-    with Isolated() as child:
-        yield child.load(format, bundle.file(f"artefacts/{next(iter(record.files))}"))
 
 
 def write(
