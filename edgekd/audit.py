@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +13,10 @@ from rich.progress import Progress
 
 from edgekd import command
 from edgekd import recipe as recipes
-from edgekd.errors import EdgekdError, missing_package
+from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.recipe import DataRecipe, Recipe
+from edgekd.reports import screen
 
 if TYPE_CHECKING:
     from edgekd.auditing.listing import Listing
@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="override one value: --set audit.similar=0.85")
     args = arguments.parse_args(argv)
     recipe = recipes.load(args.recipe, args.set)
-    confirm_packages()
-    console = Console()
+    command.need("audit", "audit")
+    console = screen.console()
     data = args.data or recipe.data.path or recipe.data.source
     out = Path(args.out or f"runs/audit/{_name(data)}")
     confirm_out(out)
@@ -60,16 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _name(data: str) -> str:
     path = Path(data).resolve()
     return path.name if not path.suffix else f"{path.parent.name}-{path.stem}"
-
-
-def confirm_packages() -> None:
-    """Ask before the images are read, not after.
-
-    Raises: EdgekdError if a package of the extra `audit` is missing.
-    """
-    for package in ("scipy", "jinja2"):
-        if find_spec(package) is None:
-            raise missing_package(package, "audit", "the audit")
 
 
 def confirm_out(out: Path) -> None:

@@ -14,8 +14,15 @@ from rich.console import Console
 from edgekd import command
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
+from edgekd.reports import screen
 
 RULE_HOLDS = 4  # exit code
+NEEDED = (
+    "jinja2",
+    "safetensors",
+    "scipy",
+    "sklearn",
+)  # packages, as imported: what each runtime needs, its device says
 
 EXAMPLE = """  python -m edgekd.benchmark                                   # runs/default on this machine
   python -m edgekd.benchmark --device local,pi5 --threads 1,2   # see benchmarks/devices
@@ -36,7 +43,8 @@ def _compare(argv: list[str]) -> int:
     add("--fail-if", metavar="RULE", default="", help='exit with 4 if it holds, like "accuracy_drop_pp>1"')
     add("--out", metavar="FILE", help="write the comparison as JSON")
     args = arguments.parse_args(argv)
-    return compare(args.before, args.after, args.fail_if, Console(), args.out)
+    command.need("benchmark compare", "export", packages=("safetensors", "scipy"))
+    return compare(args.before, args.after, args.fail_if, screen.console(), args.out)
 
 
 def compare(
@@ -55,13 +63,13 @@ def compare(
 
 def _measure(argv: list[str]) -> int:
     args = _arguments().parse_args(argv)
+    command.need("benchmark", "export", packages=NEEDED)
     from edgekd import devices
     from edgekd.benchmarking.report import Wish, benchmark
     from edgekd.bundle import Bundle
     from edgekd.reports.benchmark import show
-    from edgekd.reports.benchmark_page import need_packages, write_page
+    from edgekd.reports.benchmark_page import write_page
 
-    need_packages()
     bundle = Bundle.open(args.bundle)
     names = _list("--device", args.device, str)
     places = {name: devices.find(name, Path(args.devices)) for name in names}
@@ -78,7 +86,7 @@ def _measure(argv: list[str]) -> int:
         images=args.images,
         command=shlex.join(["python", "-m", "edgekd.benchmark", *argv]),
     )
-    console = Console()
+    console = screen.console()
 
     def step(text: str) -> None:
         console.print(text, style="dim", highlight=False, markup=False)

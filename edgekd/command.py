@@ -7,23 +7,25 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from edgekd import extras
 from edgekd import recipe as recipes
 from edgekd.errors import EdgekdError
-from edgekd.recipe import Recipe
+from edgekd.recipe import DataRecipe, Recipe
 
 INTERRUPTED = 130  # what a shell reports after Ctrl-C
 INTERNAL = 70  # EX_SOFTWARE
+Main = Callable[[Sequence[str] | None], int | None]
 
 
 def parser(command: str, description: str, example: str) -> argparse.ArgumentParser:
     """An argument parser whose help ends with an example."""
     return argparse.ArgumentParser(
-        prog=f"python -m edgekd.{command}",
+        prog=f"python -m edgekd.{command}" if command else "edgekd",
         description=description,
         epilog=f"example:\n{example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -34,7 +36,9 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
 def add_recipe_arguments(arguments: argparse.ArgumentParser) -> None:
     """`--recipe`, `--data`, `--out`, `--set`, `--resume` and `--overwrite` of the commands that train."""
     add = arguments.add_argument
-    add("--recipe", metavar="FILE", help="a recipe in TOML (default: phantom data; see models/recipes)")
+    add(
+        "--recipe", metavar="FILE", help="a recipe in TOML, or its name if it comes with edgekd (default: phantom data)"
+    )
     add(
         "--data",
         metavar="PATH",
@@ -56,7 +60,18 @@ def read_recipe(arguments: argparse.Namespace) -> tuple[Recipe, Path]:
     return recipe, Path(arguments.out or f"runs/{recipe.name}")
 
 
-def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
+def need(name: str, extra: str, data: DataRecipe | None = None, packages: Iterable[str] | None = None) -> None:
+    """Refuse to start the command `name` without `packages`, all of its extra by default, and those that read `data`.
+
+    Raises: EdgekdError that names all that are missing, and the command that installs them.
+    """
+    from edgekd.data import sources
+
+    wanted = extras.EXTRAS[extra] if packages is None else packages
+    extras.need(f"the command {name}", extra, (*wanted, *(sources.packages(data.source) if data else ())))
+
+
+def run(main: Main) -> NoReturn:
     """Run a command and exit: 0 done, 2 a problem the user can mend, 130 interrupted, 70 a fault of edgekd itself.
 
     EDGEKD_DEBUG=1 shows tracebacks.
@@ -79,9 +94,19 @@ def run(main: Callable[[Sequence[str] | None], int | None]) -> NoReturn:
     except Exception as e:
         if debug:
             raise
-        print(f"internal error: {type(e).__name__}: {e}\n  to do: run again with EDGEKD_DEBUG=1", file=sys.stderr)
-        code = INTERNAL
+        code = _report(e)
     sys.exit(code)
+
+
+def _report(error: Exception) -> int:
+    """Print what no command foresaw; its exit code."""
+    found = extras.explained(error) if isinstance(error, ImportError) else None
+    if found:
+        print(f"error: {found}", file=sys.stderr)
+        return found.exit_code
+    todo = "run again with EDGEKD_DEBUG=1"
+    print(f"internal error: {type(error).__name__}: {error}\n  to do: {todo}", file=sys.stderr)
+    return INTERNAL
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

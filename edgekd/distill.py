@@ -10,6 +10,7 @@ from rich.console import Console
 
 from edgekd import command
 from edgekd.bundle import Bundle
+from edgekd.reports import screen
 
 EXAMPLE = """  python -m edgekd.distill                                   # the default recipe on phantom data
   python -m edgekd.distill --recipe models/recipes/mri4-mobilenetv2.toml --data DIR/manifest.csv --control
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe, folder = command.read_recipe(args)
     if args.qat is not None:
         recipe = recipe.model_copy(update={"qat": recipe.qat.model_copy(update={"enabled": args.qat})})
+    command.need("distill", "train", recipe.data)
     command.confirm_folder(folder, args.resume, args.overwrite)
 
     from edgekd.training import comparison, distributed, qat, run, stages
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if recipe.qat.enabled:
         qat.check(recipe)
     processes = distributed.start()
-    console = Console(quiet=not processes.is_first)
+    console = screen.console(quiet=not processes.is_first)
     if args.overwrite:
         command.clear(folder, processes.is_first)
     processes.barrier()

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 
 from edgekd import __version__, command
 from edgekd.android import app_model, assets
@@ -19,6 +18,8 @@ from edgekd.bundle import MANIFEST, Bundle
 from edgekd.errors import EdgekdError, nearest
 from edgekd.files import sha256_bytes, sha256_file
 from edgekd.preprocess import decode, to_pixels
+from edgekd.reports import screen
+from edgekd.runtimes import find, formats
 
 RUNTIME = "tflite"
 ACCURACY = 0.9  # of the answers that count
@@ -36,7 +37,8 @@ EXAMPLE = """  python -m edgekd.embed                              # runs/defaul
 def main(argv: Sequence[str] | None = None) -> None:
     """Verify a bundle and write the app's assets."""
     args = _arguments().parse_args(argv)
-    console = Console()
+    command.need("embed", "export", packages=(*find(args.format)[0].packages, "safetensors", "sklearn"))
+    console = screen.console()
     folder = assets.folder_of(Path(args.app))
     with console.status("verifying …"):
         model, files = contents(Bundle.open(args.bundle), args.format)
@@ -97,8 +99,6 @@ def contents(bundle: Bundle, format: str) -> tuple[AppModel, dict[str, bytes]]:
 
 
 def _need_tflite(format: str) -> None:
-    from edgekd.runtimes import find, formats
-
     known = [name for name, (_, module) in formats().items() if module.__name__.endswith(f".{RUNTIME}")]
     find(format)
     if format not in known:

@@ -42,11 +42,13 @@ def several(where: str, problems: Sequence[str], todo: str = "", shown: int = 10
     return EdgekdError(f"{where}: {count}{listed}{more}", todo=todo)
 
 
-def missing_package(package: str, extra: str, needed_for: str) -> EdgekdError:
-    """The error for an optional package that is not installed; names the install command."""
+def missing_package(package: str | Sequence[str], extra: str, needed_for: str) -> EdgekdError:
+    """The error for optional packages that are not installed; names the install command."""
+    names = [package] if isinstance(package, str) else package
+    what = "the package " if len(names) == 1 else "the packages "
     return EdgekdError(
-        f"{needed_for} needs the package {package!r}",
-        found="it is not installed",
+        f"{needed_for} needs {what}{', '.join(map(repr, names))}",
+        found="not installed",
         todo=f'pip install "edgekd[{extra}]"',
     )
 

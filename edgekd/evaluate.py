@@ -18,11 +18,13 @@ from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import SPLITS, Dataset
 from edgekd.errors import EdgekdError
 from edgekd.recipe import Recipe
-from edgekd.runtimes import Session
+from edgekd.reports import screen
+from edgekd.runtimes import Session, find
 
 EXAMPLE = """  python -m edgekd.evaluate                                  # runs/default on the test split of its own data
   python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8"""
 BATCH = 64
+MEASURING = ("safetensors", "scipy", "sklearn", "matplotlib")  # packages, as imported
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -40,11 +42,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     recipe = recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
     if args.data:
         recipe = with_data(recipe, args.data)
-    console = Console()
+    command.need("evaluate", "export" if args.format else "train", recipe.data, packages(args.format))
+    console = screen.console()
     dataset = choose(recipe, bundle, args.split, own_data=not args.data)
     out = Path(args.out or f"runs/evaluation/{bundle.folder.resolve().name}")
     with session_of(bundle, args.format) as session:
         write(session, bundle, dataset, recipe, args.tta, out, console)
+
+
+def packages(format: str | None) -> tuple[str, ...] | None:
+    """What evaluating needs: the runtime of an artefact beside scores and pictures; None, all of `train`, for the network."""
+    return (*find(format)[0].packages, *MEASURING) if format else None
 
 
 def write(

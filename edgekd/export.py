@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from edgekd import command
-from edgekd.artefacts import graphs, making
+from edgekd.artefacts import graphs, making, needs
 from edgekd.artefacts.graphs import METHODS
 from edgekd.artefacts.making import ExportOutcome, ExportPlan, Writer
 from edgekd.artefacts.validation import Validation
@@ -19,6 +19,7 @@ from edgekd.artefacts.verification import Limits, ReferenceLogits
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Array, Graph
+from edgekd.reports import screen
 from edgekd.runtimes import Format, find, formats
 from edgekd.section import validate
 
@@ -39,15 +40,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     _add_arguments(arguments)
     args = arguments.parse_args(argv)
-    console = Console()
+    console = screen.console()
     from edgekd.reports import export as report
 
     if args.list:
         report.show_formats([f for f, _ in formats().values()], console)
         return 0
     names = chosen(args.format or [DEFAULT])
-    for name in names:
-        find(name)  # a wrong name before any work
+    needs.confirm(names, args.ptq, args.via, args.onnx)  # before any work, as a wrong name
     bundle = Bundle.open(args.bundle)
     export = Export(bundle, args, console)
     outcomes: list[ExportOutcome] = []

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from edgekd.errors import EdgekdError
+from edgekd import named
+from edgekd.errors import EdgekdError, nearest
 from edgekd.section import Section, validate
 
 
@@ -202,17 +203,19 @@ class Recipe(Section):
 
 
 def load(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe file (None: the default recipe) and apply `section.key=value` overrides.
+    """Read a recipe, a file or a name (None: the default recipe), and apply `section.key=value` overrides.
 
     Raises: EdgekdError that lists all problems at once, each with the nearest valid name.
     """
+    path = named.recipe(path) if path else None
     where = str(path) if path else "default recipe"
     values: dict[str, Any] = {}
     if path:
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise EdgekdError(where, "a recipe file", "no such file", "see models/recipes for examples") from None
+            todo = nearest(path.stem, named.names("recipes"))
+            raise EdgekdError(where, "a recipe file", "no such file", todo) from None
         except (OSError, UnicodeDecodeError) as e:
             raise EdgekdError(where, "a readable text file", str(e)) from None
         except tomllib.TOMLDecodeError as e:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from edgekd import command
 from edgekd.bundle import Bundle
+from edgekd.reports import screen
 
 EXAMPLE = """  python -m edgekd.train                                     # the default teacher on phantom data
   python -m edgekd.train --data DIR --set teacher.network=vit_base_patch16_224 --set teacher.pretrained=true
@@ -20,13 +21,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.add_recipe_arguments(arguments)
     args = arguments.parse_args(argv)
     recipe, folder = command.read_recipe(args)
+    command.need("train", "train", recipe.data)
     command.confirm_folder(folder / "teacher", args.resume, args.overwrite)
 
     from edgekd.training import distributed, run, stages
 
     stages.check(recipe)
     processes = distributed.start()
-    console = Console(quiet=not processes.is_first)
+    console = screen.console(quiet=not processes.is_first)
     if args.overwrite:
         command.clear(folder / "teacher", processes.is_first)
     processes.barrier()

@@ -8,7 +8,7 @@ import sys
 import pytest
 from PIL import Image, ImageOps
 
-from edgekd import audit, recipe
+from edgekd import audit, extras, recipe
 from edgekd.auditing.report import Audit
 from edgekd.data import sources
 from edgekd.data.phantom import phantom
@@ -103,6 +103,6 @@ def test_bad_input_is_one_error(tmp_path, monkeypatch, arguments, message):
 
 @pytest.mark.parametrize("package", ["scipy", "jinja2"])
 def test_a_missing_package_is_said_before_anything_is_read(folder, monkeypatch, package):
-    monkeypatch.setattr(audit, "find_spec", lambda name: None if name == package else sys)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else sys)
     with pytest.raises(EdgekdError, match=r'pip install "edgekd\[audit\]"'):
         audit.main([str(folder)])

@@ -26,6 +26,37 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLIN
 LINES = 8  # of a failed worker's output that are shown
 _MISSING = re.compile(r"^ModuleNotFoundError: No module named '([\w]+)", re.MULTILINE)
 
+# What the workers import.
+PACKAGES = {
+    "litert_torch": ("torch", "litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+    "onnx2tf": ("onnx", "onnx2tf", "onnxruntime", "tensorflow", "tf_keras", "onnx_graphsurgeon", "sng4onnx", "psutil"),
+}
+_ABSENT = "import sys; from importlib.util import find_spec; print(*(n for n in sys.argv[1:] if not find_spec(n)))"
+
+
+def confirm_packages(name: str, python: str | None = None) -> None:
+    """Ask the Python that would run the worker `name` for its packages, without importing them.
+
+    Raises: EdgekdError if it lacks some, or does not run.
+    """
+    where, python = f"conversion by {name}", _python(python)
+    command = [python, "-P", "-c", _ABSENT, *PACKAGES[name]]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError) as e:
+        raise _no_python(where, python, e) from None
+    if missing := done.stdout.split():
+        raise missing_package(missing, EXTRA, where)
+
+
+def _python(given: str | None) -> str:
+    return given or os.environ.get(ENVIRONMENT) or sys.executable
+
+
+def _no_python(where: str, python: str, error: Exception) -> EdgekdError:
+    todo = f"name the Python of an environment with edgekd[{EXTRA}] by {ENVIRONMENT}"
+    return EdgekdError(f"{where}: {python}", "a Python that runs", str(error), todo)
+
 
 def run_worker(name: str, request: dict[str, object], folder: Path, python: str | None = None) -> None:
     """Run the worker `worker_NAME.py` on `request` in `folder`.
@@ -35,7 +66,7 @@ def run_worker(name: str, request: dict[str, object], folder: Path, python: str 
     where = f"conversion by {name}"
     (folder / "request.json").write_text(json.dumps(request))
     script = WORKERS / f"worker_{name}.py"
-    python = python or os.environ.get(ENVIRONMENT) or sys.executable
+    python = _python(python)
     # -P: the script's folder must not hide a package; TMPDIR: whatever the converter leaves goes with the folder.
     command = [python, "-P", str(script), "request.json"]
     environment = {**os.environ, **QUIET, "TMPDIR": str(folder)}
@@ -44,8 +75,7 @@ def run_worker(name: str, request: dict[str, object], folder: Path, python: str 
     except subprocess.TimeoutExpired:
         raise EdgekdError(where, f"an end within {LIMIT_S} s", "it was still running and was stopped") from None
     except OSError as e:
-        todo = f"name the Python of an environment with edgekd[{EXTRA}] by {ENVIRONMENT}"
-        raise EdgekdError(f"{where}: {python}", "a Python that runs", str(e), todo) from None
+        raise _no_python(where, python, e) from None
     if code == 0:
         return
     if missing := _MISSING.findall(output):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator, Philox, SeedSequence
-from scipy import ndimage
 
 from edgekd.data.phantom_head import BRAIN, Array, Page, draw_tissues, field, paint_brain, paint_head
 
@@ -204,9 +203,11 @@ def _paint_pituitary(page: Page, tumour: dict[str, float], radius: float, rng: G
 
 def _acquire(page: Page, head: Generator, view: Generator) -> Array:
     """What the scanner makes of it: blur, coil bias, Rician noise, window and gamma; [H, W] uint8."""
+    from scipy.ndimage import gaussian_filter
+
     size = page.canvas.shape[0]
     gamma, gain, noise = head.uniform(0.75, 1.3), head.uniform(0.88, 1.22), head.uniform(0.005, 0.026)
-    image = ndimage.gaussian_filter(page.canvas, view.uniform(0.35, 0.8) * size / 128, truncate=2.5)
+    image = gaussian_filter(page.canvas, view.uniform(0.35, 0.8) * size / 128, truncate=2.5)
     image *= 1 + np.float32(0.10) * field(view, 2, size)
     real, imaginary = view.standard_normal((2, size, size), dtype=np.float32) * np.float32(noise)
     image = np.hypot(image + real, imaginary) * np.float32(gain)

@@ -1,4 +1,4 @@
-"""Places to measure, one file per kind: a module here with `KIND` connects to what `benchmarks/devices/NAME.toml` names.
+"""Places to measure, one file per kind: a module here with `KIND` connects to what a file `NAME.toml` describes.
 
 A device module has
 
@@ -24,12 +24,13 @@ from typing import Any, Protocol, Self
 
 from pydantic import Field
 
+from edgekd import named
 from edgekd.devices.document import Job, Provenance
 from edgekd.errors import EdgekdError, nearest
 from edgekd.files import sha256_file, write_atomic
 from edgekd.section import Section, validate
 
-FOLDER = Path("benchmarks/devices")
+FOLDER = Path("benchmarks/devices")  # of the place where a command runs: your own
 RUNNER = Path(__file__).with_name("runner.py")
 JOB = "job.json"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -44,7 +45,7 @@ class DeviceLost(DeviceError):
 
 
 class DeviceOptions(Section):
-    """What every `benchmarks/devices/NAME.toml` may say."""
+    """What every device's `NAME.toml` may say."""
 
     kind: str
     description: str = ""
@@ -127,14 +128,14 @@ def modules() -> dict[str, ModuleType]:
 
 
 def find(name: str, folder: Path = FOLDER) -> Device:
-    """The device that `folder/NAME.toml` describes; `local` needs no file.
+    """The device that `folder/NAME.toml` describes, else the one of that name that travels with edgekd.
 
     Raises: EdgekdError for no such file, an unknown kind, or an unknown or wrong key.
     """
     if not NAME.fullmatch(name):
         raise EdgekdError(f"device {name!r}", "a name of letters, digits, '-', '_' and '.'")
-    path = folder / f"{name}.toml"
-    values = {"kind": "local"} if name == "local" and not path.is_file() else _read(path, name)
+    path = _file(name, folder)
+    values = _read(path)
     known = modules()
     kind = values.get("kind")
     if kind not in known:
@@ -142,11 +143,19 @@ def find(name: str, folder: Path = FOLDER) -> Device:
     return known[kind].connect(name, validate(known[kind].Options, values, str(path), from_json=True))
 
 
-def _read(path: Path, name: str) -> dict[str, Any]:
+def _file(name: str, folder: Path) -> Path:
+    folders = (folder, named.folder("devices"))
+    for path in (place / f"{name}.toml" for place in folders):
+        if path.is_file():
+            return path
+    names = {path.stem for place in folders for path in place.glob("*.toml")}
+    raise EdgekdError(
+        f"device {name!r}", f"a file {folder / name}.toml, or a known name", "neither", nearest(name, names)
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        names = {p.stem for p in path.parent.glob("*.toml")} | {"local"}
-        raise EdgekdError(f"device {name!r}", f"a file {path}", "none", nearest(name, names)) from None
     except (OSError, ValueError) as e:
         raise EdgekdError(str(path), "TOML text", str(e)) from None

@@ -7,11 +7,11 @@ from collections import Counter
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from edgekd.auditing.page import class_table
 from edgekd.auditing.report import Audit
 from edgekd.auditing.troubles import WORDS
+from edgekd.reports.screen import Table
 
 SHOWN = 8  # rows of troubles
 

@@ -7,11 +7,11 @@ import re
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from edgekd.benchmarking.comparison import row_name
 from edgekd.benchmarking.schema import DeviceRecord, HardwareMeasurement, Report, Row
 from edgekd.benchmarking.verdict import LEVEL, judge
+from edgekd.reports.screen import Table
 
 MIB = 2**20
 SHOWN = 4  # rows named one by one

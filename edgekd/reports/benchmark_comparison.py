@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from edgekd.benchmarking.comparison import Change, Comparison
+from edgekd.reports.screen import Table
 
 MARK = "[bold]*[/]"
 

@@ -18,7 +18,6 @@ from edgekd.benchmarking.comparison import row_name
 from edgekd.benchmarking.schema import FLIPPED, HardwareMeasurement, Report, Row
 from edgekd.benchmarking.verdict import LEVEL, judge
 from edgekd.devices.document import Provenance
-from edgekd.errors import missing_package
 from edgekd.files import write_atomic
 from edgekd.reports import benchmark_figures as figures
 from edgekd.reports.benchmark import processor, ran, warnings
@@ -58,21 +57,11 @@ class Flipped:
     answers: tuple[tuple[str, int, tuple[float, ...]], ...]  # who, its class, probabilities of `classes`
 
 
-def need_packages() -> None:
-    """Refuse to begin what could not be shown.
-
-    Raises: EdgekdError if jinja2 is not installed.
-    """
-    if find_spec("jinja2") is None:
-        raise missing_package("jinja2", "export", "the benchmark's page")
-
-
 def write_page(report: Report, folder: Path) -> Path:
     """Write report.html into `folder`, with the flipped images that are stored there.
 
-    Raises: EdgekdError if jinja2 is not installed, or the folder cannot be written.
+    Raises: EdgekdError if the folder cannot be written.
     """
-    need_packages()
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

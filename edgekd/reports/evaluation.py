@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from edgekd.measures.evaluation import Evaluation
+from edgekd.reports.screen import Table
 
 
 def percent(fraction: float) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from edgekd.artefacts.making import ExportOutcome
 from edgekd.bundle import ArtefactRecord, Bundle
 from edgekd.errors import EdgekdError
+from edgekd.reports.screen import Table
 from edgekd.runtimes import Format
 
 MIB = 2**20

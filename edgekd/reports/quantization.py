@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.table import Table
+
+from edgekd.reports.screen import Table
 
 WORDS = {"float": "float", "ptq": "post-training", "qat": "quantization-aware"}
 

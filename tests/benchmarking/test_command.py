@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edgekd import benchmark
+from edgekd import benchmark, extras
 from edgekd.benchmarking.schema import read_report
 from edgekd.errors import EdgekdError
 
@@ -104,9 +104,7 @@ def test_files_that_did_not_travel_name_the_command_that_writes_them(tiny, tmp_p
 
 
 def test_what_could_not_be_shown_is_not_measured(tiny, tmp_path, monkeypatch):
-    from edgekd.reports import benchmark_page
-
-    monkeypatch.setattr(benchmark_page, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     with pytest.raises(EdgekdError, match=r"edgekd\[export\]"):
         benchmark.main([str(tiny.folder), *QUICK, "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
@@ -121,7 +119,7 @@ class Block:
         if name.split(".")[0] in ("torch", "torchvision", "timm", "tensorflow"):
             raise ModuleNotFoundError(name, name=name)
 sys.meta_path.insert(0, Block())
-from edgekd import benchmark
+from edgekd import benchmark, extras
 benchmark.main({[str(tiny.folder), *QUICK[:-1], "tflite", "--out", str(tmp_path / "out")]!r})
 heavy = {{"torch", "torchvision", "timm", "tensorflow"}} & set(sys.modules)
 sys.exit(f"imported {{heavy}}" if heavy else 0)

@@ -2,6 +2,7 @@
 
 `Options` is a `recipe.Section` with the source's own settings; `read(path, options)` gives a `Dataset`, raises
 EdgekdError for a set that cannot be read as a whole, and leaves single unreadable images to `open_image`.
+`PACKAGES` are the optional packages that it needs, as imported.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+from edgekd import extras
 from edgekd.data.dataset import Dataset
 from edgekd.errors import EdgekdError, nearest
 from edgekd.recipe import DataRecipe
@@ -23,6 +25,7 @@ def names() -> list[str]:
 
 def read(data: DataRecipe) -> Dataset:
     """The set that a recipe's `[data]` section names, with splits as the source has them (see `splitting.complete`)."""
+    extras.need(f"reading {data.source} data", "medical", packages(data.source))
     if data.source not in names():
         raise EdgekdError(f"data.source = {data.source!r}", "a known source", todo=nearest(data.source, names()))
     source = importlib.import_module(f"{__name__}.{data.source}")
@@ -43,3 +46,8 @@ def detect(path: str) -> str:
         if importlib.import_module(f"{__name__}.{name}").reads(Path(path)):
             return name
     raise EdgekdError(f"data path {path}", "images, a CSV, .mat, DICOM or NIfTI files", "none of them")
+
+
+def packages(source: str) -> tuple[str, ...]:
+    """The optional packages, as imported, that a source needs; () for a name that is none."""
+    return getattr(importlib.import_module(f"{__name__}.{source}"), "PACKAGES", ()) if source in names() else ()

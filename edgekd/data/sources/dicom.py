@@ -17,11 +17,12 @@ from PIL import Image
 
 from edgekd.data.dataset import Dataset, Sample
 from edgekd.data.folders import any_file, class_folders
-from edgekd.errors import CorruptImage, missing_package
+from edgekd.errors import CorruptImage
 from edgekd.files import inside
 from edgekd.preprocess import MAX_PIXELS, stretch
 from edgekd.section import Section
 
+PACKAGES = ("pydicom",)
 EXTENSIONS = (".dcm", ".dicom", ".ima")
 PREAMBLE = 128  # bytes before the letters DICM
 _PYDICOM = ("ignore", None, Warning, re.compile(r"pydicom|edgekd\.data\.sources\.dicom"), 0)
@@ -54,20 +55,17 @@ def reads(path: Path) -> bool:
 def read(path: str, options: Options) -> Dataset:
     """The files in the class folders, one sample each.
 
-    Raises: EdgekdError that lists what is wrong with the folder (see `class_folders`), or names pydicom as missing.
+    Raises: EdgekdError that lists what is wrong with the folder (see `class_folders`).
     """
     del options
-    _pydicom()
     root, label_names, samples = class_folders(path, accepts, "DICOM files")
     grouped = tuple(replace(s, group=_patient(root, s)) for s in samples)
     return Dataset(label_names, grouped, lambda s: _open(inside(root, s.name), s.name))
 
 
 def _pydicom() -> Any:
-    try:
-        import pydicom
-    except ImportError:
-        raise missing_package("pydicom", "medical", "reading DICOM files") from None
+    import pydicom
+
     # Odd values of tags that are never used are no news; see preprocess for why the filter is not local.
     if _PYDICOM not in warnings.filters:
         warnings.filterwarnings("ignore", module=_PYDICOM[3].pattern)

@@ -16,11 +16,12 @@ from PIL import Image
 
 from edgekd.data.dataset import Dataset, Sample, file_fingerprint
 from edgekd.data.folders import Walk, any_file, relative
-from edgekd.errors import CorruptImage, EdgekdError, missing_package, several
+from edgekd.errors import CorruptImage, EdgekdError, several
 from edgekd.files import inside
 from edgekd.preprocess import MAX_PIXELS, stretch
 from edgekd.section import Section
 
+PACKAGES = ("h5py",)
 LABEL_NAMES = ("glioma", "meningioma", "pituitary")
 LABELS = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 
@@ -43,10 +44,9 @@ def read(path: str, options: Options) -> Dataset:
     """The slices of a folder of .mat files, or of one file.
 
     Labels are read here; a file whose label cannot be read is kept, for `open_image` to report.
-    Raises: EdgekdError if there is no such file, a name is refused (see `edgekd.data.folders`), or h5py is missing.
+    Raises: EdgekdError if there is no such file, a name is refused (see `edgekd.data.folders`).
     """
     del options
-    _h5py()
     given = Path(path)
     if not path or not given.exists():
         raise EdgekdError(f"data path {path!r}", "a folder of .mat files", "nothing there", "check data.path")
@@ -66,18 +66,12 @@ def read(path: str, options: Options) -> Dataset:
     return Dataset(LABEL_NAMES, tuple(samples), lambda s: _open(inside(root, s.name), s.name))
 
 
-def _h5py() -> Any:
-    try:
-        import h5py
-    except ImportError:
-        raise missing_package("h5py", "medical", "reading Figshare .mat files") from None
-    return h5py
-
-
 def _label(path: Path, name: str) -> tuple[str, str | None]:
     """Label name and patient (None if the file names none)."""
+    import h5py
+
     try:
-        with _h5py().File(path, "r") as file:
+        with h5py.File(path, "r") as file:
             value = float(_array(file, "label").reshape(-1)[0])
             if value not in LABELS:
                 raise ValueError(f"label {value:g}, not 1, 2 or 3")
@@ -89,9 +83,11 @@ def _label(path: Path, name: str) -> tuple[str, str | None]:
 
 
 def _open(path: Path, name: str) -> Image.Image:
+    import h5py
+
     _label(path, name)
     try:
-        with _h5py().File(path, "r") as file:
+        with h5py.File(path, "r") as file:
             pixels = _array(file, "image").T
         if pixels.ndim != 2 or not pixels.size:
             raise ValueError(f"cjdata/image of shape {pixels.shape}")
@@ -106,7 +102,8 @@ def _array(file: Any, field: str) -> np.ndarray:
     HDF5 can point to other files (external links, external storage, virtual datasets): a stranger's file must not make
     this process read those.
     """
-    h5py = _h5py()
+    import h5py
+
     if isinstance(file.get("cjdata", getlink=True), h5py.ExternalLink):
         raise ValueError("a link to another file")
     link = file["cjdata"].get(field, getlink=True)

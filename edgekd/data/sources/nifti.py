@@ -19,10 +19,11 @@ from pydantic import Field
 
 from edgekd.data.dataset import Dataset, Sample
 from edgekd.data.folders import any_file, class_folders
-from edgekd.errors import CorruptImage, missing_package
+from edgekd.errors import CorruptImage
 from edgekd.files import inside
 from edgekd.section import Section
 
+PACKAGES = ("nibabel",)
 EXTENSIONS = (".nii", ".nii.gz")
 LOW, HIGH = 0.5, 99.5  # percentiles of a volume's finite voxels that become 0 and 255
 MAX_VOXELS = 2**28  # 1 GiB as float32; a hostile header could ask for any size
@@ -51,9 +52,8 @@ def read(path: str, options: Options) -> Dataset:
     """Slices of the volumes in the class folders, named `class/volume.nii.gz#0077` after their place along the axis.
 
     Headers are read here; a volume whose header cannot be read becomes one sample, for `open_image` to report.
-    Raises: EdgekdError that lists what is wrong with the folder (see `class_folders`), or names nibabel as missing.
+    Raises: EdgekdError that lists what is wrong with the folder (see `class_folders`).
     """
-    _nibabel()
     root, label_names, volumes = class_folders(path, accepts, "NIfTI volumes")
     samples = []
     for volume in volumes:
@@ -65,10 +65,8 @@ def read(path: str, options: Options) -> Dataset:
 
 
 def _nibabel() -> Any:
-    try:
-        import nibabel
-    except ImportError:
-        raise missing_package("nibabel", "medical", "reading NIfTI volumes") from None
+    import nibabel
+
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it prints each repaired header to stderr
     return nibabel
 

@@ -11,6 +11,7 @@ from edgekd.data import phantom as generator
 from edgekd.data.dataset import Dataset, Sample
 from edgekd.section import Section
 
+PACKAGES = ("scipy",)
 ALIGNED = 4 * generator.SLICES_PER_PATIENT  # slices after which a new patient begins for every label
 
 

@@ -1,0 +1,29 @@
+"""What an export needs to be installed, asked before any work: here, and in the environment of a generic converter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edgekd import extras
+from edgekd.conversion.isolated import confirm_packages
+from edgekd.runtimes import find
+
+VERIFYING = ("safetensors", "scipy", "sklearn")  # packages, as imported
+NETWORK = ("torch", "torchvision", "timm")
+
+
+def confirm(names: Iterable[str], ptq: str | None, via: str | None, onnx: str | None) -> None:
+    """Refuse to begin an export to the formats `names` with the command's options of the same names.
+
+    Raises: EdgekdError for an unknown format, or packages that are missing.
+    """
+    wanted = [package for name in names for package in find(name)[0].packages] + [*VERIFYING]
+    if ptq == "nncf":
+        wanted.append("nncf")
+    elif ptq or via:
+        wanted += NETWORK
+    extras.need("the command export", "export", wanted)
+    if via:
+        confirm_packages("litert_torch")
+    if onnx:
+        confirm_packages("onnx2tf")

@@ -1,0 +1,59 @@
+"""The screen of a command: on a terminal as wide as it is; in a pipe or file neither wrapped nor cut, nor coloured."""
+
+from __future__ import annotations
+
+import sys
+from copy import copy
+
+from rich import table
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.text import Text
+
+WIDE = 10**6  # characters: no line is longer
+
+
+class Screen(Console):
+    """rich's console, which leaves what is wider than the terminal for the terminal to wrap; rich would cut it off."""
+
+    def print(self, *objects: object, **options: object) -> None:
+        """As rich's."""
+        super().print(*objects, **({"crop": False} | options))
+
+
+def console(quiet: bool = False) -> Console:
+    """The console on stdout."""
+    return Screen(quiet=quiet, width=None if sys.stdout.isatty() else WIDE)
+
+
+class Table(table.Table):
+    """rich's table, of which no character is lost where the terminal is narrow.
+
+    Columns are folded down to their `min_width`, those with `no_wrap` stay whole, and what is still too wide is left for
+    the terminal to wrap. Title and caption are lines of their own, not wrapped at the table's width.
+    """
+
+    def add_column(self, *args: object, **options: object) -> None:
+        """As rich's, but words too long for the column are folded instead of cut."""
+        super().add_column(*args, **({"overflow": "fold"} | options))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        bare = copy(self)
+        bare.title = bare.caption = None
+        if self.title:
+            yield Text.from_markup(str(self.title), style="table.title")
+        width = max(options.max_width, self._least_width(console, options))
+        yield from super(Table, bare).__rich_console__(console, options.update(width=width))
+        if self.caption:
+            yield Text.from_markup(str(self.caption), style="table.caption")
+
+    def _least_width(self, console: Console, options: ConsoleOptions) -> int:
+        """The table's width when every column that may be folded is."""
+        wide = options.update(width=WIDE)
+
+        def width(*cells: object) -> int:
+            return max((Measurement.get(console, wide, cell).maximum for cell in cells), default=0)
+
+        foldable = (c for c in self.columns if not c.no_wrap)
+        spared = (width(c.header, *c.cells) - (c.min_width or 1) for c in foldable)
+        return width(self) - sum(max(0, s) for s in spared)
