@@ -66,9 +66,8 @@ def bootstrap_intervals(
     With `groups` [N] whole groups are drawn: slices of one patient are not independent, and an interval that takes them
     for independent is too narrow (cluster bootstrap; Field & Welsh, JRSS B 2007).
     Where resamples cannot vary (all answers are right, say) they know nothing of the error. Then accuracy has the exact
-    interval of `intervals.exact`, with G groups (images, where none are known) for that many independent answers: [0.025^(1/G), 1]
-    if all are right. Macro F1 has the mean over classes of the exact intervals of their recalls, each with the groups that
-    have images of it.
+    interval of `intervals.exact`, where G groups (images, if none are known) count as G answers: [0.025^(1/G), 1] if all are
+    right. Macro F1 has the mean over classes of the exact intervals of their recalls, each of the groups that have it.
     Raises: ValueError as `calibration.check` does, or if groups are not one per image.
     """
     p, y = check(probs, labels)

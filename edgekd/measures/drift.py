@@ -50,9 +50,8 @@ class Drift:
 
     def __str__(self) -> str:
         """+4.00 pp [1.3, 7.2], p = 0.004 by 121 groups, McNemar p = 0.001, 800 images."""
-        low, high = self.interval_pp
         by_group = "" if self.groups is None else f"p = {self.p:.3f} by {self.groups} groups, "
-        change = f"{self.accuracy_change_pp:+.2f} pp [{low:z.1f}, {high:z.1f}]"
+        change = paired.words(self.accuracy_change_pp, self.interval_pp)
         return f"{change}, {by_group}McNemar p = {self.mcnemar_p:.3f}, {self.images} images"
 
 

@@ -1,6 +1,6 @@
 """95 % intervals of a share: by bootstrap, and the exact one where resamples cannot vary. Whole groups are the unit.
 
-Slices of one patient are not independent, so where groups (patients, say) are known, they are counted and resampled, not images.
+Slices of one patient are not independent: where groups (patients, say) are known, they are counted and resampled, not images.
 """
 
 from __future__ import annotations

@@ -63,6 +63,11 @@ def fewest_groups(level: float = LEVEL) -> int:
     return groups
 
 
+def words(change_pp: float, interval_pp: Interval | None) -> str:
+    """+4.00 pp [1.3, 7.2]; a record of an older version has no interval."""
+    return f"{change_pp:+.2f} pp" + ("" if interval_pp is None else f" [{interval_pp[0]:z.1f}, {interval_pp[1]:z.1f}]")
+
+
 def change_interval(differences: np.ndarray, images: np.ndarray, seed: int = 0) -> Interval:
     """95 % interval of the change of accuracy from A to B, a fraction in [-1, 1], by bootstrap over groups.
 
