@@ -6,7 +6,7 @@ import argparse
 import shlex
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,17 +16,12 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.reports import screen
 
-RULE_HOLDS = 4  # exit code
-NEEDED = (
-    "jinja2",
-    "safetensors",
-    "scipy",
-    "sklearn",
-)  # packages, as imported: what each runtime needs, its device says
+OVER_LIMIT = 4  # exit code
+NEEDED = ("jinja2", "safetensors", "scipy", "sklearn")  # as imported: what each runtime needs, its device says
 
 EXAMPLE = """  python -m edgekd.benchmark                                   # runs/default on this machine
   python -m edgekd.benchmark --device local,pi5 --threads 1,2   # see benchmarks/devices
-  python -m edgekd.benchmark compare A/report.json B/report.json --fail-if "accuracy_drop_pp>1 or latency_ratio>1.2\""""
+  python -m edgekd.benchmark compare A/report.json B/report.json --limit accuracy_drop_pp=1 --limit latency_ratio=1.2"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,29 +31,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare(argv: list[str]) -> int:
+    from edgekd.benchmarking import comparison, limits
+
     arguments = command.parser("benchmark compare", "What changed from one benchmark to another.", EXAMPLE)
     add = arguments.add_argument
     add("before", metavar="A.json", help="a report, or its folder")
     add("after", metavar="B.json", help="another")
-    add("--fail-if", metavar="RULE", default="", help='exit with 4 if it holds, like "accuracy_drop_pp>1"')
+    add(
+        "--limit",
+        metavar="NAME=NUMBER",
+        action="append",
+        default=[],
+        help=f"exit with {OVER_LIMIT} if a row goes beyond it; once for each of: {', '.join(comparison.NAMES)}",
+    )
     add("--out", metavar="FILE", help="write the comparison as JSON")
     args = arguments.parse_args(argv)
     command.need("benchmark compare", "export", packages=("safetensors", "scipy"))
-    return compare(args.before, args.after, args.fail_if, screen.console(), args.out)
+    return compare(args.before, args.after, limits.read(args.limit, comparison.NAMES), screen.console(), args.out)
 
 
 def compare(
-    before: str | Path, after: str | Path, fail_if: str, console: Console, out: str | Path | None = None
+    before: str | Path,
+    after: str | Path,
+    limits: Mapping[str, float],
+    console: Console,
+    out: str | Path | None = None,
 ) -> int:
-    """Compare two reports on the screen, and in JSON if `out` is given; 4 if the rule `fail_if` is true."""
+    """Compare two reports on the screen, and in JSON if `out` is given; OVER_LIMIT if a row goes beyond one of `limits`."""
     from edgekd.benchmarking import comparison
     from edgekd.reports.benchmark_comparison import show
 
-    found = comparison.judge(before, after, fail_if)
+    found = comparison.judge(before, after, limits)
     if out:
         write_atomic(out, found.text(indent=1) + "\n")
     show(found, console)
-    return RULE_HOLDS if found.holds_for else 0
+    return OVER_LIMIT if found.exceeded else 0
 
 
 def _measure(argv: list[str]) -> int:

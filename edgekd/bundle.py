@@ -86,7 +86,10 @@ class ArtefactRecord(Section):
     val_accuracy: float
     val_images: int
     drift_pp: float  # accuracy on validation against the float student
+    drift_interval_pp: tuple[float, float] | None = None  # 95 %
     flips: int
+    groups: int | None = None  # of the validation images, where they are known
+    p: float | None = None  # of the drift, by group; None in a record of an older version, which tested by image alone
     mcnemar_p: float
     ece_before: float  # with temperature 1
     ece: float

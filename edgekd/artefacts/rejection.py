@@ -6,11 +6,11 @@ from typing import Any
 
 from edgekd.artefacts.graphs import float_graph
 from edgekd.bundle import Bundle
+from edgekd.measures.intervals import LEVEL
 from edgekd.quantization.graph import Array, Graph
 
 IMAGES = 8
 WORST = 5
-LEVEL = 0.05
 
 
 def explain(bundle: Bundle, graph: Graph, source: str, pixels: Array) -> dict[str, Any]:
@@ -25,10 +25,12 @@ def explain(bundle: Bundle, graph: Graph, source: str, pixels: Array) -> dict[st
 
 def chance(drift: dict[str, Any]) -> list[str]:
     """What to try where the fall that a report's `drift` tells of may be chance."""
-    p, images = drift.get("mcnemar_p", 0.0), drift.get("images", 0)
+    p, images, groups = drift["p"], drift["images"], drift["groups"]
     if p < LEVEL:
         return []
-    return [f"a larger validation split: on these {images} images the fall may be chance (McNemar p = {p:.2f})"]
+    test = "McNemar p" if groups is None else "p by group"
+    of = "" if groups is None else f" of {groups} groups"
+    return [f"a larger validation split: on these {images} images{of} the fall may be chance ({test} = {p:.2f})"]
 
 
 def _advice(source: str) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
 from edgekd.data.chosen import split_of, with_data
-from edgekd.data.dataset import listing_hash
+from edgekd.data.dataset import groups_of, listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
 from edgekd.quantization import representative
@@ -24,12 +24,16 @@ LARGEST_CHANGE = 0.25  # of its logits, as a share of their spread: far above an
 
 @dataclass(frozen=True)
 class Validation:
-    """Pixels [N, S, S, 3] uint8, labels [N], names [N] of the validation split, and the float student's logits [N, K]."""
+    """Pixels [N, S, S, 3] uint8, labels [N], names [N] of the validation split, and the float student's logits [N, K].
+
+    `groups` [N] are its patients, say, where the source knows them.
+    """
 
     pixels: Array
     labels: Array
     names: tuple[str, ...]
     float_logits: Array
+    groups: tuple[str, ...] | None = None
 
 
 def golden(bundle: Bundle) -> dict[str, Array]:
@@ -49,11 +53,13 @@ def load(bundle: Bundle, data: str = "") -> Validation:
     """
     pixels = pixels_of(bundle, data, "val")
     stored = arrays(bundle, "evaluation/val.safetensors", labels=(), logits=(len(bundle.manifest.label_names),))
-    labels = np.array([s.label for s in pixels.dataset.samples])
+    samples = pixels.dataset.samples
+    labels = np.array([s.label for s in samples])
     if not np.array_equal(labels, stored["labels"]):
         raise EdgekdError(f"validation split of {bundle.folder}", "the labels it was validated with", "others")
     _check_answers(bundle, pixels.array, stored["logits"])
-    return Validation(pixels.array, labels, tuple(s.name for s in pixels.dataset.samples), stored["logits"])
+    names = tuple(s.name for s in samples)
+    return Validation(pixels.array, labels, names, stored["logits"], groups_of(samples))
 
 
 def arrays(bundle: Bundle, name: str, **shapes: tuple[int, ...]) -> dict[str, Array]:

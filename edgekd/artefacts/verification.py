@@ -136,7 +136,7 @@ def operator_problems(found: list[Operator], sizes: dict[str, int]) -> list[str]
 
 def gate(probs: Array, validation: Validation, float_probs: Array, limits: Limits) -> tuple[Drift, list[str]]:
     """The drift from the float student to the file on validation, and what of it is over the limits."""
-    found = drift(float_probs, probs, validation.labels)
+    found = drift(float_probs, probs, validation.labels, validation.groups)
     problems = []
     if -found.accuracy_change_pp > limits.max_drop_pp:
         problems.append(f"accuracy falls by {-found.accuracy_change_pp:.2f} pp (limit {limits.max_drop_pp} pp)")

@@ -1,27 +1,28 @@
-"""Two reports: what changed in every row that both have, whether it is significant, and whether a rule of `--fail-if` holds."""
+"""Two reports: what changed in every row that both have, whether it is significant, and what goes beyond a `--limit`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from edgekd.benchmarking import rule as rules
+from edgekd.benchmarking.limits import Excess, exceeded
 from edgekd.benchmarking.schema import ANSWERS, REPORT, FailedRow, HardwareMeasurement, Report, Row, read_report
 from edgekd.devices.document import Document, Provenance
 from edgekd.errors import EdgekdError
 from edgekd.measures.drift import drift
+from edgekd.measures.intervals import LEVEL
 from edgekd.measures.latency_ratio import median, ratio
 from edgekd.section import Section
 
-LEVEL = 0.05
 Answers = Mapping[str, np.ndarray]
 NAMES = {
     "accuracy_drop_pp": "accuracy before - after, in percentage points",
-    "mcnemar_p": "exact McNemar p of that drop, on the images that both answered",
+    "significant_drop_pp": "that drop if it is significant at 5 % (paired, by group where these are known), else 0",
     "recall_drop_pp": "the largest such drop of one class",
     "flips": "images whose answer changed",
     "ece_rise": "ECE after - before",
@@ -34,7 +35,7 @@ NAMES = {
 
 
 class AccuracyChange(Section):
-    """Of accuracy, in percentage points, after - before.
+    """Of accuracy, in percentage points, after - before, with its 95 % interval and the p by `groups` where these are known.
 
     Paired on `images` that both reports answered; where `images` is None the answers are not there, and only the two
     accuracies can be compared.
@@ -43,15 +44,18 @@ class AccuracyChange(Section):
     before: float
     after: float
     change_pp: float
-    images: int | None
-    flips: int | None
-    mcnemar_p: float | None
-    recall_change_pp: dict[str, float | None]
+    interval_pp: tuple[float, float] | None = None
+    images: int | None = None
+    groups: int | None = None
+    flips: int | None = None
+    p: float | None = None
+    mcnemar_p: float | None = None
+    recall_change_pp: dict[str, float | None] = {}
 
     @property
     def is_significant(self) -> bool:
         """Whether chance alone would seldom do it."""
-        return self.mcnemar_p is not None and self.mcnemar_p < LEVEL
+        return self.p is not None and self.p < LEVEL
 
 
 class LatencyChange(Section):
@@ -82,25 +86,25 @@ class Change(Section):
 class Comparison(Document):
     """What changed from one report to another."""
 
-    schema_: Literal["edgekd.benchmark_comparison/1"] = Field("edgekd.benchmark_comparison/1", alias="schema")
+    schema_: Literal["edgekd.benchmark_comparison/2"] = Field("edgekd.benchmark_comparison/2", alias="schema")
     before: str
     after: str
     changes: tuple[Change, ...]
     lost: tuple[str, ...]  # rows of the first alone
     new: tuple[str, ...]
     notes: tuple[str, ...]
-    rule: str = ""
-    holds_for: tuple[str, ...] = ()  # the rows for which the rule is true
+    limits: dict[str, float] = {}
+    exceeded: tuple[Excess, ...] = ()
 
 
-def judge(before: str | Path, after: str | Path, fail_if: str) -> Comparison:
-    """Compare two report files or folders, and find the rows for which the rule `fail_if` ("" for none) is true.
+def judge(before: str | Path, after: str | Path, limits: Mapping[str, float]) -> Comparison:
+    """Compare two report files or folders, and find what goes beyond `limits` (see NAMES).
 
-    Raises: EdgekdError for what is no report, a rule that cannot be read or judged, or reports without a common row.
+    Raises: EdgekdError for what is no report, a limit on what no row has, or reports without a common row.
     """
-    rule = rules.read(fail_if, NAMES) if fail_if else None
     found = compare(before, after)
-    return found.model_copy(update={"rule": rule.text, "holds_for": holds_for(rule, found)}) if rule else found
+    rows = {row_name(c): values_of(c) for c in found.changes} | {"the whole report": {"rows_lost": len(found.lost)}}
+    return found.model_copy(update={"limits": dict(limits), "exceeded": exceeded(limits, rows)})
 
 
 def compare(before: str | Path, after: str | Path) -> Comparison:
@@ -130,25 +134,14 @@ def compare(before: str | Path, after: str | Path) -> Comparison:
     )
 
 
-def holds_for(rule: rules.Rule, comparison: Comparison) -> tuple[str, ...]:
-    """The rows for which the rule is true.
-
-    Raises: EdgekdError if it uses a name that has no value in any row: such a rule would never fail.
-    """
-    values = {row_name(c): values_of(c) | {"rows_lost": len(comparison.lost)} for c in comparison.changes}
-    for name in sorted(rule.names):
-        if all(row[name] is None for row in values.values()):
-            raise EdgekdError(f"--fail-if {rule.text!r}", f"a value of {name}", "no row that both reports have has one")
-    return tuple(name for name, row in values.items() if rule.judge(row))
-
-
 def values_of(change: Change) -> dict[str, float | None]:
-    """What a rule may ask of one row; None for what it does not have."""
+    """What a limit may be on, of one row; None for what it does not have."""
     latency, memory, accuracy = change.latency, change.peak_rss_mib, change.accuracy
+    significant = None if accuracy.p is None else -accuracy.change_pp if accuracy.is_significant else 0.0
     drops = [-v for v in accuracy.recall_change_pp.values() if v is not None]
     return {
         "accuracy_drop_pp": -accuracy.change_pp,
-        "mcnemar_p": accuracy.mcnemar_p,
+        "significant_drop_pp": significant,
         "recall_drop_pp": max(drops, default=None),
         "flips": accuracy.flips,
         "ece_rise": change.ece[1] - change.ece[0],
@@ -184,11 +177,18 @@ def _answers(path: str | Path) -> Answers:
         return {}
 
 
-Pairing = tuple[dict[int, int], tuple[int, ...], tuple[str, ...]]
+@dataclass(frozen=True)
+class Pairing:
+    """For each image of A its index in B; labels and groups (where known) of A's images, and the label names."""
+
+    place: dict[int, int]
+    labels: tuple[int, ...]
+    groups: tuple[str, ...] | None
+    label_names: tuple[str, ...]
 
 
 def _pairing(a: Report, b: Report, in_a: Answers, in_b: Answers) -> tuple[Pairing | None, tuple[str, ...]]:
-    """For each image of A its index in B, with the labels and label names; None, with a note, where there can be no pairs."""
+    """The images that both have; None, with a note, where there can be no pairs."""
     if not in_a or not in_b:
         return None, (
             f"not paired, so no significance: no readable {ANSWERS} beside {REPORT}, or no safetensors package",
@@ -202,7 +202,7 @@ def _pairing(a: Report, b: Report, in_a: Answers, in_b: Answers) -> tuple[Pairin
         return None, ("not paired: the reports have no common images, or images of one name",)
     same = a.data.listing_sha256 == b.data.listing_sha256
     notes = () if same else (f"the images differ: paired by name and label, {len(found)} are in both",)
-    return (found, a.data.labels, a.bundle.label_names), notes
+    return Pairing(found, a.data.labels, a.data.groups, a.bundle.label_names), notes
 
 
 def _change(a: Row, b: Row, in_a: Answers, in_b: Answers, pairing: Pairing | None) -> Change:
@@ -238,22 +238,23 @@ def _accuracy(a: Row, b: Row, in_a: Answers, in_b: Answers, pairing: Pairing | N
     before, after = a.numerics.evaluation.accuracy, b.numerics.evaluation.accuracy
     probs_a, probs_b = in_a.get(a.numerics.answers), in_b.get(b.numerics.answers)
     if pairing and probs_a is not None and probs_b is not None:
-        place, labels, names = pairing
         in_row_b = {image: i for i, image in enumerate(b.numerics.indices)}
-        both = [(i, in_row_b.get(place.get(image, -1)), labels[image]) for i, image in enumerate(a.numerics.indices)]
+        both = [(i, in_row_b.get(pairing.place.get(image, -1)), image) for i, image in enumerate(a.numerics.indices)]
         kept = np.array([found for found in both if found[1] is not None], int).reshape(-1, 3)
         if len(kept):
-            d = drift(probs_a[kept[:, 0]], probs_b[kept[:, 1]], kept[:, 2])
+            labels = np.array(pairing.labels)[kept[:, 2]]
+            groups = [pairing.groups[image] for image in kept[:, 2]] if pairing.groups else None
+            d = drift(probs_a[kept[:, 0]], probs_b[kept[:, 1]], labels, groups)
             return AccuracyChange(
                 before=before,
                 after=after,
                 change_pp=d.accuracy_change_pp,
+                interval_pp=d.interval_pp,
                 images=d.images,
+                groups=d.groups,
                 flips=len(d.flips),
+                p=d.p,
                 mcnemar_p=d.mcnemar_p,
-                recall_change_pp=dict(zip(names, d.recall_change_pp, strict=True)),
+                recall_change_pp=dict(zip(pairing.label_names, d.recall_change_pp, strict=True)),
             )
-    change = 100 * (after - before)
-    return AccuracyChange(
-        before=before, after=after, change_pp=change, images=None, flips=None, mcnemar_p=None, recall_change_pp={}
-    )
+    return AccuracyChange(before=before, after=after, change_pp=100 * (after - before))

@@ -70,19 +70,24 @@ def answers(document: DeviceDocument) -> np.ndarray:
 def _numerics(entry: Entry, probs: np.ndarray, images: Images, label_names: Sequence[str]) -> Numerics:
     facts = images.facts
     labels = np.array(facts.labels)[list(entry.indices)]
-    groups = [facts.groups[i] for i in entry.indices] if facts.groups else None
     try:
-        found = evaluate(probs, labels, label_names, groups=groups)
+        found = evaluate(probs, labels, label_names, groups=_groups(entry.indices, images))
     except ValueError as e:
         raise EdgekdError(str(entry), "probabilities of the test images", str(e)) from None
     return Numerics(answers=entry.key, indices=entry.indices, evaluation=found)
+
+
+def _groups(indices: Sequence[int], images: Images) -> list[str] | None:
+    """The groups of the images that a row answered, where they are known."""
+    groups = images.facts.groups
+    return [groups[i] for i in indices] if groups else None
 
 
 def with_drift(found: Row, probs: np.ndarray, reference: np.ndarray, images: Images) -> Row:
     """The row with its drift: its probabilities [M, K] against the reference's [N, K] on the same images."""
     indices, names = list(found.numerics.indices), images.facts.image_names
     before, labels = reference[indices], np.array(images.facts.labels)[indices]
-    d = drift(before, probs, labels)
+    d = drift(before, probs, labels, _groups(found.numerics.indices, images))
     flips = [
         Flip(
             name=names[indices[i]],
@@ -98,10 +103,13 @@ def with_drift(found: Row, probs: np.ndarray, reference: np.ndarray, images: Ima
     classes = [c.label_name for c in found.numerics.evaluation.classes]
     record = DriftRecord(
         images=d.images,
+        groups=d.groups,
         flips=tuple(flips),
         only_before_right=d.only_a_right,
         only_after_right=d.only_b_right,
         accuracy_change_pp=d.accuracy_change_pp,
+        interval_pp=d.interval_pp,
+        p=d.p,
         mcnemar_p=d.mcnemar_p,
         recall_change_pp=dict(zip(classes, d.recall_change_pp, strict=True)),
         smallest_significant_pp=d.smallest_significant_pp,

@@ -28,6 +28,7 @@ from edgekd.devices.document import (
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.evaluation import Evaluation
+from edgekd.measures.intervals import LEVEL
 from edgekd.preprocess import InputContract
 from edgekd.section import Section, validate
 
@@ -130,17 +131,33 @@ class Flip(Section):
 
 
 class DriftRecord(Section):
-    """Paired comparison with the float reference on the same images; a change is `after - before`."""
+    """Paired comparison with the float reference on the same images; a change is `after - before`.
+
+    `p` is that of `edgekd.measures.paired.sign_flip_p` over `groups`, McNemar's where these are not known.
+    """
 
     images: int
+    groups: int | None = None
     flips: tuple[Flip, ...]
     only_before_right: int
     only_after_right: int
     accuracy_change_pp: float
+    interval_pp: tuple[float, float] | None = None  # 95 %; None in a report of an older version
+    p: float | None = None  # None there too
     mcnemar_p: float
     recall_change_pp: dict[str, float | None]  # by label name; None for a class without images
-    smallest_significant_pp: float
+    smallest_significant_pp: float | None  # None: so few groups cannot show a significant change
     largest_probability_change: float
+
+    @property
+    def tested_p(self) -> float:
+        """The p that verdicts use; of an older report McNemar's."""
+        return self.mcnemar_p if self.p is None else self.p
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether chance alone would seldom do it."""
+        return self.tested_p < LEVEL
 
 
 class Numerics(Section):

@@ -9,7 +9,6 @@ from typing import Literal
 from edgekd.benchmarking.schema import DriftRecord, HardwareMeasurement, Report, Row
 from edgekd.measures.latency_ratio import Ratio, ratio
 
-LEVEL = 0.05
 MAX_DROP_PP = 1.0  # a drop above this is too much, even where there are too few images to call it significant
 ALIKE = 1.25  # sizes within this factor are alike: then speed decides
 MUCH_FASTER = 0.1  # where the interval does not rule out so much, "not faster" would claim too much
@@ -34,7 +33,8 @@ def headline(report: Report) -> str:
 def judge(report: Report) -> Verdict:
     """Which artefact to ship.
 
-    An artefact keeps the accuracy if no row of it loses significantly (paired, at 5 %), and its rows with the most images
+    An artefact keeps the accuracy if no row of it loses significantly (paired, by group where groups are
+    known, at 5 %), and its rows with the most images
     no more than 1 pp. Of those that do, the smallest is the one to ship; of several of about that size, the fastest; of
     those that are not clearly slower, the one that needs the least memory. Where none does, the one that loses least is
     named. A row without a reference loses nothing that could be known.
@@ -75,8 +75,8 @@ def change_words(drift: DriftRecord) -> str:
     if not drift.flips:
         return "no answer changed"
     value = f"{drift.accuracy_change_pp:+.1f} pp".replace("-", MINUS)
-    if drift.mcnemar_p < LEVEL:
-        return f"{value} (significant, p = {drift.mcnemar_p:.2g})"
+    if drift.is_significant:
+        return f"{value} (significant, p = {drift.tested_p:.2g})"
     return f"{value} (not significant)"
 
 
@@ -98,7 +98,7 @@ def _change(row: Row) -> float:
 
 def _loses(report: Report, name: str) -> bool:
     drifts = [row.numerics.drift for row in _rows(report, name)]
-    significantly = any(d and d.accuracy_change_pp < 0 and d.mcnemar_p < LEVEL for d in drifts)
+    significantly = any(d and d.accuracy_change_pp < 0 and d.is_significant for d in drifts)
     return significantly or _change(_weakest(report, name)) < -MAX_DROP_PP
 
 

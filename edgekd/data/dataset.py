@@ -54,6 +54,13 @@ class Dataset:
         return Dataset(self.label_names, tuple(samples), self.open_image)
 
 
+def groups_of(samples: Iterable[Sample]) -> tuple[str, ...] | None:
+    """The group of each sample; None unless the source knows that of every one."""
+    groups = [s.group for s in samples]
+    known = tuple(group for group in groups if group)
+    return known if len(known) == len(groups) else None
+
+
 def listing_hash(samples: Iterable[Sample], fingerprints: bool = False) -> str:
     """sha256 over the names and labels of samples in order, with `fingerprints` also over those (they hold file times)."""
     digest = hashlib.sha256()

@@ -9,9 +9,7 @@ import numpy as np
 
 from edgekd.errors import missing_package
 from edgekd.measures.calibration import check
-
-RESAMPLES = 2000
-Interval = tuple[float, float]
+from edgekd.measures.intervals import RESAMPLES, Interval, exact, has_no_width, members, percentile
 
 
 def _sklearn() -> Any:
@@ -66,29 +64,41 @@ def bootstrap_intervals(
     """95 % percentile bootstrap intervals of `accuracy` and `macro_f1` over RESAMPLES resamples of the images.
 
     With `groups` [N] whole groups are drawn: slices of one patient are not independent, and an interval that takes them
-    for independent is too narrow (cluster bootstrap; Field & Welsh, JRSS B 2007). One group says nothing about
-    another: (0, 1). Where every answer is right the interval is (1, 1): no resample shows a mistake that was not made.
+    for independent is too narrow (cluster bootstrap; Field & Welsh, JRSS B 2007).
+    Where resamples cannot vary (all answers are right, say) they know nothing of the error. Then accuracy has the exact
+    interval of `intervals.exact`, where G groups (images, if none are known) count as G answers: [0.025^(1/G), 1] if all are
+    right. Macro F1 has the mean over classes of the exact intervals of their recalls, each of the groups that have it.
     Raises: ValueError as `calibration.check` does, or if groups are not one per image.
     """
     p, y = check(probs, labels)
-    classes = p.shape[1]
+    classes, member = p.shape[1], members(groups, len(y))
     cells, index = np.unique(
         y * classes + p.argmax(1), return_inverse=True
     )  # of the confusion matrix, that are not empty
     rng = np.random.default_rng(seed)
+    number = int(member.max()) + 1
     if groups is None:
         counts = rng.multinomial(len(y), np.bincount(index) / len(y), RESAMPLES)
     else:
-        if len(groups) != len(y):
-            raise ValueError(f"expected a group for each of {len(y)} images, found {len(groups)}")
-        _, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-        number = int(member.max()) + 1
-        if number == 1:
-            return {"accuracy": (0.0, 1.0), "macro_f1": (0.0, 1.0)}
         draws = (np.bincount(rng.integers(0, number, number), minlength=number) for _ in range(RESAMPLES))
         counts = np.stack([np.bincount(index, draw[member]) for draw in draws])
-    accuracies, f1 = _scores(counts, cells // classes, cells % classes, classes)
-    return {"accuracy": _interval(accuracies), "macro_f1": _interval(f1)}
+    accuracies, f1 = map(percentile, _scores(counts, cells // classes, cells % classes, classes))
+    is_right = p.argmax(1) == y
+    if has_no_width(accuracies):
+        accuracies = exact(float(is_right.mean()), number)
+    if has_no_width(f1) or is_right.all():  # where all are right, F1 varies only with classes that a resample lacks
+        f1 = _recalls(is_right, y, member, classes)
+    return {"accuracy": accuracies, "macro_f1": f1}
+
+
+def _recalls(is_right: np.ndarray, labels: np.ndarray, member: np.ndarray, classes: int) -> Interval:
+    """The mean over classes of the exact interval of recall; (0, 0) counts for a class without images, whose F1 is 0."""
+    found = [
+        exact(float(is_right[of_class].mean()), len(np.unique(member[of_class]))) if of_class.any() else (0.0, 0.0)
+        for of_class in (labels == k for k in range(classes))
+    ]
+    low, high = np.mean(found, axis=0)
+    return float(low), float(high)
 
 
 def _scores(counts: np.ndarray, labels: np.ndarray, answers: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,8 +108,3 @@ def _scores(counts: np.ndarray, labels: np.ndarray, answers: np.ndarray, classes
     right = counts * (labels == answers)
     f1 = 2 * (right @ of_label) / np.maximum(counts @ (of_label + of_answer), 1)  # 0 if neither predicted nor present
     return right.sum(1) / counts.sum(1), f1.mean(1)
-
-
-def _interval(values: np.ndarray) -> Interval:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)

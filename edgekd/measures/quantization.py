@@ -13,7 +13,6 @@ from edgekd.measures.drift import Drift, drift
 from edgekd.measures.evaluation import evaluate
 
 SCHEMA = "edgekd.int8/1"
-LEVEL = 0.05
 
 Answers = dict[str, np.ndarray]  # split -> logits [N, K] or labels [N]
 
@@ -29,7 +28,7 @@ def compare(answers: dict[str, Answers], labels: Answers, groups: Sequence[str] 
     """Scores of every network on the test split, each with its own temperature (fitted on val), and paired drifts.
 
     `answers`: network -> split -> logits; the networks are float, ptq and qat. Intervals resample `groups` of the test
-    images where they are known.
+    images, and paired tests flip their signs, where they are known.
     """
     names = tuple(f"class {k}" for k in range(answers["float"]["val"].shape[1]))
     networks, probs = {}, {}
@@ -42,8 +41,8 @@ def compare(answers: dict[str, Answers], labels: Answers, groups: Sequence[str] 
         networks[name] = scores | {"temperature": temperature, "ece_before_temperature": before}
     document: dict[str, Any] = {"schema": SCHEMA, "networks": networks, "drift": {}}
     for name in ("ptq", "qat"):
-        document["drift"][name] = facts(drift(probs["float"], probs[name], labels["test"]))
-    against = drift(probs["ptq"], probs["qat"], labels["test"])
+        document["drift"][name] = facts(drift(probs["float"], probs[name], labels["test"], groups))
+    against = drift(probs["ptq"], probs["qat"], labels["test"], groups)
     document["qat_against_ptq"] = facts(against)
     document["verdict"] = verdict(against)
     return document
@@ -51,18 +50,12 @@ def compare(answers: dict[str, Answers], labels: Answers, groups: Sequence[str] 
 
 def facts(found: Drift) -> dict[str, Any]:
     """A drift in plain values; images are numbered as in evaluation/test.safetensors."""
-    return {
-        "accuracy_change_pp": found.accuracy_change_pp,
-        "flips": list(found.flips),
-        "mcnemar_p": found.mcnemar_p,
-        "recall_change_pp": list(found.recall_change_pp),
-    }
+    return found.facts | {"flips": list(found.flips), "recall_change_pp": list(found.recall_change_pp)}
 
 
 def verdict(found: Drift) -> str:
     """What may be claimed of quantization-aware training against post-training quantization."""
-    numbers = f"{found.accuracy_change_pp:+.2f} pp, McNemar p = {found.mcnemar_p:.3f}, {found.images} images"
-    if found.mcnemar_p >= LEVEL:
-        return f"quantization-aware training is no measurable gain over post-training quantization ({numbers})"
+    if not found.is_significant:
+        return f"quantization-aware training is no measurable gain over post-training quantization ({found})"
     better = "better" if found.accuracy_change_pp > 0 else "worse"
-    return f"quantization-aware training is {better} than post-training quantization ({numbers})"
+    return f"quantization-aware training is {better} than post-training quantization ({found})"

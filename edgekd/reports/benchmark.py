@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from edgekd.benchmarking.comparison import row_name
 from edgekd.benchmarking.schema import DeviceRecord, HardwareMeasurement, Report, Row
-from edgekd.benchmarking.verdict import LEVEL, judge
+from edgekd.benchmarking.verdict import judge
 from edgekd.reports.screen import Table
 
 MIB = 2**20
@@ -78,7 +78,9 @@ def _table(name: str, device: DeviceRecord, rows: list[Row]) -> Table:
     table = Table(box=SIMPLE, title=escape(title), title_justify="left", pad_edge=False, padding=0)
     table.caption_justify = "left"
     table.caption = escape("; ".join(dict.fromkeys(ran(row) for row in rows)))
-    table.caption += "\n* significant at 5 %" + ("; RAM: MiB that the artefact adds to its runtime" if timed else "")
+    by_group = any(row.numerics.drift and row.numerics.drift.groups for row in rows)
+    table.caption += "\n* significant at 5 %" + (" by group" if by_group else "")
+    table.caption += "; RAM: MiB that the artefact adds to its runtime" if timed else ""
     table.add_column("artefact", min_width=12)
     for column in columns:
         table.add_column(column, justify="right", min_width=3 if column == "thr" else 5)
@@ -103,7 +105,7 @@ def _numbers(row: Row) -> list[str]:
     e, drift = row.numerics.evaluation, row.numerics.drift
     change = flips = ""
     if drift:
-        change = f"{drift.accuracy_change_pp:+.2f}{'*' if drift.mcnemar_p < LEVEL else ''}"
+        change = f"{drift.accuracy_change_pp:+.2f}{'*' if drift.is_significant else ''}"
         flips = str(len(drift.flips))
     return [f"{row.size_bytes / MIB:.2f}", f"{100 * e.accuracy:.2f}", change, flips, f"{e.ece:.3f}"]
 

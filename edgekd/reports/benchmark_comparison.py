@@ -13,7 +13,7 @@ MARK = "[bold]*[/]"
 
 
 def show(found: Comparison, console: Console) -> None:
-    """The table, what only one of them has, and what a rule says."""
+    """The table, what only one of them has, and what goes beyond a limit."""
     table = Table(box=SIMPLE, title="after against before", title_justify="left", pad_edge=False, padding=0)
     table.add_column("artefact", min_width=11)
     table.add_column("device", min_width=5)
@@ -31,20 +31,22 @@ def show(found: Comparison, console: Console) -> None:
             console.print(f"[yellow]{words}:[/] {escape('; '.join(rows))}", highlight=False, soft_wrap=True)
     for note in found.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
-    if found.rule:
-        state = f"[red]true[/] for {escape('; '.join(found.holds_for))}" if found.holds_for else "[green]not true[/]"
-        console.print(f"--fail-if {escape(found.rule)}: {state}", highlight=False, soft_wrap=True)
+    for excess in found.exceeded:
+        console.print(f"[red]over the limit:[/] {escape(str(excess))}", highlight=False, soft_wrap=True)
+    if found.limits and not found.exceeded:
+        console.print(f"[green]within the limits[/] of {', '.join(found.limits)}", highlight=False, soft_wrap=True)
 
 
 def _summary(found: Comparison) -> str:
     accuracy = sum(c.accuracy.is_significant for c in found.changes)
     latency = sum(bool(c.latency and c.latency.is_significant) for c in found.changes)
-    return f"accuracy changed in {accuracy}, latency in {latency} of {len(found.changes)} rows"
+    test = "p by group; " if any(c.accuracy.groups for c in found.changes) else ""
+    return f"{test}accuracy changed in {accuracy}, latency in {latency} of {len(found.changes)} rows"
 
 
 def _cells(change: Change) -> list[str]:
     a, t, memory = change.accuracy, change.latency, change.peak_rss_mib
-    p = "" if a.mcnemar_p is None else f" ({a.mcnemar_p:.2f})"
+    p = "" if a.p is None else f" ({a.p:.2f})"
     latency = ""
     if t:
         low, high = t.interval

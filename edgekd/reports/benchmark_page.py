@@ -16,11 +16,13 @@ from PIL import Image
 
 from edgekd.benchmarking.comparison import row_name
 from edgekd.benchmarking.schema import FLIPPED, HardwareMeasurement, Report, Row
-from edgekd.benchmarking.verdict import LEVEL, judge
+from edgekd.benchmarking.verdict import judge
 from edgekd.devices.document import Provenance
 from edgekd.files import write_atomic
+from edgekd.measures.paired import words
 from edgekd.reports import benchmark_figures as figures
 from edgekd.reports.benchmark import processor, ran, warnings
+from edgekd.reports.significance import by_group
 
 NAME = "report.html"
 SIDE = 160  # px of an image on the page
@@ -81,7 +83,8 @@ def write_page(report: Report, folder: Path) -> Path:
         "warnings": warnings(report),
         "artefacts": {row.format: row for row in report.rows},
     }
-    functions = {"row_name": row_name, "processor": processor, "ran": ran, "figures": figures, "level": LEVEL}
+    functions = {"row_name": row_name, "processor": processor, "ran": ran, "figures": figures}
+    functions |= {"by_group": by_group, "change": words}
     write_atomic(folder / NAME, template.render(**context, **functions))
     return folder / NAME
 

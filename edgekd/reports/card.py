@@ -6,7 +6,9 @@ from pathlib import Path
 
 from edgekd.bundle import Manifest
 from edgekd.measures.evaluation import Evaluation
+from edgekd.measures.paired import words
 from edgekd.reports.evaluation import percent, with_interval
+from edgekd.reports.significance import by_group
 
 CARD = """# {name}: {role}
 
@@ -68,11 +70,11 @@ def _row(split: str, e: Evaluation) -> str:
 ARTEFACTS = """## Files
 
 {verdict}Each file was verified in its runtime before it got its name. Drift is against the float network on the validation
-split ({images} images); the temperature was fitted for the very file. `artefacts/NAME.json` holds the details and the
-flipped images.
+split ({images} images); the temperature was fitted for the very file. "Same answers": as the reference in torch.
+`artefacts/NAME.json` holds the details and the flipped images.
 
-| format | from | MB | change of accuracy | flips | p | ECE before → after | answers as the reference |
-|---|---|---|---|---|---|---|---|
+| format | from | MB | change of accuracy [95 %] | flips | p (by group) | McNemar p | ECE before → after | same answers |
+|---|---|---|---|---|---|---|---|---|
 {rows}
 
 """
@@ -84,8 +86,9 @@ def _int8(manifest: Manifest) -> str:
     if not records:
         return ""
     rows = [
-        f"| {name} | {r.source} | {sum(f.size_bytes for f in r.files.values()) / 1e6:.2f} | {r.drift_pp:+.2f} pp | {r.flips} "
-        f"| {r.mcnemar_p:.2f} | {r.ece_before:.3f} → {r.ece:.3f} | {100 * r.top1_agreement:.1f} % |"
+        f"| {name} | {r.source} | {sum(f.size_bytes for f in r.files.values()) / 1e6:.2f} "
+        f"| {words(r.drift_pp, r.drift_interval_pp)} | {r.flips} | {by_group(r)} | {r.mcnemar_p:.3f} "
+        f"| {r.ece_before:.3f} → {r.ece:.3f} | {100 * r.top1_agreement:.1f} % |"
         for name, r in sorted(records.items())
     ]
     verdict = f"{_sentence(manifest.quantization.verdict)}\n\n" if manifest.quantization else ""

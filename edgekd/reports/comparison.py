@@ -9,6 +9,7 @@ from rich.console import Console
 from edgekd.bundle import Bundle
 from edgekd.measures.drift import Drift
 from edgekd.measures.evaluation import Evaluation
+from edgekd.measures.paired import fewest_groups
 from edgekd.reports.evaluation import show_comparison
 
 
@@ -44,9 +45,15 @@ def _facts(bundle: Bundle) -> dict[str, str]:
 
 
 def _sentence(gain: Drift) -> str:
-    verdict = "significant" if gain.mcnemar_p < 0.05 else "not significant"
+    verdict = "significant" if gain.is_significant else "not significant"
+    least = gain.smallest_significant_pp
+    if least is None:
+        could = "so few of them cannot show that anything is"
+    elif gain.groups is None:
+        could = f"on so many at least {least:.2f} pp could be"
+    else:
+        could = f"it takes {fewest_groups()} groups that all change one way, {least:.2f} pp at least"
     return (
-        f"distillation against the same student without a teacher: {gain.accuracy_change_pp:+.2f} pp, {len(gain.flips)} "
-        f"answers differ, McNemar p = {gain.mcnemar_p:.3f} ({verdict}; on {gain.images} images at least "
-        f"{gain.smallest_significant_pp:.2f} pp could be)"
+        f"distillation against the same student without a teacher: {gain}; {len(gain.flips)} answers differ "
+        f"({verdict}; {could})"
     )

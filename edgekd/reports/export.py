@@ -12,6 +12,7 @@ from edgekd.artefacts.making import ExportOutcome
 from edgekd.bundle import ArtefactRecord, Bundle
 from edgekd.errors import EdgekdError
 from edgekd.reports.screen import Table
+from edgekd.reports.significance import by_group
 from edgekd.runtimes import Format
 
 MIB = 2**20
@@ -64,7 +65,8 @@ def table(shipped: Sequence[ExportOutcome]) -> Table:
     """Drift from the float student to each file, on validation."""
     images = next((o.record.val_images for o in shipped if o.record), 0)
     found = Table(box=SIMPLE, title_justify="left", title=f"drift to the float student, {images} validation images")
-    for column in ("format", "MiB", "Δ accuracy", "flips", "p", "ECE before → after", "agrees", "s"):
+    tests = ["p by\ngroup", "McNemar\np"] if any(o.record.groups for o in shipped) else ["McNemar\np"]
+    for column in ("format", "MiB", "Δ accuracy", "flips", *tests, "ECE before → after", "agrees", "s"):
         found.add_column(column, justify="left" if column == "format" else "right", no_wrap=column == "format")
     for outcome in shipped:
         record: ArtefactRecord = outcome.record
@@ -73,7 +75,7 @@ def table(shipped: Sequence[ExportOutcome]) -> Table:
             f"{sum(f.size_bytes for f in record.files.values()) / MIB:.2f}",
             f"{record.drift_pp:+.2f} pp",
             str(record.flips),
-            f"{record.mcnemar_p:.2f}",
+            *[by_group(record), f"{record.mcnemar_p:.3f}"][-len(tests) :],
             f"{record.ece_before:.3f} → {record.ece:.3f}",
             f"{100 * record.top1_agreement:.1f} %",
             f"{outcome.seconds:.1f}",

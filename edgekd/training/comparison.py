@@ -37,23 +37,14 @@ def document(made: dict[str, Bundle], evaluations: dict[str, Evaluation], gain: 
         scores = e.model_dump(include={"accuracy", "accuracy_interval", "ece", "ece_noise_floor", "nll", "images"})
         network = made[role].manifest.network.model_dump(include={"network", "width", "parameters", "macs"})
         networks[role] = scores | network | {"training_seconds": made[role].manifest.training_seconds}
-    found = None
-    if gain:
-        found = {
-            "accuracy_change_pp": gain.accuracy_change_pp,
-            "mcnemar_p": gain.mcnemar_p,
-            "flips": len(gain.flips),
-        }
+    found = gain.facts | {"flips": len(gain.flips)} if gain else None
     return {"schema": "edgekd.comparison/1", "networks": networks, "gain": found}
 
 
 def paired(a: Bundle, b: Bundle) -> Drift:
-    """Drift from bundle `a` to `b` on the test split that both were evaluated on."""
-    logits, labels = [], []
-    for bundle in (a, b):
-        tensors = load_file(bundle.file("evaluation/test.safetensors"))
-        logits.append(softmax(tensors["logits"]))
-        labels.append(tensors["labels"])
-    if not np.array_equal(labels[0], labels[1]):
+    """Drift from bundle `a` to `b` on the test split that both were evaluated on, by group where a bundle holds these."""
+    before, after = (load_file(bundle.file("evaluation/test.safetensors")) for bundle in (a, b))
+    if not np.array_equal(before["labels"], after["labels"]):
         raise ValueError("the two bundles were evaluated on different images")
-    return drift(logits[0], logits[1], labels[0])
+    groups = after.get("groups", before.get("groups"))  # a bundle of an older version does not hold them
+    return drift(softmax(before["logits"]), softmax(after["logits"]), before["labels"], groups)

@@ -13,10 +13,12 @@ from PIL import Image
 
 from edgekd import bundle as bundles
 from edgekd.bundle import CARD, Bundle, Manifest, NetworkRecord, TeacherRecord
+from edgekd.data.dataset import groups_of
 from edgekd.data.phantom import phantom
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import fit_temperature, softmax
 from edgekd.measures.evaluation import evaluate
+from edgekd.measures.intervals import members
 from edgekd.networks import PixelNetwork, cost
 from edgekd.networks.prediction import predict
 from edgekd.preprocess import InputContract, decode, to_pixels
@@ -103,16 +105,18 @@ def _evaluate(run: Run, network: PixelNetwork, temperature: float, split: str, f
     """Logits, measures and pictures of one split; gives the names of the files."""
     rows, logits = run.rows(split), _logits(run, network, split)
     samples = [run.pixels.dataset.samples[i] for i in rows]
-    groups = [s.group for s in samples]
+    groups = groups_of(samples)
     found = evaluate(
         softmax(logits, temperature),
         run.labels[rows],
         run.label_names,
-        groups=groups if all(groups) else None,
+        groups=groups,
         seed=run.recipe.seed,
     )
     found.save(folder / f"evaluation/{split}.json")
     tensors = {"logits": torch.from_numpy(logits), "labels": torch.from_numpy(run.labels[rows])}
+    if groups:  # numbers, so that no patient's id travels with the bundle
+        tensors["groups"] = torch.from_numpy(members(groups, len(rows)))
     names = json.dumps([s.name for s in samples], ensure_ascii=False)
     write_atomic(folder / f"evaluation/{split}.safetensors", safetensors.torch.save(tensors, {"names": names}))
     pictures.confusion(found, folder / f"evaluation/{split}_confusion.png")

@@ -72,8 +72,8 @@ def test_a_killed_process_loses_nothing(tiny, tmp_path):
 
 
 def test_two_reports_are_compared(done, capsys):
-    assert benchmark.main(["compare", str(done), str(done), "--fail-if", "accuracy_drop_pp>1"]) == 0
-    assert benchmark.main(["compare", str(done), str(done), "--fail-if", "latency_ratio>0.5"]) == 4
+    assert benchmark.main(["compare", str(done), str(done), "--limit", "accuracy_drop_pp=1"]) == 0
+    assert benchmark.main(["compare", str(done), str(done), "--limit", "latency_ratio=0.5"]) == 4
     assert "tflite" in capsys.readouterr().out
 
 

@@ -1,4 +1,4 @@
-"""Two reports: what changed, what is significant, and when --fail-if fails."""
+"""Two reports: what changed, what is significant, and when a --limit is exceeded."""
 
 import json
 import re
@@ -57,56 +57,85 @@ def test_five_flips_are_no_significant_loss(pair):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "times", "fail_if", "code"),
+    ("wrong", "times", "limits", "exceeded"),
     [
-        (0, 1.0, "accuracy_drop_pp>1 or latency_ratio>1.2", 0),
-        (3, 1.0, "accuracy_drop_pp>1 or latency_ratio>1.2", 4),
-        (0, 1.3, "accuracy_drop_pp>1 or latency_ratio>1.2", 4),
-        (0, 1.3, "accuracy_drop_pp>1 and latency_ratio>1.2", 0),
-        (0, 1.3, "latency_ratio_low > 1.2", 4),
-        (7, 1.0, "accuracy_drop_pp > 0 and mcnemar_p < 0.05", 4),
-        (3, 1.0, "recall_drop_pp > 2", 4),
-        (0, 0.5, "not latency_ratio < 1", 0),
-        (0, 1.0, "size_ratio != 1 or memory_ratio != 1 or ece_rise > 0 or flips > 0 or rows_lost > 0", 0),
-        (9, 9.0, "", 0),
+        (0, 1.0, {"accuracy_drop_pp": 1, "latency_ratio": 1.2}, []),
+        (3, 1.0, {"accuracy_drop_pp": 1, "latency_ratio": 1.2}, ["accuracy_drop_pp"]),
+        (3, 1.3, {"accuracy_drop_pp": 1, "latency_ratio": 1.2}, ["accuracy_drop_pp", "latency_ratio"]),
+        (0, 1.3, {"latency_ratio_low": 1.2}, ["latency_ratio_low"]),
+        (7, 1.0, {"significant_drop_pp": 0}, ["significant_drop_pp"]),
+        (5, 1.0, {"significant_drop_pp": 0}, []),
+        (3, 1.0, {"recall_drop_pp": 2, "flips": 3}, ["recall_drop_pp"]),
+        (0, 1.0, {"size_ratio": 1, "memory_ratio": 1, "ece_rise": 0, "flips": 0, "rows_lost": 0}, []),
+        (0, 1.0, {"flips": -1, "rows_lost": -1}, ["flips", "rows_lost"]),
+        (9, 9.0, {}, []),
     ],
 )
-def test_the_rule_decides_the_exit_code(pair, console, wrong, times, fail_if, code):
-    assert benchmark.compare(*pair(wrong, times), fail_if, console) == code
+def test_what_goes_beyond_a_limit_decides_the_exit_code(pair, console, wrong, times, limits, exceeded):
+    folders = pair(wrong, times)
+    assert [e.name for e in comparison.judge(*folders, limits).exceeded] == exceeded
+    assert benchmark.compare(*folders, limits, console) == (4 if exceeded else 0)
+
+
+def test_by_group_seven_slices_of_two_patients_are_no_significant_loss(hand_made, tmp_path, console):
+    h = hand_made
+    wrong = h.answers(7)
+    at = np.flatnonzero((wrong != h.answers()).any(1))
+    groups = tuple(f"p{0 if i in at[:4] else 1 if i in at else i}" for i in range(h.IMAGES))
+    folders = []
+    for name, answers in (("a", h.answers()), ("b", wrong)):
+        row = h.row("local", "tflite-int8", h.hardware(), answers)
+        found = h.report([row])
+        found = found.model_copy(update={"data": found.data.model_copy(update={"groups": groups})})
+        folders.append(h.save(found, tmp_path / name, {row.key: answers}))
+    found = comparison.judge(*folders, {"accuracy_drop_pp": 3, "significant_drop_pp": 0})
+    accuracy = found.changes[0].accuracy
+    assert accuracy.mcnemar_p == pytest.approx(2 * 0.5**7)
+    assert accuracy.p == pytest.approx(2 / 4)  # two patients, both worse
+    assert accuracy.groups == len(set(groups))
+    assert accuracy.interval_pp[0] < -3.5 < accuracy.interval_pp[1]
+    assert not accuracy.is_significant
+    assert [str(e) for e in found.exceeded] == ["accuracy_drop_pp 3.5 > 3: tflite-int8 on local, 1 thread"]
+    benchmark.compare(*folders, {}, console)
+    assert "p by group; accuracy changed in 0" in console.export_text()
 
 
 def test_every_name_has_a_value_for_a_row_from_hardware(pair):
     change = comparison.compare(*pair(wrong=2)).changes[0]
-    assert set(comparison.NAMES) - {"rows_lost"} == set(comparison.values_of(change))
+    assert list(comparison.NAMES) == [*comparison.values_of(change), "rows_lost"]
     assert None not in comparison.values_of(change).values()
 
 
-def test_an_emulated_row_has_no_latency_and_a_rule_about_it_cannot_be_judged(hand_made, tmp_path, console):
+def test_an_emulated_row_has_no_latency_and_a_limit_on_it_is_an_error(hand_made, tmp_path, console):
     h = hand_made
     found = h.report([h.row("a76", "tflite", h.emulated())], {"a76": h.a76()})
     a, b = h.save(found, tmp_path / "a"), h.save(found, tmp_path / "b")
     (change,) = comparison.compare(a, b).changes
     assert change.latency is None
     assert change.peak_rss_mib is None
-    assert benchmark.compare(a, b, "accuracy_drop_pp > 1", console) == 0
-    with pytest.raises(EdgekdError, match="a value of latency_ratio"):
-        benchmark.compare(a, b, "accuracy_drop_pp > 1 or latency_ratio > 1.2", console)
+    assert benchmark.compare(a, b, {"accuracy_drop_pp": 1}, console) == 0
+    with pytest.raises(EdgekdError, match="latency_ratio: no row that both reports have has a value"):
+        benchmark.compare(a, b, {"accuracy_drop_pp": 1, "latency_ratio": 1.2}, console)
 
 
-def test_beside_a_row_that_has_latency_an_emulated_one_never_fails_by_it(hand_made, tmp_path, console):
+def test_beside_a_row_that_has_latency_an_emulated_one_exceeds_no_limit_on_it(hand_made, tmp_path, console):
     h = hand_made
     rows = [h.row("a76", "tflite", h.emulated()), h.row("local", "tflite", h.hardware())]
     found = h.report(rows, h.devices(a76=h.a76()))
     a, b = h.save(found, tmp_path / "a"), h.save(found, tmp_path / "b")
-    assert benchmark.compare(a, b, "not latency_ratio < 2 or latency_ratio > 2", console) == 0
+    assert benchmark.compare(a, b, {"latency_ratio": 2}, console) == 0
+    exceeded = comparison.judge(a, b, {"latency_ratio": 0.5}).exceeded
+    assert [e.row for e in exceeded] == ["tflite on local, 1 thread"]
 
 
 def test_rows_of_one_report_alone_are_named_and_can_fail(hand_made, tmp_path, console):
     h = hand_made
     rows = [h.row("local", name, h.hardware()) for name in ("tflite", "onnx")]
     a, b = h.save(h.report(rows), tmp_path / "a"), h.save(h.report(rows[:1]), tmp_path / "b")
-    assert benchmark.compare(a, b, "rows_lost > 0", console) == 4
-    assert "only before: onnx on local, 1 thread" in console.export_text()
+    assert benchmark.compare(a, b, {"rows_lost": 0}, console) == 4
+    text = console.export_text()
+    assert "only before: onnx on local, 1 thread" in text
+    assert "over the limit: rows_lost 1 > 0: the whole report" in text
     assert comparison.compare(b, a).new == ("onnx on local, 1 thread",)
 
 
@@ -127,7 +156,9 @@ def test_without_answers_there_is_no_paired_test(pair, damage):
         (b / "answers.safetensors").write_bytes(b"\xff" * 40)
     found = comparison.compare(a, b)
     assert found.changes[0].accuracy.change_pp == pytest.approx(-3.5)
-    assert found.changes[0].accuracy.mcnemar_p is None
+    assert found.changes[0].accuracy.p is None
+    with pytest.raises(EdgekdError, match="significant_drop_pp"):
+        comparison.judge(a, b, {"significant_drop_pp": 0})
     assert "not paired" in found.notes[0]
 
 
@@ -175,14 +206,14 @@ def test_fewer_images_on_one_side_are_paired_on_those(hand_made, tmp_path):
 
 def test_json_and_screen(pair, console, tmp_path):
     folders = pair(wrong=7, times=1.5)
-    assert benchmark.compare(*folders, "latency_ratio > 1.2", console, tmp_path / "c.json") == 4
+    assert benchmark.compare(*folders, {"latency_ratio": 1.2}, console, tmp_path / "c.json") == 4
     document = json.loads((tmp_path / "c.json").read_text())
     assert comparison.Comparison.model_validate_json((tmp_path / "c.json").read_text()).changes
-    assert document["schema"] == "edgekd.benchmark_comparison/1"
-    assert document["holds_for"] == ["tflite-int8 on local, 1 thread"]
+    assert document["schema"] == "edgekd.benchmark_comparison/2"
+    assert document["exceeded"][0]["row"] == "tflite-int8 on local, 1 thread"
     text = console.export_text()
-    assert max(len(line) for line in text.splitlines() if "│" not in line and "--fail-if" not in line) <= 80
-    for words in ("-3.50 (0.02)*", "--fail-if latency_ratio > 1.2: true for tflite-int8"):
+    assert max(len(line) for line in text.splitlines() if "│" not in line) <= 80
+    for words in ("-3.50 (0.02)*", "over the limit: latency_ratio 1."):
         assert words in text
     assert re.search(r" 1\.(49|5\d) \[1\.\d\d, 1\.\d\d\]\* ", text)
 
@@ -192,5 +223,5 @@ def test_hostile_names_are_only_text(hand_made, tmp_path, console):
     name = "[red]x[/nope] <script>"
     device = h.devices()["local"]
     found = h.report([h.row(name, "tflite", h.hardware())], {name: device})
-    benchmark.compare(h.save(found, tmp_path / "a"), h.save(found, tmp_path / "b"), "", console)
+    benchmark.compare(h.save(found, tmp_path / "a"), h.save(found, tmp_path / "b"), {}, console)
     assert "[red]" in console.export_text()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, binomtest
 from sklearn.metrics import f1_score, roc_auc_score
 
 from edgekd.measures import accuracy as acc
@@ -141,11 +141,44 @@ def test_intervals_are_repeatable_and_depend_on_the_seed():
     assert acc.bootstrap_intervals(probs, labels, seed=3) != acc.bootstrap_intervals(probs, labels, seed=4)
 
 
-def test_intervals_where_nothing_can_vary():
-    assert acc.bootstrap_intervals(*one_hot([True] * 9))["accuracy"] == (1, 1)
-    assert acc.bootstrap_intervals(*one_hot([False] * 9))["macro_f1"] == (0, 0)
-    one_patient = acc.bootstrap_intervals(*one_hot([True, False, True]), groups=["a"] * 3)
-    assert one_patient == {"accuracy": (0, 1), "macro_f1": (0, 1)}
+def test_all_right_is_no_certainty():
+    probs, labels = one_hot([True] * 40)
+    clopper = binomtest(40, 40).proportion_ci(method="exact")
+    found = acc.bootstrap_intervals(probs, labels)
+    assert found["accuracy"] == pytest.approx((clopper.low, 1))
+    assert found["accuracy"][0] == pytest.approx(0.025 ** (1 / 40))
+    assert found["macro_f1"] == pytest.approx(
+        (clopper.low / 2, 1 / 2)
+    )  # the other of two classes has no image, and F1 0
+    by_group = acc.bootstrap_intervals(probs, labels, [f"p{i % 8}" for i in range(40)])
+    assert by_group["accuracy"] == pytest.approx((0.025 ** (1 / 8), 1))  # 8 patients, not 40 images
+
+
+def test_none_right_is_no_certainty():
+    found = acc.bootstrap_intervals(*one_hot([False] * 9), groups=["a", "b", "c"] * 3)
+    assert found["accuracy"] == pytest.approx((0, 1 - 0.025 ** (1 / 3)))
+    assert found["macro_f1"] == pytest.approx((0, (1 - 0.025 ** (1 / 3)) / 2))
+
+
+def test_each_class_counts_its_own_groups():
+    labels = np.array([0] * 20 + [1] * 4)
+    groups = [f"p{i // 2}" for i in range(20)] + ["q"] * 4  # ten patients of the one class, one of the other
+    found = acc.bootstrap_intervals(np.eye(2)[labels], labels, groups)
+    assert found["accuracy"] == pytest.approx((0.025 ** (1 / 11), 1))
+    assert found["macro_f1"] == pytest.approx(((0.025 ** (1 / 10) + 0.025) / 2, 1))
+
+
+def test_groups_that_are_all_alike_are_no_certainty():
+    """Of every patient one of two images is right: resamples are all alike."""
+    found = acc.bootstrap_intervals(*one_hot([True, False] * 10), groups=[f"p{i // 2}" for i in range(20)])
+    expected = binomtest(5, 10).proportion_ci(method="exact")
+    assert found["accuracy"] == pytest.approx((expected.low, expected.high))
+
+
+def test_one_patient_says_little():
+    for right in ([True, False, True], [True] * 3, [False] * 3):
+        low, high = acc.bootstrap_intervals(*one_hot(right), groups=["a"] * 3)["accuracy"]
+        assert high - low >= 0.975 - 1e-9
 
 
 @pytest.mark.parametrize("groups", [["a"], [], np.array(["a", "b"])])

@@ -1,10 +1,9 @@
-"""Paired drift by hand and against SciPy."""
+"""Paired drift by hand; what its tests are is in test_paired.py."""
 
 import numpy as np
 import pytest
-from scipy.stats import binom, binomtest
 
-from edgekd.measures.drift import Drift, drift, mcnemar, smallest_significant_flips
+from edgekd.measures.drift import Drift, drift
 
 
 def answering(answers, classes=3):
@@ -19,10 +18,13 @@ def test_by_hand():
     # 1: right -> wrong; 2, 4: wrong -> right; 7: wrong -> another wrong.
     assert found == Drift(
         images=8,
+        groups=None,
         flips=(1, 2, 4, 7),
         only_a_right=1,
         only_b_right=2,
         accuracy_change_pp=pytest.approx(100 / 8),
+        interval_pp=found.interval_pp,
+        p=1.0,
         mcnemar_p=1.0,
         recall_change_pp=(0, pytest.approx(50), 0),
         smallest_significant_pp=pytest.approx(75),
@@ -43,38 +45,56 @@ def test_no_change():
     assert (same.flips, same.mcnemar_p, same.accuracy_change_pp) == ((), 1, 0)
 
 
+@pytest.fixture
+def clustered():
+    """Twelve images of four patients: one patient's five images all get worse, another's single one better."""
+    labels, groups = np.zeros(12, int), ["p10"] * 5 + ["p2"] + ["p3"] * 3 + ["p1"] * 3
+    return answering([0] * 5 + [1] + [0] * 6), answering([1] * 5 + [0] * 7), labels, groups
+
+
+def test_by_group_a_patient_counts_once(clustered):
+    *answers, groups = clustered
+    alone, found = drift(*answers), drift(*answers, groups)
+    assert (alone.groups, found.groups) == (None, 4)
+    assert alone.p == alone.mcnemar_p == found.mcnemar_p == pytest.approx(2 * 7 / 64)
+    assert found.p == 1.0  # sums -4, 6, -6, 4: all are as far as -4
+    assert found.accuracy_change_pp == alone.accuracy_change_pp
+    low, high = found.interval_pp
+    assert low == pytest.approx(-100, abs=20)  # draws of the first patient alone are rare, not of mostly it
+    assert high > 0
+    assert alone.interval_pp[0] > low
+
+
 def test_six_to_none_is_the_smallest_significant_drift():
-    assert mcnemar(6, 0) == pytest.approx(0.03125)
-    assert mcnemar(5, 0) == pytest.approx(0.0625)
-    assert smallest_significant_flips() == 6
     probs = answering([0] * 1311)
     assert drift(probs, probs, np.zeros(1311, int)).smallest_significant_pp == pytest.approx(0.46, abs=0.005)
+    six = drift(probs, np.concatenate([answering([1] * 6), probs[6:]]), np.zeros(1311, int))
+    assert six.is_significant
+    assert -six.accuracy_change_pp == pytest.approx(six.smallest_significant_pp)
+    assert not drift(probs, np.concatenate([answering([1] * 5), probs[5:]]), np.zeros(1311, int)).is_significant
 
 
-@pytest.mark.parametrize("level", [0.5, 0.1, 0.05, 0.0625, 0.01, 0.001])
-def test_smallest_significant_flips_agree_with_the_test_itself(level):
-    flips = smallest_significant_flips(level)
-    assert mcnemar(flips, 0) < level <= mcnemar(flips - 1, 0)
+@pytest.mark.parametrize(("patients", "possible"), [(5, False), (6, True)])
+def test_of_fewer_than_six_groups_nothing_is_significant(patients, possible):
+    groups = [f"p{i}" for i in np.repeat(np.arange(patients), 20)]
+    labels = np.zeros(len(groups), int)
+    found = drift(answering(labels), answering(labels + 1), labels, groups)
+    assert found.accuracy_change_pp == -100
+    assert found.is_significant is possible
+    assert found.smallest_significant_pp == (pytest.approx(100 * 6 / 120) if possible else None)
+    assert found.mcnemar_p < 1e-20
 
 
-@pytest.mark.parametrize("level", [0, -1, 2])
-def test_impossible_levels_are_refused(level):
-    with pytest.raises(ValueError, match="level"):
-        smallest_significant_flips(level)
-
-
-@pytest.mark.parametrize(("a", "b"), [(0, 0), (1, 1), (3, 9), (9, 3), (17, 2), (40, 60), (1, 0)])
-def test_mcnemar_is_scipys_and_twice_the_smaller_tail(a, b):
-    assert mcnemar(a, b) == pytest.approx(mcnemar(b, a))
-    if a + b:
-        assert mcnemar(a, b) == pytest.approx(binomtest(a, a + b).pvalue)
-    assert mcnemar(a, b) == pytest.approx(min(1, 2 * binom.cdf(min(a, b), a + b, 0.5)))
-
-
-def test_where_nothing_changed_p_is_below_level_no_more_often_than_that():
-    rng = np.random.default_rng(0)
-    p = np.array([mcnemar(k, 30 - k) for k in range(31)])
-    assert 0.02 < np.mean(p[rng.binomial(30, 0.5, 20_000)] < 0.05) < 0.055  # exact tests are conservative
+def test_in_words(clustered):
+    *answers, groups = clustered
+    low, high = drift(*answers, groups).interval_pp
+    assert str(drift(*answers, groups)) == (
+        f"-33.33 pp [{low:.1f}, {high:.1f}], p = 1.000 by 4 groups, McNemar p = 0.219, 12 images"
+    )
+    assert "by" not in str(drift(*answers))
+    same = drift(answers[0], answers[0], answers[2], groups)
+    assert str(same).startswith("+0.00 pp [-60.2, 60.2], p = 1.000")  # 1 - 0.025^(1/4)
+    assert same.facts["p"] == 1.0
 
 
 def test_input_is_checked():
@@ -89,3 +109,8 @@ def test_input_is_checked():
     for a, b, y in bad:
         with pytest.raises(ValueError, match="expected"):
             drift(a, b, y)
+
+
+def test_groups_are_one_per_image():
+    with pytest.raises(ValueError, match="a group for each of 2 images"):
+        drift(answering([0, 1]), answering([0, 1]), np.array([0, 1]), ["a"])

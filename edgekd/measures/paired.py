@@ -1,0 +1,87 @@
+"""Paired tests of two networks on the same images: is one right more often, or is that chance?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekd.errors import missing_package
+from edgekd.measures.intervals import LEVEL, RESAMPLES, Interval, exact, has_no_width, percentile
+
+
+def sign_flip_p(differences: np.ndarray) -> float:
+    """Exact two-sided p of the sign-flip permutation test over groups.
+
+    `differences` [G]: for each group (patient) how many more of its images network B answers rightly than A, a whole number;
+    over folds and seeds, their sum. If A and B were alike, each could as well have the other sign; p is the chance that
+    signs drawn at random give a sum at least as far from 0 as the observed one (Fisher, The Design of Experiments, 1935;
+    for networks Dror et al., ACL 2018). Groups may differ in size, and images of a group may depend on each other. Where
+    each image is its own group, this is the exact McNemar test. p is never 0.
+
+    No signs are drawn: sums are whole numbers, so that all 2^G are counted by adding one group after the other.
+    Raises: ValueError for differences that are not whole numbers [G].
+    """
+    d = np.asarray(differences)
+    if d.ndim != 1 or not np.issubdtype(d.dtype, np.integer):
+        raise ValueError(f"expected whole numbers [G], found {d.dtype} {d.shape}")
+    sizes = np.abs(d[d != 0])
+    furthest = (
+        int(sizes.sum() - abs(d.sum())) // 2
+    )  # the sum of all that must change sign for the observed sum, at most
+    chances = np.zeros(furthest + 1)  # of the sum of those with the rarer sign
+    chances[0] = 1.0
+    for size in sizes:
+        if size <= furthest:
+            chances[size:] += chances[:-size].copy()
+        chances /= 2
+    return max(min(1.0, 2 * float(chances.sum())), float(np.finfo(float).tiny))
+
+
+def mcnemar(only_a_right: int, only_b_right: int) -> float:
+    """Exact two-sided McNemar p: the discordant images are fair coin tosses if nothing changed (McNemar, 1947).
+
+    Takes images for independent: where a patient has several, it is too small.
+    """
+    try:
+        from scipy.stats import binomtest
+    except ModuleNotFoundError:
+        raise missing_package("scipy", "train", "a paired test") from None
+
+    discordant = only_a_right + only_b_right
+    return float(binomtest(only_a_right, discordant).pvalue) if discordant else 1.0
+
+
+def fewest_groups(level: float = LEVEL) -> int:
+    """The fewest groups, all changed in one direction, whose exact two-sided p is below `level`: 6 for 0.05.
+
+    Raises: ValueError for a level that no p can be below.
+    """
+    if not 0 < level <= 1:
+        raise ValueError(f"expected a level in (0, 1], found {level}")
+    groups = 1
+    while 2 * 0.5**groups >= level:
+        groups += 1
+    return groups
+
+
+def words(change_pp: float, interval_pp: Interval | None) -> str:
+    """+4.00 pp [1.3, 7.2]; a record of an older version has no interval."""
+    return f"{change_pp:+.2f} pp" + ("" if interval_pp is None else f" [{interval_pp[0]:z.1f}, {interval_pp[1]:z.1f}]")
+
+
+def change_interval(differences: np.ndarray, images: np.ndarray, seed: int = 0) -> Interval:
+    """95 % interval of the change of accuracy from A to B, a fraction in [-1, 1], by bootstrap over groups.
+
+    `differences` [G] as for `sign_flip_p`, `images` [G]: how many the group has. Whole groups are drawn (cluster bootstrap;
+    Field & Welsh, JRSS B 2007). Few groups that changed make it too narrow: it is a size, and p is the test.
+    Where all groups changed by the same share r, resamples cannot vary; G such groups leave room for at most a share
+    u = 1 - 0.025^(1/G) of others (see `intervals.exact`), whatever these do: [r (1 - u) - u, r (1 - u) + u].
+    """
+    count = len(differences)
+    cells, times = np.unique(np.stack([differences, images], axis=1), axis=0, return_counts=True)
+    draws = np.random.default_rng(seed).multinomial(count, times / count, RESAMPLES)
+    found = percentile(draws @ cells[:, 0] / (draws @ cells[:, 1]))
+    if not has_no_width(found):
+        return found
+    others = exact(0.0, count)[1]
+    middle = found[0] * (1 - others)
+    return middle - others, middle + others
