@@ -29,7 +29,9 @@ EXAMPLE = """  python -m edgekd.audit DIR                 # Training/CLASS/… a
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Audit a set; write audit.json, audit.html and split.csv; 1 if --strict and there is leakage."""
-    text = "Find copies (also mirrored, turned, edited, squeezed), leaks between sides, damaged files. Deletes nothing."
+    text = (
+        "Find copies (also mirrored, turned, edited, squeezed), leaks between splits, damaged files. Deletes nothing."
+    )
     arguments = command.parser("audit", text, EXAMPLE)
     add = arguments.add_argument
     add(
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--recipe", metavar="FILE", help="a recipe in TOML, whose [audit] sets the thresholds and [data] the set")
     add("--out", metavar="DIR", help="where the report goes (default: runs/audit/NAME)")
-    add("--strict", action="store_true", help=f"exit with {LEAKS} if a copy or a group lies on two sides")
+    add("--strict", action="store_true", help=f"exit with {LEAKS} if a copy or a group lies in two splits")
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="override one value: --set audit.similar=0.85")
     args = arguments.parse_args(argv)
     recipe = recipes.load(args.recipe, args.set)

@@ -22,7 +22,7 @@ def slices():
 
 @pytest.fixture
 def folder(tmp_path, slices):
-    """Two classes on two sides; one test image mirrors a training image, one file is empty."""
+    """Two classes in two splits; one test image mirrors a training image, one file is empty."""
     data = tmp_path / "my data"
     for index, image in enumerate(slices):
         path = data / ("Testing" if index % 4 == 0 else "Training") / "ab"[index // 2 % 2] / f"{index}.png"
