@@ -16,7 +16,7 @@ from edgekd import command
 from edgekd import recipe as recipes
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.files import write_atomic
-from edgekd.recipe import DataRecipe, Recipe
+from edgekd.recipe import Recipe
 
 if TYPE_CHECKING:
     from edgekd.auditing.listing import Listing
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(args.out or f"runs/audit/{_name(data)}")
     confirm_out(out)
     started = time.perf_counter()
-    listing = list_images(data, recipe.data)
+    listing = list_images(data, recipe, args.set)
     audit = run(listing, data, recipe, out, console)
     show(audit, out, console, time.perf_counter() - started)
     console.print(next_command(audit, listing, out), highlight=False, markup=False, soft_wrap=True)
@@ -83,8 +83,8 @@ def confirm_out(out: Path) -> None:
         raise EdgekdError(str(out / "split.csv"), "a file of an earlier audit, or none", "another file", "--out DIR")
 
 
-def list_images(data: str, recipe: DataRecipe) -> Listing:
-    """What is to be audited: a folder leniently, anything else through its source.
+def list_images(data: str, recipe: Recipe, settings: Sequence[str]) -> Listing:
+    """What is to be audited: a folder leniently, anything else through its source; `settings` are the command line's.
 
     Raises: EdgekdError if there are no images at all, or the source cannot be read as a whole.
     """
@@ -101,10 +101,9 @@ def list_images(data: str, recipe: DataRecipe) -> Listing:
     if source == "folder":
         found = listing.of_folder(path)
     else:
-        options = recipe.options if source == recipe.source else {}
-        dataset = sources.read(recipe.model_copy(update={"source": source, "path": data, "options": options}))
-        root = (options.get("root") or str(path.parent)) if source == "csv" else ""
-        found = listing.of_dataset(dataset, root)
+        chosen = command.on_data(recipe, data, settings).data
+        root = (chosen.options.get("root") or str(path.parent)) if source == "csv" else ""
+        found = listing.of_dataset(sources.read(chosen), root)
     if not found.entries and not found.troubles:
         raise EdgekdError(f"data {data}", "images", f"none ({found.ignored} other files)")
     return found
