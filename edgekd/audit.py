@@ -15,7 +15,7 @@ from edgekd import command
 from edgekd import recipe as recipes
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
-from edgekd.recipe import DataRecipe, Recipe
+from edgekd.recipe import Recipe
 from edgekd.reports import screen
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ EXAMPLE = """  python -m edgekd.audit DIR                 # Training/CLASS/… a
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Audit a set; write audit.json, audit.html and split.csv; 1 if --strict and there is leakage."""
-    text = "Find copies (also mirrored, turned, edited, squeezed), leaks between sides, damaged files. Deletes nothing."
+    text = (
+        "Find copies (also mirrored, turned, edited, squeezed), leaks between splits, damaged files. Deletes nothing."
+    )
     arguments = command.parser("audit", text, EXAMPLE)
     add = arguments.add_argument
     add(
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--recipe", metavar="FILE", help="a recipe in TOML, whose [audit] sets the thresholds and [data] the set")
     add("--out", metavar="DIR", help="where the report goes (default: runs/audit/NAME)")
-    add("--strict", action="store_true", help=f"exit with {LEAKS} if a copy or a group lies on two sides")
+    add("--strict", action="store_true", help=f"exit with {LEAKS} if a copy or a group lies in two splits")
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="override one value: --set audit.similar=0.85")
     args = arguments.parse_args(argv)
     recipe = recipes.load(args.recipe, args.set)
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(args.out or f"runs/audit/{_name(data)}")
     confirm_out(out)
     started = time.perf_counter()
-    listing = list_images(data, recipe.data)
+    listing = list_images(data, recipe, args.set)
     audit = run(listing, data, recipe, out, console)
     show(audit, out, console, time.perf_counter() - started)
     console.print(next_command(audit, listing, out), highlight=False, markup=False, soft_wrap=True)
@@ -71,8 +73,8 @@ def confirm_out(out: Path) -> None:
         raise EdgekdError(str(out / "split.csv"), "a file of an earlier audit, or none", "another file", "--out DIR")
 
 
-def list_images(data: str, recipe: DataRecipe) -> Listing:
-    """What is to be audited: a folder leniently, anything else through its source.
+def list_images(data: str, recipe: Recipe, settings: Sequence[str]) -> Listing:
+    """What is to be audited: a folder leniently, anything else through its source; `settings` are the command line's.
 
     Raises: EdgekdError if there are no images at all, or the source cannot be read as a whole.
     """
@@ -89,10 +91,9 @@ def list_images(data: str, recipe: DataRecipe) -> Listing:
     if source == "folder":
         found = listing.of_folder(path)
     else:
-        options = recipe.options if source == recipe.source else {}
-        dataset = sources.read(recipe.model_copy(update={"source": source, "path": data, "options": options}))
-        root = (options.get("root") or str(path.parent)) if source == "csv" else ""
-        found = listing.of_dataset(dataset, root)
+        chosen = command.on_data(recipe, data, settings).data
+        root = (chosen.options.get("root") or str(path.parent)) if source == "csv" else ""
+        found = listing.of_dataset(sources.read(chosen), root)
     if not found.entries and not found.troubles:
         raise EdgekdError(f"data {data}", "images", f"none ({found.ignored} other files)")
     return found

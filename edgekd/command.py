@@ -54,9 +54,7 @@ def read_recipe(arguments: argparse.Namespace) -> tuple[Recipe, Path]:
     """The recipe that the arguments of `add_recipe_arguments` ask for, and the run's folder."""
     recipe = recipes.load(arguments.recipe, arguments.set)
     if arguments.data:
-        from edgekd.data.chosen import with_data
-
-        recipe = with_data(recipe, arguments.data)
+        recipe = on_data(recipe, arguments.data, arguments.set)
     return recipe, Path(arguments.out or f"runs/{recipe.name}")
 
 
@@ -69,6 +67,14 @@ def need(name: str, extra: str, data: DataRecipe | None = None, packages: Iterab
 
     wanted = extras.EXTRAS[extra] if packages is None else packages
     extras.need(f"the command {name}", extra, (*wanted, *(sources.packages(data.source) if data else ())))
+
+
+def on_data(recipe: Recipe, data: str, settings: Sequence[str]) -> Recipe:
+    """The recipe on the images at `data`; what the command line sets of their options holds whatever the recipe's were."""
+    from edgekd.data.chosen import with_data
+
+    own = [setting for setting in settings if setting.startswith("data.options.")]
+    return recipes.overridden(with_data(recipe, data), own)
 
 
 def run(main: Main) -> NoReturn:

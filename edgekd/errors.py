@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 
+SHOWN = 10  # lines of a list on the screen
+
 
 class EdgekdError(Exception):
     """A problem that the user can mend; commands print it without a traceback and exit with `exit_code`.
@@ -34,12 +36,17 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else "valid names: " + ", ".join(names)
 
 
-def several(where: str, problems: Sequence[str], todo: str = "", shown: int = 10) -> EdgekdError:
+def several(where: str, problems: Sequence[str], todo: str = "", shown: int = SHOWN) -> EdgekdError:
     """One error for all problems of a thing; the first `shown` are listed and the rest counted."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    listed = "".join(f"\n  - {problem}" for problem in problems[:shown])
-    more = f"\n  … and {len(problems) - shown} more" if len(problems) > shown else ""
-    return EdgekdError(f"{where}: {count}{listed}{more}", todo=todo)
+    listed = capped([f"  - {problem}" for problem in problems], shown)
+    return EdgekdError("\n".join([f"{where}: {count}", *listed]), todo=todo)
+
+
+def capped(lines: Sequence[str], shown: int = SHOWN) -> list[str]:
+    """The first `shown` lines, and one more that counts the rest."""
+    left = len(lines) - shown
+    return [*lines[:shown], f"  … and {left} more"] if left > 0 else list(lines)
 
 
 def missing_package(package: str | Sequence[str], extra: str, needed_for: str) -> EdgekdError:

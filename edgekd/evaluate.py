@@ -63,11 +63,10 @@ def write(
     from edgekd.data.tta import tta_views
     from edgekd.files import write_atomic
     from edgekd.measures.evaluation import evaluate
-    from edgekd.reports import evaluation, pictures
+    from edgekd.reports import evaluation, left_out, pictures
 
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
-    for name, reason in pixels.corrupt:
-        console.print(f"[yellow]corrupt, left out:[/] {name}: {reason}", highlight=False)
+    left_out.show(pixels.corrupt, console)
     parts = []
     for begin in track(range(0, len(pixels.array), BATCH), "evaluating", console=console, transient=True):
         batch = np.ascontiguousarray(pixels.array[begin : begin + BATCH])

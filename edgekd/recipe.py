@@ -225,6 +225,17 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
     return validate(Recipe, values, where)
 
 
+def overridden(recipe: Recipe, overrides: list[str]) -> Recipe:
+    """The recipe with `section.key=value` overrides applied.
+
+    Raises: EdgekdError as `load` does.
+    """
+    values = recipe.model_dump(mode="json")
+    for override in overrides:
+        _apply(values, override)
+    return validate(Recipe, values, "--set", from_json=True)
+
+
 def _apply(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():

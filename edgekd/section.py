@@ -1,6 +1,6 @@
 """Strict pydantic models: what every recipe, manifest and document is read with. An unknown key or a wrong type is one error.
 
-All problems are listed at once, each with the nearest valid name; input is never repaired by guessing.
+Problems are listed together, each with the nearest valid name; input is never repaired by guessing.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edgekd.errors import EdgekdError, nearest
+from edgekd.errors import nearest, several
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -24,14 +24,12 @@ class Section(BaseModel):
 def validate(model: type[M], values: Any, where: str, *, from_json: bool = False) -> M:
     """`model` built from plain values (TOML's, or JSON's where lists stand for tuples); integers are taken for floats.
 
-    Raises: EdgekdError that lists every problem, each with the nearest valid name.
+    Raises: EdgekdError that lists the problems, each with the nearest valid name.
     """
     try:
         return model.model_validate_json(json.dumps(values)) if from_json else model.model_validate(values)
     except ValidationError as e:
-        problems = [_explain(model, problem) for problem in e.errors()]
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise EdgekdError(f"{where}: {count}\n" + "\n".join(f"  - {p}" for p in problems)) from None
+        raise several(where, [_explain(model, problem) for problem in e.errors()]) from None
 
 
 def _explain(model: type[BaseModel], problem: Any) -> str:

@@ -22,7 +22,7 @@ def slices():
 
 @pytest.fixture
 def folder(tmp_path, slices):
-    """Two classes on two sides; one test image mirrors a training image, one file is empty."""
+    """Two classes in two splits; one test image mirrors a training image, one file is empty."""
     data = tmp_path / "my data"
     for index, image in enumerate(slices):
         path = data / ("Testing" if index % 4 == 0 else "Training") / "ab"[index // 2 % 2] / f"{index}.png"
@@ -58,6 +58,16 @@ def test_strict_fails_on_a_leak_and_passes_the_clean_split(folder, tmp_path):
     assert not again.leaks
     assert not again.clean.removed
     assert again.counts.readable == again.counts.pictures
+
+
+def test_another_list_is_looked_for_in_its_own_folder(tmp_path, slices):
+    (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(4)))
+    for i in range(4):
+        slices[i].save(tmp_path / f"{i}.png")
+    (tmp_path / "r.toml").write_text('data = { source = "csv", path = "old.csv", options = { root = "/nowhere" } }')
+    arguments = ["--recipe", str(tmp_path / "r.toml"), "--out", str(tmp_path / "out")]
+    audit.main([str(tmp_path / "list.csv"), *arguments])
+    assert Audit.load(tmp_path / "out" / "audit.json").counts.readable == 4
 
 
 def test_an_audit_can_be_repeated_in_place_but_overwrites_no_other_split(folder, tmp_path):

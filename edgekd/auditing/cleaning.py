@@ -1,7 +1,7 @@
-"""The clean split: each picture once, each group on one side, nothing that cannot be read.
+"""The clean split: each picture once, each group in one split, nothing that cannot be read.
 
 Rules. A picture under two labels is left out altogether: which label is right cannot be seen from the pixels. Of other
-copies one stays. What is alike, or of one group, goes to the side that holds most of its distinct pictures; test wins a
+copies one stays. What is alike, or of one group, goes to the split that holds most of its distinct pictures; test wins a
 tie against val, and val against train, so that held-out images are not lost to copies in training.
 """
 
@@ -28,7 +28,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class CleanPlan:
-    """What stays: index -> (group, side) in the order of the listing; the rest is the report's."""
+    """What stays: index -> (group, split) in the order of the listing; the rest is the report's."""
 
     kept: dict[int, tuple[str, str]]
     removed: list[Removed]
@@ -47,7 +47,7 @@ def plan(matches: Matches, pictures: Array) -> CleanPlan:
     alike = matches.alike() if None in known else matches.copies()
     units = components(len(entries), np.concatenate([alike, chains(known)]))
     groups, estimated = _groups(entries, units)
-    side_of = {unit: _side(entries, pictures, who) for unit, who in enumerate(members(units))}
+    split_of = {unit: _split(entries, pictures, who) for unit, who in enumerate(members(units))}
     kept: dict[int, tuple[str, str]] = {}
     removed, moved = [], []
     for who in members(pictures):
@@ -55,11 +55,11 @@ def plan(matches: Matches, pictures: Array) -> CleanPlan:
         if len({entries[i].label for i in who}) > 1:
             removed += [Removed(path=name, reason="the same picture under two labels") for name in names]
             continue
-        side = side_of[int(units[who[0]])]
-        best = min(who, key=lambda i: _preference(matches, int(i), side))
-        kept[int(best)] = (groups[best], side)
-        if entries[best].side != side:
-            moved.append(Moved(path=entries[best].name, before=entries[best].side, after=side))
+        split = split_of[int(units[who[0]])]
+        best = min(who, key=lambda i: _preference(matches, int(i), split))
+        kept[int(best)] = (groups[best], split)
+        if entries[best].split != split:
+            moved.append(Moved(path=entries[best].name, before=entries[best].split, after=split))
         removed += [
             Removed(path=name, reason="a copy", kept=entries[best].name)
             for i, name in zip(who, names, strict=True)
@@ -71,10 +71,10 @@ def plan(matches: Matches, pictures: Array) -> CleanPlan:
     return CleanPlan(ordered, removed, sorted(moved, key=lambda m: m.path), estimated, max(sizes.values(), default=0))
 
 
-def _preference(matches: Matches, index: int, side: str) -> tuple[bool, int, str]:
-    """Which copy stays: one that is on the right side already, then the largest, then the first by name."""
+def _preference(matches: Matches, index: int, split: str) -> tuple[bool, int, str]:
+    """Which copy stays: one that is in the right split already, then the largest, then the first by name."""
     entry = matches.facts.entries[index]
-    return entry.side != side, -int(np.prod(matches.facts.sizes[index], dtype=np.int64)), entry.name
+    return entry.split != split, -int(np.prod(matches.facts.sizes[index], dtype=np.int64)), entry.name
 
 
 def _groups(entries: tuple[Entry, ...], units: Array) -> tuple[list[str], int]:
@@ -92,13 +92,13 @@ def _groups(entries: tuple[Entry, ...], units: Array) -> tuple[list[str], int]:
     return groups, len(names)
 
 
-def _side(entries: tuple[Entry, ...], pictures: Array, who: Array) -> str:
-    """The side of a unit: where most of its distinct pictures are; images without a side have no say."""
+def _split(entries: tuple[Entry, ...], pictures: Array, who: Array) -> str:
+    """The split of a unit: where most of its distinct pictures are; images without a split have no say."""
     found: dict[str, set[int]] = defaultdict(set)
     for i in who:
-        if entries[i].side:
-            found[entries[i].side].add(int(pictures[i]))
-    return max(found, key=lambda side: (len(found[side]), SPLITS.index(side)), default="")
+        if entries[i].split:
+            found[entries[i].split].add(int(pictures[i]))
+    return max(found, key=lambda split: (len(found[split]), SPLITS.index(split)), default="")
 
 
 def as_csv(plan: CleanPlan, entries: tuple[Entry, ...]) -> str:
@@ -106,19 +106,19 @@ def as_csv(plan: CleanPlan, entries: tuple[Entry, ...]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["path", "label", "group", "split"])
-    for index, (group, side) in plan.kept.items():
-        writer.writerow([entries[index].name, entries[index].label, group, side])
+    for index, (group, split) in plan.kept.items():
+        writer.writerow([entries[index].name, entries[index].label, group, split])
     return text.getvalue()
 
 
 def describe(plan: CleanPlan, entries: tuple[Entry, ...], troubles: tuple[Trouble, ...], file: str, why: str) -> Clean:
     """The report of a plan; `why` says why no file was written, "" if one was."""
-    kept = count_classes((entries[i].label, side) for i, (_, side) in plan.kept.items())
+    kept = count_classes((entries[i].label, split) for i, (_, split) in plan.kept.items())
     unusable = [Removed(path=t.path, reason=WORDS[t.kind]) for t in troubles if not t.is_usable]
-    before = {(e.side, e.label) for e in entries}
-    after = {(c.side, c.label) for c in kept}
+    before = {(e.split, e.label) for e in entries}
+    after = {(c.split, c.label) for c in kept}
     notes = [why] if why else []
-    lost = sorted(f"{side or 'the set'}: {label}" for side, label in before - after)
+    lost = sorted(f"{split or 'the set'}: {label}" for split, label in before - after)
     if lost:
         notes.append(f"nothing is left of {', '.join(lost)}; bring more images or cut a new split")
     return Clean(
@@ -133,8 +133,8 @@ def describe(plan: CleanPlan, entries: tuple[Entry, ...], troubles: tuple[Troubl
 
 
 def count_classes(pairs: object) -> tuple[ClassCount, ...]:
-    """Counts of (label, side), sides in the order of a split and then by label."""
+    """Counts of (label, split), splits in the order of a split and then by label."""
     counted = Counter(pairs)
     order = ("", *SPLITS)
     keys = sorted(counted, key=lambda key: (order.index(key[1]), key[0]))
-    return tuple(ClassCount(side=side, label=label, images=counted[label, side]) for label, side in keys)
+    return tuple(ClassCount(split=split, label=label, images=counted[label, split]) for label, split in keys)

@@ -1,4 +1,4 @@
-"""From pairs to the report: which copies lie on two sides, under two labels, in two groups, and what is left when clean."""
+"""From pairs to the report: which copies lie in two splits, under two labels, in two groups, and what is left when clean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgekd.auditing.reading import ImageFacts
 from edgekd.auditing.report import Audit, Counts, Leak, Pair, Straddling
 from edgekd.data.dataset import SPLITS
 
-NEAREST = 12  # pairs shown on each side of the line
+NEAREST = 12  # pairs shown above and below the line
 
 Array = np.ndarray
 
@@ -33,7 +33,7 @@ def judge(
     copies = int((compared.similarity >= matches.settings.duplicate).sum())
     similar = int((compared.similarity >= matches.settings.similar).sum())
     found += [matches.pair(row) for row in range(copies)]
-    related = [pair for row in range(copies, similar) if (pair := matches.pair(row)).across_sides]
+    related = [pair for row in range(copies, similar) if (pair := matches.pair(row)).across_splits]
     kinds = Counter(pair.kind for pair in found)
     audit = Audit(
         edgekd=__version__,
@@ -49,7 +49,7 @@ def judge(
             two_labels=sum(pair.two_labels for pair in found),
             two_groups=sum(pair.two_groups for pair in found),
         ),
-        classes=cleaning.count_classes((e.label, e.side) for e in facts.entries),
+        classes=cleaning.count_classes((e.label, e.split) for e in facts.entries),
         troubles=facts.troubles,
         leaks=tuple(leaks(facts, pictures, found)),
         straddling=tuple(straddling(facts.entries)),
@@ -63,44 +63,44 @@ def judge(
 
 
 def _nearest(matches: Matches) -> list[int]:
-    """Rows of the pairs on both sides of the threshold `duplicate`, the most similar first."""
+    """Rows of the pairs above and below the threshold `duplicate`, the most similar first."""
     similarity = matches.compared.similarity
     middle = int((similarity >= matches.settings.duplicate).sum())
     return list(range(max(0, middle - NEAREST), min(len(similarity), middle + NEAREST)))
 
 
 def leaks(facts: ImageFacts, pictures: Array, copies: list[Pair]) -> list[Leak]:
-    """For val and test: how many of their images have a copy on a side before theirs, and how it lies.
+    """For val and test: how many of their images have a copy in a split before theirs, and how it lies.
 
     `copies` come with the most similar first. An image that is joined only through others counts under `joined`.
     """
     entries, digest = facts.entries, dict(zip((e.name for e in facts.entries), facts.pixels, strict=True))
-    sides_of = defaultdict(set)  # of equal images, of which one stands for all in pairs that are not exact
+    splits_of = defaultdict(set)  # of equal images, of which one stands for all in pairs that are not exact
     for entry in entries:
-        sides_of[digest[entry.name]].add(entry.side)
-    best = {(pixels, side): "exact" for pixels, sides in sides_of.items() for side in sides}
+        splits_of[digest[entry.name]].add(entry.split)
+    best = {(pixels, split): "exact" for pixels, splits in splits_of.items() for split in splits}
     for pair in copies:
         for one, other in ((pair.a.path, pair.b.path), (pair.b.path, pair.a.path)):
-            for side in sides_of[digest[other]]:
-                best.setdefault((digest[one], side), pair.kind)
-    totals = Counter(entry.side for entry in entries)
+            for split in splits_of[digest[other]]:
+                best.setdefault((digest[one], split), pair.kind)
+    totals = Counter(entry.split for entry in entries)
     kinds: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for who in members(pictures):
-        present = {entries[i].side for i in who}
-        for entry in (entries[i] for i in who if entries[i].side):
-            for other in present.intersection(SPLITS[: SPLITS.index(entry.side)]):
-                kinds[entry.side, other][best.get((digest[entry.name], other), "joined")] += 1
+        present = {entries[i].split for i in who}
+        for entry in (entries[i] for i in who if entries[i].split):
+            for other in present.intersection(SPLITS[: SPLITS.index(entry.split)]):
+                kinds[entry.split, other][best.get((digest[entry.name], other), "joined")] += 1
     return [
-        Leak(side=side, other=other, images=totals[side], leaked=found.total(), by_kind=dict(sorted(found.items())))
-        for (side, other), found in sorted(kinds.items())
+        Leak(split=split, other=other, images=totals[split], leaked=found.total(), by_kind=dict(sorted(found.items())))
+        for (split, other), found in sorted(kinds.items())
     ]
 
 
 def straddling(entries: tuple[Entry, ...]) -> list[Straddling]:
-    """Groups of the source that lie on more than one side."""
-    sides: dict[str, Counter[str]] = defaultdict(Counter)
+    """Groups of the source that lie in more than one split."""
+    splits: dict[str, Counter[str]] = defaultdict(Counter)
     for entry in entries:
-        if entry.group is not None and entry.side:
-            sides[entry.group][entry.side] += 1
-    found = [(group, counts) for group, counts in sides.items() if len(counts) > 1]
-    return [Straddling(group=group, sides={s: c[s] for s in SPLITS if c[s]}) for group, c in sorted(found)]
+        if entry.group is not None and entry.split:
+            splits[entry.group][entry.split] += 1
+    found = [(group, counts) for group, counts in splits.items() if len(counts) > 1]
+    return [Straddling(group=group, splits={s: c[s] for s in SPLITS if c[s]}) for group, c in sorted(found)]

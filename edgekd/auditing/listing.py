@@ -25,11 +25,11 @@ UNLABELLED = "unlabelled"  # images that lie in no class folder
 
 @dataclass(frozen=True)
 class Entry:
-    """One image to look at. `side` is train, val, test or ""; `group` is None where none is known."""
+    """One image to look at. `split` is train, val, test or ""; `group` is None where none is known."""
 
     name: str
     label: str
-    side: str = ""
+    split: str = ""
     group: str | None = None
 
 
@@ -64,7 +64,7 @@ def of_dataset(dataset: Dataset, root: str) -> Listing:
 def of_folder(path: str | Path) -> Listing:
     """Every image below a folder.
 
-    The side is the first folder of the path that is called like a split, the label the folder after it (without a split
+    The split is the first folder of the path that is called like a split, the label the folder after it (without a split
     the first one). Files beside class folders are `UNLABELLED`.
     """
     root = Path(path)
@@ -77,9 +77,9 @@ def of_folder(path: str | Path) -> Listing:
 
 def _entry(name: str) -> Entry:
     folders = name.split("/")[:-1]
-    side = split_name(folders[0]) if folders else None
-    labels = folders[1:] if side else folders
-    return Entry(name, labels[0] if labels else UNLABELLED, side or "")
+    split = split_name(folders[0]) if folders else None
+    labels = folders[1:] if split else folders
+    return Entry(name, labels[0] if labels else UNLABELLED, split or "")
 
 
 @dataclass

@@ -43,7 +43,7 @@ class Matches:
     def picture(self, index: int) -> Picture:
         """An image as reports show it."""
         entry = self.facts.entries[index]
-        return Picture(path=entry.name, label=entry.label, side=entry.side, group=entry.group or "")
+        return Picture(path=entry.name, label=entry.label, split=entry.split, group=entry.group or "")
 
     def exact_pair(self, a: int, b: int) -> Pair:
         """The report of an exact copy."""

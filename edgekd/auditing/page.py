@@ -38,19 +38,19 @@ def _sections(audit: Audit) -> list[tuple[str, str, list[Pair]]]:
     """Titles, explanations and pairs, the worst first; a pair may stand in more than one section."""
     line = f"{audit.settings.duplicate:g}"
     return [
-        ("Copies on two sides", "Whoever trains on one of them is tested on what was learnt by heart.",
-         [p for p in audit.pairs if p.across_sides]),
+        ("Copies in two splits", "Whoever trains on one of them is tested on what was learnt by heart.",
+         [p for p in audit.pairs if p.across_splits]),
         ("One picture, two labels", "At least one label is wrong; the clean split leaves both out.",
          [p for p in audit.pairs if p.two_labels]),
         ("One picture, two groups", "Two groups (patients, say) share a picture: they may be one.",
          [p for p in audit.pairs if p.two_groups]),
         ("Nearest to the line", f"Pairs just above and below {line} (audit.duplicate). Judge here whether the line lies well.",
          list(audit.line)),
-        ("Alike on two sides", "Not copies, but alike enough to be of one patient.", list(audit.related)),
-        ("Copies on one side", "They count double in training or testing.",
-         [p for p in audit.pairs if not p.across_sides and p.kind != "exact"]),
-        ("Exact copies on one side", "Equal pixel for pixel.",
-         [p for p in audit.pairs if not p.across_sides and p.kind == "exact"]),
+        ("Alike in two splits", "Not copies, but alike enough to be of one patient.", list(audit.related)),
+        ("Copies in one split", "They count double in training or testing.",
+         [p for p in audit.pairs if not p.across_splits and p.kind != "exact"]),
+        ("Exact copies in one split", "Equal pixel for pixel.",
+         [p for p in audit.pairs if not p.across_splits and p.kind == "exact"]),
     ]  # fmt: skip
 
 
@@ -90,13 +90,13 @@ def data_url(image: Image.Image | None) -> str:
 
 
 def class_table(audit: Audit) -> tuple[list[str], list[tuple[str, list[tuple[int, float]]]]]:
-    """Sides, and per label its count on each with the share of the largest count (the length of a bar)."""
-    sides = _unique(c.side for c in audit.classes)
-    counts = {(c.side, c.label): c.images for c in audit.classes}
+    """Splits, and per label its count in each with the share of the largest count (the length of a bar)."""
+    splits = _unique(c.split for c in audit.classes)
+    counts = {(c.split, c.label): c.images for c in audit.classes}
     largest = max(counts.values(), default=1)
     labels = sorted(_unique(c.label for c in audit.classes))
-    rows = [(label, [(n := counts.get((side, label), 0), 100 * n / largest) for side in sides]) for label in labels]
-    return [side or "images" for side in sides], rows
+    rows = [(label, [(n := counts.get((split, label), 0), 100 * n / largest) for split in splits]) for label in labels]
+    return [split or "images" for split in splits], rows
 
 
 def _unique(values: Iterable[str]) -> list[str]:

@@ -111,11 +111,11 @@ def _look(listing: Listing, entries: list[Entry]) -> _Chunk:
             image = listing.open_image(entry)
         except CorruptImage as e:
             kind, reason = classify(e, path)
-            troubles.append(Trouble(kind=kind, path=entry.name, reason=reason, label=entry.label, side=entry.side))
+            troubles.append(Trouble(kind=kind, path=entry.name, reason=reason, label=entry.label, split=entry.split))
             continue
         notes = {"converted": header(path), "large": size_note(image)}
         troubles += [
-            Trouble(kind=kind, path=entry.name, reason=note, label=entry.label, side=entry.side)
+            Trouble(kind=kind, path=entry.name, reason=note, label=entry.label, split=entry.split)
             for kind, note in notes.items()
             if note
         ]

@@ -13,7 +13,7 @@ from edgekd.files import write_atomic
 from edgekd.recipe import AuditRecipe
 from edgekd.section import Section
 
-SCHEMA = "edgekd.audit/1"
+SCHEMA = "edgekd.audit/2"
 NAME = "audit.json"
 
 
@@ -22,7 +22,7 @@ class Picture(Section):
 
     path: str
     label: str
-    side: str
+    split: str
     group: str
 
 
@@ -41,9 +41,9 @@ class Pair(Section):
     edits: tuple[str, ...] = ()
 
     @property
-    def across_sides(self) -> bool:
-        """Whether the two are on different sides of the split."""
-        return bool(self.a.side and self.b.side) and self.a.side != self.b.side
+    def across_splits(self) -> bool:
+        """Whether the two are in different splits."""
+        return bool(self.a.split and self.b.split) and self.a.split != self.b.split
 
     @property
     def two_labels(self) -> bool:
@@ -57,9 +57,9 @@ class Pair(Section):
 
 
 class Leak(Section):
-    """How many of the `images` on `side` are copies of images on the side `other`, by the view of the closest copy."""
+    """How many of the `images` of `split` are copies of images of the split `other`, by the view of the closest copy."""
 
-    side: str
+    split: str
     other: str
     images: int
     leaked: int
@@ -72,16 +72,16 @@ class Leak(Section):
 
 
 class Straddling(Section):
-    """A group of the source that lies on several sides: side -> images."""
+    """A group of the source that lies in several splits: split -> images."""
 
     group: str
-    sides: dict[str, int]
+    splits: dict[str, int]
 
 
 class ClassCount(Section):
-    """Readable images of one label on one side ("": the source has no sides)."""
+    """Readable images of one label in one split ("": the source has no splits)."""
 
-    side: str
+    split: str
     label: str
     images: int
 
@@ -95,7 +95,7 @@ class Removed(Section):
 
 
 class Moved(Section):
-    """An image that the clean split puts on another side, because the rest of its group lies there."""
+    """An image that the clean split puts into another split, because the rest of its group lies there."""
 
     path: str
     before: str
@@ -128,9 +128,9 @@ class Counts(Section):
 
 
 class Audit(Section):
-    """The whole report. `line` are the pairs nearest to the threshold `duplicate`, on both sides of it."""
+    """The whole report. `line` are the pairs nearest to the threshold `duplicate`, above and below it."""
 
-    schema_: Literal["edgekd.audit/1"] = SCHEMA
+    schema_: Literal["edgekd.audit/2"] = SCHEMA
     edgekd: str
     data: str
     settings: AuditRecipe
@@ -140,14 +140,14 @@ class Audit(Section):
     leaks: tuple[Leak, ...]
     straddling: tuple[Straddling, ...]
     pairs: tuple[Pair, ...]  # copies, the most similar first
-    related: tuple[Pair, ...]  # pairs across sides that are similar, no copies
+    related: tuple[Pair, ...]  # pairs across splits that are similar, no copies
     line: tuple[Pair, ...]
     clean: Clean
     seconds: dict[str, float]
 
     @property
     def leaks_at_all(self) -> bool:
-        """Whether a copy or a group lies on two sides: what `--strict` refuses."""
+        """Whether a copy or a group lies in two splits: what `--strict` refuses."""
         return bool(self.leaks or self.straddling)
 
     def save(self, folder: Path) -> None:

@@ -48,7 +48,7 @@ class Trouble(Section):
     path: str
     reason: str
     label: str = ""
-    side: str = ""
+    split: str = ""
 
     @property
     def is_usable(self) -> bool:

@@ -43,11 +43,8 @@ def relabel(dataset: Dataset, label_names: tuple[str, ...], where: str) -> Datas
 
 
 def with_data(recipe: Recipe, path: str) -> Recipe:
-    """The recipe on other images; the source is detected, and its options stay if the kind of source does."""
-    source = sources.detect(path)
-    options = recipe.data.options if source == recipe.data.source else {}
-    data = recipe.data.model_copy(update={"source": source, "path": path, "options": options})
-    return recipe.model_copy(update={"data": data})
+    """The recipe on other images; the source is detected, and of its options those stay that hold for them too."""
+    return recipe.model_copy(update={"data": sources.moved(recipe.data, path)})
 
 
 def split_of(bundle: Bundle, recipe: Recipe, split: str) -> Dataset:

@@ -32,7 +32,7 @@ def show(audit: Audit, console: Console) -> None:
         console.print(_troubles(audit))
     kept = sum(c.images for c in audit.clean.kept)
     console.print(
-        f"clean split: {kept} kept, {len(audit.clean.removed)} left out, {len(audit.clean.moved)} moved to the side of "
+        f"clean split: {kept} kept, {len(audit.clean.removed)} left out, {len(audit.clean.moved)} moved to the split of "
         f"their group{_estimated(audit)}",
         highlight=False,
     )
@@ -47,20 +47,20 @@ def headlines(audit: Audit) -> list[str]:
         turned = f", {leak.mirrored} of them mirrored or turned" if leak.mirrored else ""
         share = f"{100 * leak.leaked / leak.images:.1f} %"
         lines.append(
-            f"[bold red]{share} of the {leak.side} images are copies of {leak.other} images[/]: "
+            f"[bold red]{share} of the {leak.split} images are copies of {leak.other} images[/]: "
             f"{leak.leaked} of {leak.images}{turned}"
         )
     if audit.straddling:
-        lines.append(f"[bold red]{len(audit.straddling)} groups lie on more than one side[/]")
+        lines.append(f"[bold red]{len(audit.straddling)} groups lie in more than one split[/]")
     if not lines:
-        has_sides = any(c.side for c in audit.classes)
-        lines.append("[green]no copy lies on two sides[/]" if has_sides else "the set has no sides yet")
+        has_splits = any(c.split for c in audit.classes)
+        lines.append("[green]no copy lies in two splits[/]" if has_splits else "the set has no splits yet")
     return lines
 
 
 def _classes(audit: Audit) -> Table:
-    sides, rows = class_table(audit)
-    table = Table("label", *sides, box=SIMPLE)
+    splits, rows = class_table(audit)
+    table = Table("label", *splits, box=SIMPLE)
     for label, counts in rows:
         table.add_row(escape(label), *(str(count) for count, _ in counts))
     for column in table.columns[1:]:

@@ -16,6 +16,7 @@ from edgekd.data.dataset import SPLITS, Dataset, listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
 from edgekd.recipe import Recipe
+from edgekd.reports import left_out
 from edgekd.training.distributed import Processes
 from edgekd.training.loop import Task
 
@@ -89,8 +90,7 @@ def _decode(recipe: Recipe, dataset: Dataset, console: Console | None) -> Pixels
 
 
 def _report(pixels: Pixels, console: Console) -> None:
-    for name, reason in pixels.corrupt:
-        console.print(f"[yellow]corrupt, left out:[/] {name}: {reason}", highlight=False)
+    left_out.show(pixels.corrupt, console)
     splits = ", ".join(f"{len(pixels.dataset.split(split))} {split}" for split in SPLITS)
     classes = len(pixels.dataset.label_names)
     console.print(f"{len(pixels.dataset.samples)} images ({splits}), {classes} classes", highlight=False)

@@ -1,4 +1,4 @@
-"""The clean split: each picture once, groups on one side, estimated groups named as such, and every command accepts it."""
+"""The clean split: each picture once, groups in one split, estimated groups named as such, and every command accepts it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from edgekd.auditing import listing
-from edgekd.data import sources, split
+from edgekd.data import sources, splitting
 from edgekd.recipe import DataRecipe
 
 
@@ -29,7 +29,7 @@ def test_held_out_images_win_over_their_copies_in_training(save, slices, examine
     assert len(kept) == len(images) - 1
 
 
-def test_the_largest_copy_stays_on_one_side(save, slices, examine):
+def test_the_largest_copy_stays_in_one_split(save, slices, examine):
     small = slices[0].resize((64, 64), Image.Resampling.BICUBIC)
     _, text = examine(save({"a/1.png": small, "a/2.png": slices[0], "a/3.png": small}))
     assert list(table(text)) == ["a/2.png"]
@@ -59,10 +59,13 @@ def test_a_source_with_groups_keeps_its_own(save, slices, examine):
     assert groups[2:] == ["p", "p"]
 
 
-@pytest.mark.parametrize("sided", [True, False])
-def test_split_csv_is_read_by_the_csv_source_and_by_the_data_of_a_training(save, slices, examine, tmp_path, sided):
+@pytest.mark.parametrize("with_splits", [True, False])
+def test_split_csv_is_read_by_the_csv_source_and_by_the_data_of_a_training(
+    save, slices, examine, tmp_path, with_splits
+):
     names = [
-        f"{'Training/' if sided and i < 40 else 'Testing/' if sided else ''}{'ab'[i % 2]}/ü, {i}.png" for i in range(56)
+        f"{'Training/' if with_splits and i < 40 else 'Testing/' if with_splits else ''}{'ab'[i % 2]}/ü, {i}.png"
+        for i in range(56)
     ]
     folder = save(dict(zip(names, slices, strict=False)))
     audit, text = examine(folder)
@@ -73,9 +76,9 @@ def test_split_csv_is_read_by_the_csv_source_and_by_the_data_of_a_training(save,
     dataset = sources.read(recipe)
     assert dataset.label_names == ("a", "b")
     assert len(dataset.samples) == sum(c.images for c in audit.clean.kept)
-    complete = split.complete(dataset, recipe.validation_fraction, recipe.test_fraction, 0)
+    complete = splitting.complete(dataset, recipe.validation_fraction, recipe.test_fraction, 0)
     assert {sample.split for sample in complete.samples} == {"train", "val", "test"}
-    assert not split.leaking_groups(complete)
+    assert not splitting.leaking_groups(complete)
 
 
 def test_a_source_without_files_gets_no_split(examine):

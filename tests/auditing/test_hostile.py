@@ -159,7 +159,7 @@ def test_sides_and_labels_come_from_folders(save, slices):
     (folder / "notes.txt").write_text("ignored")
     (folder / ".hidden.png").write_bytes(b"")
     found = listing.of_folder(folder)
-    assert {(e.name, e.label, e.side) for e in found.entries} == {
+    assert {(e.name, e.label, e.split) for e in found.entries} == {
         ("Training/glioma/p1/x.png", "glioma", "train"),
         ("val/glioma/x.png", "glioma", "val"),
         ("TESTING/no tumour/x.png", "no tumour", "test"),

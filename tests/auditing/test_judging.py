@@ -1,4 +1,4 @@
-"""Leaks between sides, two labels, groups on two sides, the pairs nearest to the line."""
+"""Leaks between splits, two labels, groups in two splits, the pairs nearest to the line."""
 
 import pytest
 from PIL import ImageOps
@@ -22,13 +22,13 @@ def test_leaks_are_counted_by_side_and_by_view(save, slices, examine):
         }
     )
     audit, _ = examine(folder)
-    found = {(leak.side, leak.other): (leak.leaked, leak.images, leak.by_kind) for leak in audit.leaks}
+    found = {(leak.split, leak.other): (leak.leaked, leak.images, leak.by_kind) for leak in audit.leaks}
     assert found == {
         ("val", "train"): (1, 1, {"exact": 1}),
         ("test", "train"): (4, 8, {"exact": 1, "mirrored": 2, "rotated_180": 1}),
         ("test", "val"): (1, 8, {"exact": 1}),
     }
-    assert {(leak.side, leak.other): leak.mirrored for leak in audit.leaks}["test", "train"] == 3
+    assert {(leak.split, leak.other): leak.mirrored for leak in audit.leaks}["test", "train"] == 3
     assert audit.leaks_at_all
 
 
@@ -48,13 +48,13 @@ def test_one_picture_under_two_labels(save, slices, examine):
     assert any("nothing is left of the set: a" in note for note in audit.clean.notes)
 
 
-def test_a_group_on_two_sides(save, slices, examine):
+def test_a_group_in_two_splits(save, slices, examine):
     folder = save({f"{i}.png": slices[8 * i] for i in range(4)})
     rows = ["0.png,a,p1,train", "1.png,a,p1,train", "2.png,a,p1,test", "3.png,a,p2,test"]
     (folder / "list.csv").write_text("\n".join(["path,label,patient,split", *rows]))
     dataset = sources.read(DataRecipe(source="csv", path=str(folder / "list.csv")))
     audit, split = examine(listing.of_dataset(dataset, str(folder)))
-    assert [(s.group, s.sides) for s in audit.straddling] == [("p1", {"train": 2, "test": 1})]
+    assert [(s.group, s.splits) for s in audit.straddling] == [("p1", {"train": 2, "test": 1})]
     assert not audit.leaks
     assert audit.leaks_at_all
     assert [(m.path, m.before, m.after) for m in audit.clean.moved] == [("2.png", "test", "train")]

@@ -66,7 +66,7 @@ def test_nothing_is_fetched(parsed, tags):
 def test_a_pair_is_shown_as_it_is_and_turned(parsed):
     assert "b, mirrored left-right" in parsed
     assert "50.0 %" in parsed or "100.0 %" in parsed
-    assert "Copies on two sides: 2" in parsed
+    assert "Copies in two splits: 2" in parsed
 
 
 def test_a_file_that_went_away_meanwhile_is_said(parsed):

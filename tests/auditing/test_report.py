@@ -27,17 +27,17 @@ def test_round_trip(written):
     audit, path = written
     assert Audit.load(path) == audit
     stored = json.loads(path.read_text(encoding="utf-8"))
-    assert stored["schema"] == "edgekd.audit/1"
+    assert stored["schema"] == "edgekd.audit/2"
     assert stored["settings"]["duplicate"] == 0.94
     pair = stored["pairs"][0]
     assert pair["kind"] == "mirrored"
-    assert {pair["a"]["side"], pair["b"]["side"]} == {"train", "test"}
+    assert {pair["a"]["split"], pair["b"]["split"]} == {"train", "test"}
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda values: values | {"schema": "edgekd.audit/2"},
+        lambda values: values | {"schema": "edgekd.audit/1"},
         lambda values: values | {"suprise": 1},
         lambda values: {key: value for key, value in values.items() if key != "counts"},
         lambda values: values | {"pairs": [{"kind": "near"}]},

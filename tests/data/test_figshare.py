@@ -74,7 +74,7 @@ def test_figshare_single_file(tmp_path):
     assert sources.detect(str(path)) == "figshare"
 
 
-def test_figshare_patients_stay_on_one_side(tmp_path):
+def test_figshare_patients_stay_in_one_split(tmp_path):
     for n in range(60):
         mat(tmp_path / f"{n}.mat", label=1.0 + n % 3, patient=f"p{n // 6}-{n % 3}")
     assert not leaking_groups(complete(read("figshare", tmp_path), 0.2, 0.2, 0))

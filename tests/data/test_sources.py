@@ -234,7 +234,7 @@ def test_phantoms_have_a_validation_split_of_their_own_unless_it_is_0():
 def test_phantoms_are_grouped_by_patient_and_balanced():
     data = read("phantom", "", train=50, val=0, test=20, size=32)
     counts = Counter((s.split, s.label) for s in data.samples)
-    assert {n for (side, _), n in counts.items() if side == "test"} == {5}
+    assert {n for (split, _), n in counts.items() if split == "test"} == {5}
     assert len({s.name for s in data.samples}) == 70
     found = complete(data, 0.2, 0.2, 0)
     assert not leaking_groups(found)

@@ -1,4 +1,4 @@
-"""Dealing samples to sides: fractions, groups, and no say for the order of files."""
+"""Dealing samples to splits: fractions, groups, and no say for the order of files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def dataset(samples) -> Dataset:
     return Dataset(names, tuple(samples), lambda s: pytest.fail("no image is needed"))
 
 
-def sides(data: Dataset) -> dict[str, str]:
+def splits(data: Dataset) -> dict[str, str]:
     return {s.name: s.split for s in data.samples}
 
 
@@ -45,9 +45,9 @@ def test_no_group_straddles_and_every_class_is_everywhere(samples, seed, validat
     assert not leaking_groups(found)
     assert [replace(s, split="") for s in found.samples] == samples  # nothing lost, nothing else changed
     counts = Counter((s.split, s.label) for s in found.samples)
-    for side in ("train", "val", "test"):
+    for split in ("train", "val", "test"):
         assert all(
-            counts[side, label] for label in range(len(found.label_names)) if any(s.label == label for s in samples)
+            counts[split, label] for label in range(len(found.label_names)) if any(s.label == label for s in samples)
         )
     if len({(s.group, s.label) for s in samples}) == len({s.group for s in samples}):
         # Not further from the share than the largest group can make it. (A mixed group may wait for one class and
@@ -72,7 +72,7 @@ def test_without_groups_each_class_gets_its_share_to_the_sample(seed, first, sec
 def test_the_order_of_files_has_no_say(samples, random, seed):
     shuffled = list(samples)
     random.shuffle(shuffled)
-    assert sides(complete(dataset(samples), 0.2, 0.2, seed)) == sides(complete(dataset(shuffled), 0.2, 0.2, seed))
+    assert splits(complete(dataset(samples), 0.2, 0.2, seed)) == splits(complete(dataset(shuffled), 0.2, 0.2, seed))
 
 
 def many(label_counts=(40, 40), split="") -> list[Sample]:
@@ -80,7 +80,7 @@ def many(label_counts=(40, 40), split="") -> list[Sample]:
 
 
 def test_the_seed_decides_and_nothing_else():
-    first, again, other = (sides(complete(dataset(many()), 0.2, 0.2, seed)) for seed in (1, 1, 2))
+    first, again, other = (splits(complete(dataset(many()), 0.2, 0.2, seed)) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
@@ -113,7 +113,7 @@ def test_large_groups_are_dealt_as_well_as_can_be():
     ]
     found = complete(dataset(samples), 0.2, 0.2, 3)
     assert Counter((s.split, s.label) for s in found.samples) == {
-        (side, label): n for side, n in (("train", 20), ("val", 10), ("test", 10)) for label in (0, 1)
+        (split, label): n for split, n in (("train", 20), ("val", 10), ("test", 10)) for label in (0, 1)
     }
 
 
@@ -162,6 +162,6 @@ def test_real_slices_are_cut_by_group_within_three_points(shared, seed):
     found = complete(data, 0.15, 0.15, seed)
     assert not leaking_groups(found)
     assert found.split("test") == data.split("test")
-    train, val = (Counter(s.label for s in found.split(side)) for side in ("train", "val"))
+    train, val = (Counter(s.label for s in found.split(split)) for split in ("train", "val"))
     for label in range(4):
         assert val[label] / (val[label] + train[label]) == pytest.approx(0.15, abs=0.03)

@@ -2,7 +2,8 @@
 
 `Options` is a `recipe.Section` with the source's own settings; `read(path, options)` gives a `Dataset`, raises
 EdgekdError for a set that cannot be read as a whole, and leaves single unreadable images to `open_image`.
-`PACKAGES` are the optional packages that it needs, as imported.
+`PACKAGES` are the optional packages that it needs, as imported. A source whose settings belong to one file has
+`moved(options, path)`, which gives those that hold for another.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from edgekd import extras
 from edgekd.data.dataset import Dataset
@@ -26,11 +29,30 @@ def names() -> list[str]:
 def read(data: DataRecipe) -> Dataset:
     """The set that a recipe's `[data]` section names, with splits as the source has them (see `splitting.complete`)."""
     extras.need(f"reading {data.source} data", "medical", packages(data.source))
+    source, options = _source(data)
+    return source.read(data.path, options)
+
+
+def moved(data: DataRecipe, path: str) -> DataRecipe:
+    """The section for the set at `path`: its source, with those of the options that hold for it too.
+
+    Raises: EdgekdError as `detect` does.
+    """
+    name = detect(path)
+    options = data.options if name == data.source else {}
+    if options and Path(path).resolve() != Path(data.path).resolve():
+        source, known = _source(data)
+        if hasattr(source, "moved"):
+            options = source.moved(known, path).model_dump(exclude_defaults=True)
+    return data.model_copy(update={"source": name, "path": path, "options": options})
+
+
+def _source(data: DataRecipe) -> tuple[ModuleType, Any]:
+    """The module of a source and its validated options."""
     if data.source not in names():
         raise EdgekdError(f"data.source = {data.source!r}", "a known source", todo=nearest(data.source, names()))
     source = importlib.import_module(f"{__name__}.{data.source}")
-    options = validate(source.Options, data.options, "data.options")
-    return source.read(data.path, options)
+    return source, validate(source.Options, data.options, "data.options")
 
 
 def detect(path: str) -> str:

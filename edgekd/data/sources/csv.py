@@ -48,6 +48,16 @@ def reads(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() == ".csv"
 
 
+def moved(options: Options, path: str) -> Options:
+    """`options` as they hold for another file: without the old one's folder, and with the columns that the new one has."""
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            found = csv.DictReader(file, strict=True).fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error):  # `read` will say what is wrong with it
+        found = []
+    return Options(**{key: name for key in COLUMNS if (name := getattr(options, key)) in found})
+
+
 def read(path: str, options: Options) -> Dataset:
     """The images that the file lists.
 

@@ -34,7 +34,7 @@ def reads(path: Path) -> bool:
 def read(path: str, options: Options) -> Dataset:
     """The generated set.
 
-    Each side begins at the next index that is a multiple of 8, so that no patient is on two sides.
+    Each split begins at the next index that is a multiple of 8, so that no patient is in two splits.
     """
     del path
     parameters = f"{options.seed} {options.size}"
