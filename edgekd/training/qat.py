@@ -33,7 +33,7 @@ from edgekd.recipe import QatRecipe, Recipe
 from edgekd.reports import quantization
 from edgekd.reports.card import model_card
 from edgekd.training import finish, stages
-from edgekd.training.loop import Parts, TrainingProgress, epoch_order
+from edgekd.training.loop import Parts, Trainer, TrainingProgress, epoch_order
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.run import Run
 
@@ -151,7 +151,7 @@ def train(run: Run, network: FakeQuantNetwork, objective: Objective, folder: Pat
         identity,
         mixup=recipe.training.mixup_alpha,  # the views are those of the float stage, for which the teacher was asked
         parts=parts(network, recipe.qat),
-        before_epoch=lambda epoch, optimizer: freeze(epoch, optimizer, recipe.qat),
+        before_epoch=lambda trainer: freeze(trainer, recipe.qat),
     )
 
 
@@ -161,10 +161,16 @@ def parts(network: FakeQuantNetwork, settings: QatRecipe) -> Parts:
     return {"weights": (weights, 1.0), "ranges": (learnt, settings.range_learning_rate_factor)}
 
 
-def freeze(epoch: int, optimizer: torch.optim.Optimizer, settings: QatRecipe) -> None:
-    """Set the rate of the ranges: 0 in the last `frozen_epochs`."""
-    frozen = epoch >= settings.training.epochs - settings.frozen_epochs
-    for group in optimizer.param_groups:
+def freeze(trainer: Trainer, settings: QatRecipe) -> None:
+    """Let the ranges stand still in the last `frozen_epochs`: their rate is 0, and they are the averaged ones.
+
+    The averaged network ships. Its ranges would go on following the trained ones, and the weights of the last epochs would
+    have learnt to live on another grid than the file's.
+    """
+    frozen = trainer.progress.epochs_done >= settings.training.epochs - settings.frozen_epochs
+    if frozen:
+        trainer.network.ranges.load_state_dict(trainer.shipped.ranges.state_dict())
+    for group in trainer.optimizer.param_groups:
         if group["part"] == "ranges":
             group["factor"] = 0.0 if frozen else settings.range_learning_rate_factor
 
