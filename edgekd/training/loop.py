@@ -164,7 +164,9 @@ class Trainer:
         if self.ema:
             self.ema.update(self.network)
         right = (logits.argmax(1) == batch.targets.argmax(1)).float().mean()
-        values = {"train_loss": total, "train_accuracy": right} | {f"loss_{t.name}": t.value for t in terms}
+        values = {"train_loss": total, "train_accuracy": self.processes.mean(right)} | {
+            f"loss_{t.name}": t.value for t in terms
+        }
         return {name: float(value.detach()) for name, value in values.items()}
 
     def _set_learning_rate(self, step: int) -> float:

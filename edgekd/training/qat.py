@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from edgekd.bundle import CARD, Bundle, QuantizationRecord
@@ -65,7 +64,7 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     facts |= {"student": student.manifest.files[finish.WEIGHTS].sha256, "mixup": recipe.training.mixup_alpha}
     identity = stages.identity_of(run, facts, teacher)
     done = folder / "training/qat" / finish.IDENTITY
-    if student.manifest.quantization and done.exists() and done.read_text() == identity:
+    if run.processes.decide(bool(student.manifest.quantization) and done.exists() and done.read_text() == identity):
         run.console.print(f"qat: finished already, read from {folder}", highlight=False)
         return student
     network = FakeQuantNetwork(fold_normalization(lower(from_bundle(student)))).to(run.processes.device)
@@ -76,8 +75,7 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     if run.processes.is_first:
         write(run, student, ptq, Quantized.of(run, network), rows, progress)
         write_atomic(done, identity)
-    run.processes.barrier()
-    return Bundle.open(folder)
+    return finish.opened(run.processes, folder)
 
 
 @dataclass(frozen=True)
