@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.need("distill", "train", recipe.data)
     command.confirm_folder(folder, args.resume, args.overwrite)
 
-    from edgekd.training import comparison, distributed, qat, run, stages
+    from edgekd.training import comparison, distributed, finish, qat, run, stages
 
     stages.check(recipe)
     if recipe.qat.enabled:
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if processes.is_first:
         comparison.write(made, folder, console)
     if recipe.qat.enabled:
-        qat.quantize(prepared, Bundle.open(folder), made["teacher"])
+        qat.quantize(prepared, finish.opened(processes, folder), made["teacher"])
     if processes.is_first:
         announce(made, folder, recipe.qat.enabled, console)
     distributed.stop()

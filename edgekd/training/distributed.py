@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -17,14 +18,20 @@ from torch.nn.parallel import DistributedDataParallel
 
 from edgekd.errors import EdgekdError
 
+# The first process decodes, evaluates and writes alone, on a large set for hours, and torch gives up after minutes. A dead
+# process hides in no such wait, as torchrun then ends all. The messages of training itself keep torch's limits: there every
+# process is seconds away, and a longer silence is a fault.
+PATIENCE = timedelta(days=7)
+
 
 @dataclass(frozen=True)
 class Processes:
-    """This process's place among all, and its device."""
+    """This process's place among all, its device, and the group in which all wait for the first."""
 
     rank: int
     count: int
     device: torch.device
+    waiting: dist.ProcessGroup | None = None
 
     @property
     def is_first(self) -> bool:
@@ -32,9 +39,25 @@ class Processes:
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Wait for all processes."""
+        """Wait for all processes, however long one takes."""
         if self.count > 1:
-            dist.barrier()
+            dist.barrier(self.waiting)
+
+    def decide(self, verdict: bool) -> bool:
+        """The first process's `verdict`, for all: what is on disk may change before another one looks."""
+        if self.count == 1:
+            return verdict
+        told = torch.tensor(int(verdict))
+        dist.broadcast(told, src=0, group=self.waiting)
+        return bool(told)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a scalar over all processes, without gradient."""
+        if self.count == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total / self.count
 
     def share(self, batch_rows: int) -> slice:
         """This process's part of a global batch; all parts are of equal size."""
@@ -74,7 +97,9 @@ def start() -> Processes:
         torch.cuda.set_device(device)
     if count > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if cuda else "gloo")
-    return Processes(dist.get_rank() if count > 1 else 0, count, device)
+    if count == 1:
+        return Processes(0, 1, device)
+    return Processes(dist.get_rank(), count, device, dist.new_group(backend="gloo", timeout=PATIENCE))
 
 
 def stop() -> None:

@@ -25,6 +25,7 @@ from edgekd.preprocess import InputContract, decode, to_pixels
 from edgekd.recipe import Network
 from edgekd.reports import pictures
 from edgekd.reports.card import model_card
+from edgekd.training.distributed import Processes
 from edgekd.training.log import write_csv
 from edgekd.training.loop import TrainingProgress
 
@@ -84,8 +85,15 @@ def to_bundle(
         write_atomic(folder / CARD, model_card(manifest, folder))
         write_atomic(folder / "training" / IDENTITY, identity)
         bundles.write(folder, manifest, [*names, CARD])
-    run.processes.barrier()
-    return Bundle.open(folder)
+    return opened(run.processes, folder)
+
+
+def opened(processes: Processes, folder: Path) -> Bundle:
+    """The bundle in `folder` for every process: when the first has written it, and before it writes there again."""
+    processes.barrier()
+    found = Bundle.open(folder)
+    processes.barrier()
+    return found
 
 
 def halved(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

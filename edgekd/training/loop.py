@@ -76,7 +76,7 @@ class Trainer:
     """Trains one network; its state after every epoch lies in `folder`.
 
     `identity` names everything that decides the result: a state of another identity is refused. `parts` are those of
-    `make_optimizer`; `before_epoch` may change the optimizer, as a function of the epoch alone.
+    `make_optimizer`; `before_epoch` may change the trainer, as a function of its state after the epoch before alone.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Trainer:
         folder: Path,
         identity: str,
         parts: Parts | None = None,
-        before_epoch: Callable[[int, torch.optim.Optimizer], None] | None = None,
+        before_epoch: Callable[[Trainer], None] | None = None,
     ) -> None:
         keep_freed_memory()
         self.network, self.objective, self.task, self.settings = network, objective, task, settings
@@ -117,7 +117,7 @@ class Trainer:
         while self.progress.epochs_done < self.settings.epochs and not self._stopped_early():
             begin = time.perf_counter()
             if self.before_epoch:
-                self.before_epoch(self.progress.epochs_done, self.optimizer)
+                self.before_epoch(self)
             row = self._train_epoch(trained, watcher)
             row |= self._validate()
             self._finish_epoch(row, time.perf_counter() - begin, watcher)
@@ -164,7 +164,9 @@ class Trainer:
         if self.ema:
             self.ema.update(self.network)
         right = (logits.argmax(1) == batch.targets.argmax(1)).float().mean()
-        values = {"train_loss": total, "train_accuracy": right} | {f"loss_{t.name}": t.value for t in terms}
+        values = {"train_loss": total, "train_accuracy": self.processes.mean(right)} | {
+            f"loss_{t.name}": t.value for t in terms
+        }
         return {name: float(value.detach()) for name, value in values.items()}
 
     def _set_learning_rate(self, step: int) -> float:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from edgekd.bundle import CARD, Bundle, QuantizationRecord
@@ -33,7 +32,7 @@ from edgekd.recipe import QatRecipe, Recipe
 from edgekd.reports import quantization
 from edgekd.reports.card import model_card
 from edgekd.training import finish, stages
-from edgekd.training.loop import Parts, TrainingProgress, epoch_order
+from edgekd.training.loop import Parts, Trainer, TrainingProgress, epoch_order
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.run import Run
 
@@ -65,7 +64,7 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     facts |= {"student": student.manifest.files[finish.WEIGHTS].sha256, "mixup": recipe.training.mixup_alpha}
     identity = stages.identity_of(run, facts, teacher)
     done = folder / "training/qat" / finish.IDENTITY
-    if student.manifest.quantization and done.exists() and done.read_text() == identity:
+    if run.processes.decide(bool(student.manifest.quantization) and done.exists() and done.read_text() == identity):
         run.console.print(f"qat: finished already, read from {folder}", highlight=False)
         return student
     network = FakeQuantNetwork(fold_normalization(lower(from_bundle(student)))).to(run.processes.device)
@@ -76,8 +75,7 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     if run.processes.is_first:
         write(run, student, ptq, Quantized.of(run, network), rows, progress)
         write_atomic(done, identity)
-    run.processes.barrier()
-    return Bundle.open(folder)
+    return finish.opened(run.processes, folder)
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def train(run: Run, network: FakeQuantNetwork, objective: Objective, folder: Pat
         identity,
         mixup=recipe.training.mixup_alpha,  # the views are those of the float stage, for which the teacher was asked
         parts=parts(network, recipe.qat),
-        before_epoch=lambda epoch, optimizer: freeze(epoch, optimizer, recipe.qat),
+        before_epoch=lambda trainer: freeze(trainer, recipe.qat),
     )
 
 
@@ -161,10 +159,16 @@ def parts(network: FakeQuantNetwork, settings: QatRecipe) -> Parts:
     return {"weights": (weights, 1.0), "ranges": (learnt, settings.range_learning_rate_factor)}
 
 
-def freeze(epoch: int, optimizer: torch.optim.Optimizer, settings: QatRecipe) -> None:
-    """Set the rate of the ranges: 0 in the last `frozen_epochs`."""
-    frozen = epoch >= settings.training.epochs - settings.frozen_epochs
-    for group in optimizer.param_groups:
+def freeze(trainer: Trainer, settings: QatRecipe) -> None:
+    """Let the ranges stand still in the last `frozen_epochs`: their rate is 0, and they are the averaged ones.
+
+    The averaged network ships. Its ranges would go on following the trained ones, and the weights of the last epochs would
+    have learnt to live on another grid than the file's.
+    """
+    frozen = trainer.progress.epochs_done >= settings.training.epochs - settings.frozen_epochs
+    if frozen:
+        trainer.network.ranges.load_state_dict(trainer.shipped.ranges.state_dict())
+    for group in trainer.optimizer.param_groups:
         if group["part"] == "ranges":
             group["factor"] = 0.0 if frozen else settings.range_learning_rate_factor
 

@@ -72,8 +72,8 @@ def teacher(run: Run, folder: Path) -> Bundle:
         check_labels(found, run.label_names)
         return found
     identity = identity_of(run, settings.model_dump(), None)
-    if finish.is_finished(folder, identity):
-        return _announce(run, Bundle.open(folder))
+    if run.processes.decide(finish.is_finished(folder, identity)):
+        return _announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
     network = build(settings, len(run.label_names), run.recipe.input.size)
     progress = TrainingProgress()
@@ -98,8 +98,8 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
     facts = {"network": settings.model_dump(), "training": recipe.training.model_dump(), "distillation": told}
     identity = identity_of(run, facts, teacher_bundle)
-    if finish.is_finished(folder, identity):
-        return _announce(run, Bundle.open(folder))
+    if run.processes.decide(finish.is_finished(folder, identity)):
+        return _announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
     network = build(settings, len(run.label_names), recipe.input.size)
     objective: Objective = LabelObjective(

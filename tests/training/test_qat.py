@@ -79,7 +79,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(folder):
-    """The bundle after an uninterrupted stage, and the ranges before and after each epoch."""
+    """The bundle after an uninterrupted stage, and the averaged ranges, which ship, before and after each epoch."""
     target, ranges = folder / "whole", []
     shutil.copytree(folder / "run", target)
     save, train = checkpoint.save, stages.train
@@ -89,7 +89,7 @@ def whole(folder):
         return train(run, role, network, *rest, **options)
 
     def watched_save(path, modules, *rest):
-        ranges.append(ranges_of(modules["network"]))
+        ranges.append(ranges_of(modules["ema"]))
         save(path, modules, *rest)
 
     with pytest.MonkeyPatch.context() as patch:

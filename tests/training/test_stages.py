@@ -11,7 +11,7 @@ from edgekd.files import sha256_file
 from edgekd.networks import from_bundle
 from edgekd.networks.prediction import predict
 from edgekd.preprocess import decode, to_pixels
-from edgekd.training import stages
+from edgekd.training import finish, stages
 
 CPU = torch.device("cpu")
 
@@ -93,11 +93,30 @@ def test_a_checkpoint_becomes_a_teacher_without_training(prepare, teacher, tmp_p
     assert weights(made) == weights(teacher)
 
 
-def test_early_stopping_stops_and_the_best_epoch_is_kept(prepare, tmp_path):
-    settings = "training={epochs=30, batch_size=16, learning_rate=1e-9, early_stopping_patience=2, ema_decay=0}"
-    control = stages.student(prepare(settings, "student.options={drop_rate=0.0}"), None, tmp_path / "control")
-    rows = control.file("log.csv").read_text().splitlines()
-    assert len(rows) - 1 < 30
+VALIDATION = {"val_nll": (0.9, 0.5, 0.7, 0.8, 0.4, 0.3), "val_accuracy": (0.1, 0.2, 0.9, 0.3, 0.4, 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("best_by", "patience", "best", "epochs"), [("nll", 2, 2, 4), ("accuracy", 2, 3, 5), ("last", 0, 6, 6)]
+)
+def test_early_stopping_stops_and_the_best_epoch_is_kept(
+    prepare, tmp_path, monkeypatch, best_by, patience, best, epochs
+):
+    after = []
+
+    def scripted(trainer):
+        weights = finish.halved(trainer.shipped.body.state_dict())
+        after.append({name: t.numpy().copy() for name, t in weights.items()})
+        return {name: values[len(after) - 1] for name, values in VALIDATION.items()}
+
+    monkeypatch.setattr(stages.Trainer, "_validate", scripted)
+    values = {"epochs": 6, "batch_size": 16, "best_by": f"'{best_by}'", "early_stopping_patience": patience}
+    settings = ", ".join(f"{name}={value}" for name, value in values.items())
+    control = stages.student(prepare(f"training={{{settings}}}"), None, tmp_path / "control")
+    assert len(after) == len(control.file("log.csv").read_text().splitlines()) - 1 == epochs
+    kept = load_file(control.file("weights.safetensors"))
+    same = [all(np.array_equal(kept[name], t) for name, t in weights.items()) for weights in after]
+    assert [epoch for epoch, is_same in enumerate(same, 1) if is_same] == [best]
 
 
 def test_an_exploding_loss_is_one_error(prepare, tmp_path):
