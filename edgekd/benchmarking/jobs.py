@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from edgekd.benchmarking.subject import Artefact, Images, evenly, golden
 from edgekd.bundle import Bundle, FileRecord
-from edgekd.devices import Device, Parcel
+from edgekd.devices import Device, Parcel, software
 from edgekd.devices.document import Golden, Job, Provenance, Test, Timing
 from edgekd.files import sha256_file
 from edgekd.preprocess import decode
@@ -30,6 +30,9 @@ class Entry:
     threads: int
     indices: tuple[int, ...]  # of the images to answer
     key: str
+    software: Mapping[str, str] = field(
+        default_factory=dict
+    )  # versions that decide its numbers, as the device told them
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
@@ -70,7 +73,8 @@ class Workshop:
             for count in counts or [1]:
                 wanted = not options.formats or artefact.format in options.formats
                 if wanted and not device.refuses(artefact.format, count):
-                    yield self._keyed(Entry(name, artefact, count, indices, ""), device)
+                    versions = software.of_runtime(device.software, artefact.runtime)
+                    yield self._keyed(Entry(name, artefact, count, indices, "", versions), device)
 
     def _keyed(self, entry: Entry, device: Device) -> Entry:
         """Whatever changes a result changes the key, so that `--resume` takes up nothing that is out of date."""
@@ -89,7 +93,7 @@ class Workshop:
                 entry.artefact.tolerance,
             ],
             [self.records[name].sha256 for name in sorted(self.records)],
-            [self.timing.model_dump(), device.program],
+            [self.timing.model_dump(), device.program, sorted(entry.software.items())],
         ]
         return replace(entry, key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16])
 

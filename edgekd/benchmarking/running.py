@@ -10,9 +10,9 @@ from pathlib import Path
 from edgekd.benchmarking.jobs import Entry, Workshop
 from edgekd.benchmarking.schema import FailedRow
 from edgekd.benchmarking.subject import Artefact
-from edgekd.devices import Device, DeviceLost
+from edgekd.devices import Device, DeviceLost, software
 from edgekd.devices.document import DeviceDocument, Job, System, printable, read_document
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, several
 from edgekd.files import write_atomic
 
 HERE = "here"  # the place of devices that share this machine
@@ -153,11 +153,14 @@ def _run_device(plan: BenchmarkPlan, name: str, outcome: DeviceOutcome) -> None:
 def _run_entry(plan: BenchmarkPlan, entry: Entry, round: int, outcome: DeviceOutcome) -> None:
     """One job: taken up from disk, or run. What fails is not kept, so that it is tried again by `--resume`."""
     parcel = plan.workshop.parcel(entry, round, outcome.device.provenance)
+    versions = {**_told(outcome, entry), **entry.software}
     document = plan.store.load(parcel.job)
-    if document is None:
+    if document is None or software.differing(document, versions):
         plan.step(f"{entry}, round {round + 1} of {_rounds(plan, outcome.device)}")
         try:
             document = read_document(outcome.device.run(parcel), f"result of {entry}", parcel.job)
+            if document.failure is None:
+                _check_versions(document, versions, entry)
         except DeviceLost:
             raise
         except EdgekdError as e:
@@ -168,6 +171,21 @@ def _run_entry(plan: BenchmarkPlan, entry: Entry, round: int, outcome: DeviceOut
             return
         plan.store.save(parcel.job, document)
     outcome.documents.setdefault(entry.key, []).append(document)
+
+
+def _check_versions(document: DeviceDocument, expected: dict[str, str], entry: Entry) -> None:
+    """Refuse what other versions answered: something was installed while the benchmark ran."""
+    problems = software.differing(document, expected)
+    if problems:
+        todo = "--resume asks the device again, and measures anew what other versions have answered"
+        raise several(f"result of {entry} by other versions than when the device was asked", problems, todo)
+
+
+def _told(outcome: DeviceOutcome, entry: Entry) -> dict[str, str]:
+    """The versions of the row's earlier rounds: a row is of one runtime, also where a device tells versions only then."""
+    return {
+        name: version for d in outcome.documents.get(entry.key, [])[:1] for name, version in software.told(d).items()
+    }
 
 
 def failed(entry: Entry, stage: str, reason: str) -> FailedRow:

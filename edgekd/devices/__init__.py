@@ -74,14 +74,16 @@ class Parcel:
 class Device(Protocol):
     """A connected place to measure.
 
-    Inside `with` are known: `cores`, None where the device does not say; and `program`, which changes with what answers
-    there, so that `--resume` takes up nothing of an earlier one. `provenance` is that of all its results.
+    Inside `with` are known: `cores`, None where the device does not say; and, so that `--resume` takes up nothing of an
+    earlier one, `program`, which changes with what answers there, and `software`, the versions of what that stands on, by
+    name, as far as the device tells them before a job. `provenance` is that of all its results.
     """
 
     options: DeviceOptions
     provenance: Provenance
     cores: int | None
     program: str
+    software: Mapping[str, str]
 
     def __enter__(self) -> Self:
         """Connect. Raises: DeviceLost."""
@@ -105,6 +107,7 @@ class RunsTheRunner:
     """What answers is `runner.py`."""
 
     program = sha256_file(RUNNER)
+    software: Mapping[str, str] = {}  # until it was asked
 
 
 class NothingToCleanUp:

@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -77,6 +78,7 @@ class Adb:
         self.name, self.options, self.serial = name, options, options.serial
         self.cores: int | None = None
         self.program = ""
+        self.software: Mapping[str, str] = {}
 
     def __enter__(self) -> Self:
         """Find the phone and the app."""
@@ -164,7 +166,7 @@ class Adb:
             )
 
     def _look(self) -> None:
-        """Learn how many processors there are, and refuse what cannot be measured."""
+        """Learn how many processors there are and what will answer, and refuse what cannot be measured."""
         for name in ("ro.kernel.qemu", "ro.boot.qemu"):
             if self._shell("getprop", name)[1].strip() == "1":
                 raise DeviceLost(
@@ -174,9 +176,26 @@ class Adb:
         if code or not text.startswith("package:"):
             todo = INSTALL.format(self.serial)
             raise DeviceLost(self.name, f"the app {APP} on {self.serial}", "it is not installed", todo)
-        self.program = text.strip()  # each installation has a path of its own
+        self.program = self._content([line.removeprefix("package:") for line in text.split()])
+        self.software = self._versions()
         code, text = self._shell("nproc")
         self.cores = int(text) if not code and re.fullmatch(r"\s*[1-9][0-9]{0,3}\s*", text) else None
+
+    def _content(self, files: list[str]) -> str:
+        """The sha256 of the app's files, its TensorFlow Lite library included: the same path may hold another one."""
+        code, text = self._shell("sha256sum", *files)
+        found = re.findall(r"^[0-9a-f]{64}\b", text, re.MULTILINE)
+        if code or len(found) != len(files):
+            words, todo = printable(text.strip()[-200:]), INSTALL.format(self.serial)
+            raise DeviceLost(self.name, f"the content of the app on {self.serial}", words, todo)
+        return " ".join(found)
+
+    def _versions(self) -> dict[str, str]:
+        """Of the app, and of the system whose libraries decode images."""
+        found = re.search(r"versionName=(\S+)", self._shell("dumpsys", "package", APP)[1])
+        build = self._shell("getprop", "ro.build.fingerprint")[1].strip()
+        versions = {"app": found[1] if found else "", "android": build}
+        return {name: printable(version)[:100] for name, version in versions.items() if version}
 
     def _leave(self) -> None:
         with _lock:

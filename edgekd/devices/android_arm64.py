@@ -76,6 +76,7 @@ class AndroidArm64(RunsTheRunner, NothingToCleanUp):
         guest = ["-cpu", self.options.cpu, "-L", str(root / "aarch64"), "-E", f"LD_LIBRARY_PATH={folder}"]
         self.program = type(self).program + "".join(sha256_file(folder / name) for name in NEEDED)
         self.emulator, self.command = qemu.version(emulator), [emulator, *guest, str(folder / "driver")]
+        self.software = runner.software() | {"emulator": self.emulator}
         return self
 
     def refuses(self, format: str, threads: int) -> str:
@@ -94,6 +95,7 @@ class AndroidArm64(RunsTheRunner, NothingToCleanUp):
             with Driver(self.command, self.options.limit_s) as driver:
                 found |= Run(Path(folder), job, driver).answer()
         found["system"] = {"machine": "aarch64", "system": "Linux, emulated", "cpu": self.options.cpu.title()}
+        found["system"]["software"] = runner.software()  # of this machine, which decodes and resizes
         if "failure" not in found:
             found["emulation"] = {"emulator": self.emulator, "cpu_model": self.options.cpu, "instructions": {}}
         return json.dumps(found)

@@ -12,7 +12,16 @@ from typing import Self
 
 from pydantic import Field
 
-from edgekd.devices import RUNNER, DeviceError, DeviceOptions, NothingToCleanUp, Parcel, RunsTheRunner
+from edgekd.devices import (
+    RUNNER,
+    DeviceError,
+    DeviceLost,
+    DeviceOptions,
+    NothingToCleanUp,
+    Parcel,
+    RunsTheRunner,
+    software,
+)
 
 KIND = "local"
 CPU = Path("/sys/devices/system/cpu")
@@ -41,8 +50,10 @@ class Local(RunsTheRunner, NothingToCleanUp):
         self.name, self.options = name, options
         self.cpus = options.cpus or fastest_first(allowed())
         self.cores: int | None = len(self.cpus)
+        self.python = options.python or sys.executable
 
     def __enter__(self) -> Self:
+        self.software = ask([self.python, "-I"], plain_environment())
         return self
 
     def refuses(self, format: str, threads: int) -> str:
@@ -57,7 +68,7 @@ class Local(RunsTheRunner, NothingToCleanUp):
         cpus = tuple(sorted(self.cpus[: parcel.job.threads]))
         with tempfile.TemporaryDirectory(prefix="edgekd-") as folder:
             Parcel(parcel.job.model_copy(update={"cpus": cpus}), parcel.files).unpack(Path(folder))
-            command = [self.options.python or sys.executable, "-I", str(RUNNER), folder]
+            command = [self.python, "-I", str(RUNNER), folder]
             return run_here(command, self.options.limit_s, plain_environment())
 
 
@@ -76,6 +87,19 @@ def run_here(command: list[str], limit_s: float, env: dict[str, str] | None = No
     if done.returncode:
         raise DeviceError(where, "a result", _death(done.returncode, done.stderr))
     return done.stdout
+
+
+def ask(python: list[str], env: dict[str, str]) -> dict[str, str]:
+    """The versions that a Python on this machine answers with.
+
+    Raises: DeviceLost if it does not start.
+    """
+    try:
+        return software.read(run_here([*python, "-c", software.SCRIPT], software.LOOK_S, env)).software
+    except DeviceError as e:
+        raise DeviceLost(e.where, e.expected, e.found, e.todo) from None
+    except ValueError as e:
+        raise DeviceLost(Path(python[0]).name, "a Python that tells its versions", str(e)) from None
 
 
 def plain_environment() -> dict[str, str]:

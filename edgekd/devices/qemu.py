@@ -25,7 +25,7 @@ from edgekd.devices import (
     arm_root,
 )
 from edgekd.devices.document import Job, Test
-from edgekd.devices.local import run_here
+from edgekd.devices.local import ask, run_here
 from edgekd.errors import EdgekdError
 
 KIND = "qemu"
@@ -67,6 +67,7 @@ class Qemu(RunsTheRunner, NothingToCleanUp):
             raise DeviceLost(e.where, e.expected, e.found, e.todo) from None
         self.emulator = version(self.root.command(self.options.cpu, ())[0])
         self.program = type(self).program + arm_root.made_of()
+        self.software = ask(self.root.command(self.options.cpu, ()), environment()) | {"emulator": self.emulator}
         return self
 
     def refuses(self, format: str, threads: int) -> str:

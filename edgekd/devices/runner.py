@@ -175,6 +175,7 @@ class Onnx:
         import onnxruntime
 
         self.module, self.name, self.version = onnxruntime, "ONNX Runtime", onnxruntime.__version__
+        self.package = "onnxruntime"
         self.cure = "session.x64quantprecision=1" if saturates() else ""
 
     def load(self, path, threads, size):
@@ -201,6 +202,7 @@ class Openvino:
         import openvino
 
         self.module, self.name, self.version = openvino, "OpenVINO", openvino.__version__
+        self.package = "openvino"
         self.cure = "LP_TRANSFORMS_MODE=NO" if saturates() else ""
 
     def load(self, path, threads, size):
@@ -328,8 +330,13 @@ def system():
         "governor": read(CPU / f"cpu{allowed()[0]}/cpufreq/scaling_governor"),
         "max_frequency_mhz": max(fastest) if fastest else None,
         "memory_mib": pages,
-        "software": {"python": platform.python_version(), "numpy": np.__version__, "pillow": version("pillow")},
     }
+
+
+def software():
+    """Versions of what decides a result beside the runtime, under the names that the device is asked for."""
+    numpy, pillow = version("numpy") or np.__version__, version("pillow") or Image.__version__
+    return {"python": platform.python_version(), "numpy": numpy, "pillow": pillow}
 
 
 def frequency_mhz():
@@ -464,6 +471,12 @@ class Run:
     def __init__(self, folder, job):
         self.folder, self.job, self.stage = folder, job, "files"
         self.is_timed = job["timing"] is not None and job["provenance"] == "hardware"
+        self.runtime = None
+
+    def software(self):
+        """The versions above, and that of the package which answered."""
+        package = self.runtime.package if self.runtime else ""
+        return dict(software(), **({package: version(package)} if package else {}))
 
     def document(self):
         """Everything that the job asks for."""
@@ -591,7 +604,7 @@ def answer(folder):
     except Exception as e:
         words = str(e) if isinstance(e, Stop) else f"{type(e).__name__}: {e}"
         found = {"failure": {"stage": run.stage, "reason": words.strip()[:500]}}
-    return dict(head, system=system(), **found)
+    return dict(head, system=dict(system(), software=run.software()), **found)
 
 
 def main():

@@ -24,7 +24,7 @@ from typing import Self, TypeVar
 
 from pydantic import Field
 
-from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions, Parcel, RunsTheRunner, child
+from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions, Parcel, RunsTheRunner, child, software
 from edgekd.devices.document import MAX_DOCUMENT_BYTES, Job
 from edgekd.devices.local import CHANGES_SPEED
 from edgekd.files import sha256_file
@@ -36,11 +36,6 @@ CALL_S = 120.0  # for what takes a moment
 PAUSES_S = (1.0, 2.0, 4.0, 8.0)  # between attempts to connect
 FULL = ("No space left", "Disk quota exceeded")
 FULL_KIB = 1024  # what is less is full
-PACKAGES = {
-    "tflite": {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"},
-    "onnx": {"onnxruntime": "onnxruntime"},
-    "openvino": {"openvino": "openvino"},
-}
 SETTINGS = (
     "BatchMode=yes",  # a question would wait for ever
     "ConnectTimeout=15",
@@ -68,14 +63,6 @@ path=$(command -v -- "$1") || { echo "$1: not found" >&2; exit 127; }
 case $path in /*) ;; *) path=$PWD/$path ;; esac
 echo "$path"
 exec "$path" -c "$2"
-"""
-LOOK = """
-import importlib.util, json, os, sys
-sys.path = [path for path in sys.path if path]  # not the home folder
-names = ["numpy", "PIL", "ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino"]
-found = [name for name in names if importlib.util.find_spec(name)]
-cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-print(json.dumps({"version": list(sys.version_info[:2]), "cores": cores, "modules": found, "os": sys.platform}))
 """
 OPEN = """
 parent=${1:-${XDG_CACHE_HOME:-$HOME/.cache}}
@@ -185,7 +172,6 @@ class Ssh(RunsTheRunner):
     def __init__(self, name: str, options: Options) -> None:
         self.name, self.options = name, options
         self.cores: int | None = None
-        self.modules: set[str] = set()
         self.have: dict[str, int] | None = {}  # files over there; None after a link dropped
         self.folder = self.python = ""
 
@@ -214,10 +200,10 @@ class Ssh(RunsTheRunner):
 
         Raises: DeviceError if it crashes or takes too long, DeviceLost if the link stays away or the disk is full.
         """
-        packages = PACKAGES[parcel.job.runtime]
-        if not self.modules & set(packages):
-            words = f"the package {' or '.join(packages.values())}"
-            raise DeviceError(self.name, words, "not installed there", self._pip([*packages.values()][:1]))
+        packages = software.PACKAGES[parcel.job.runtime]
+        if not set(self.software) & set(packages):
+            words = f"the package {' or '.join(packages)}"
+            raise DeviceError(self.name, words, "not installed there", self._pip(packages[:1]))
         job = parcel.job.model_copy(update={"cpus": self.options.cpus[: parcel.job.threads]})
         end = time.monotonic() + self.options.limit_s
         try:
@@ -229,31 +215,30 @@ class Ssh(RunsTheRunner):
     # --- Steps -----------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Learn which processors and modules are there.
+        """Learn which processors and packages are there.
 
         Raises: DeviceLost for no Linux, or without a Python that can run the runner.
         """
         try:
-            output = self._call(FIND, at_home(self.options.python), LOOK)
+            output = self._call(FIND, at_home(self.options.python), software.SCRIPT)
         except Failed as e:
             todo = "sudo apt-get install python3-venv there, or name another in `python` of the device"
             raise DeviceLost(self.name, f"a Python called {self.options.python!r}", str(e), todo) from None
         try:
-            lines = output.decode("utf-8").strip().splitlines()
-            self.python, found = lines[0].strip(), json.loads(lines[-1])
-            self.modules, self.cores = set(map(str, found["modules"])), int(found["cores"])
-            version, missing = tuple(map(int, found["version"])), {"numpy", "PIL"} - self.modules
-        except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+            found = software.read(output)
+        except ValueError:
             raise DeviceLost(self.name, "a line of JSON from its Python", repr(output[-200:])) from None
-        if found.get("os") != "linux":
-            raise DeviceLost(self.name, "a Linux machine", repr(found.get("os")))
-        if version < (3, 9):
+        self.python = output.decode("utf-8").splitlines()[0].strip()
+        self.cores, self.software = found.cores, found.software
+        if found.os != "linux":
+            raise DeviceLost(self.name, "a Linux machine", repr(found.os))
+        if found.version < (3, 9):
             todo = "install a later one, and name it in `python` of the device"
-            raise DeviceLost(self.name, "Python 3.9 or later", ".".join(map(str, version)), todo)
+            raise DeviceLost(self.name, "Python 3.9 or later", found.software["python"], todo)
+        missing = [package for package in ("numpy", "pillow") if package not in found.software]
         if missing:
-            packages = [{"PIL": "pillow"}.get(name, name) for name in sorted(missing, reverse=True)]
-            words = f"the package{'s' if len(packages) > 1 else ''} {' and '.join(packages)}"
-            raise DeviceLost(self.name, words, "not installed there", self._pip([*packages, "ai-edge-litert"]))
+            words = f"the package{'s' if len(missing) > 1 else ''} {' and '.join(missing)}"
+            raise DeviceLost(self.name, words, "not installed there", self._pip([*missing, "ai-edge-litert"]))
 
     def _open(self) -> str:
         """The absolute path of a new folder over there."""

@@ -5,14 +5,16 @@ import os
 import re
 import sys
 import textwrap
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from edgekd import devices
+from edgekd import benchmark, devices
 from edgekd.benchmarking import comparison, subject
 from edgekd.benchmarking.jobs import Workshop
-from edgekd.devices import DeviceError, local
+from edgekd.benchmarking.schema import read_report
+from edgekd.devices import DeviceError, DeviceLost, local
 from edgekd.devices.document import Timing, read_document
 from edgekd.errors import EdgekdError
 
@@ -63,6 +65,42 @@ def test_a_job_on_this_machine(parcel):
     assert found.failure is None
     assert found.system.cores == os.cpu_count()
     assert 0 < found.times.processor_share < 1.5
+
+
+def test_an_upgrade_on_this_machine_is_measured_anew(tiny, tmp_path, capsys):
+    """The interpreter is given a package of another version, as pip would leave it; one runtime of two is concerned."""
+    more, python = tmp_path / "packages", tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nshift\nPYTHONPATH="{more}" exec "{sys.executable}" "$@"\n')  # without -I
+    python.chmod(0o755)
+    (tmp_path / "bench.toml").write_text(f'kind = "local"\npython = "{python}"\nthreads = [1]\n')
+    out = tmp_path / "out"
+    arguments = [str(tiny.folder), "--device", "bench", "--devices", str(tmp_path), "--out", str(out), "--rounds", "1"]
+    arguments += ["--runs", "3", "--seconds", "1", "--format", "tflite,onnx"]
+    benchmark.main(arguments)
+    assert capsys.readouterr().out.count("round 1 of 1") == 2
+    benchmark.main([*arguments, "--resume"])
+    assert "round 1 of 1" not in capsys.readouterr().out
+    (more / "onnxruntime-99.0.dist-info").mkdir(parents=True)
+    (more / "onnxruntime-99.0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: onnxruntime\nVersion: 99.0\n"
+    )
+    benchmark.main([*arguments, "--resume"])
+    said = capsys.readouterr().out
+    assert said.count("round 1 of 1") == 1
+    assert "onnx, 1 thread, round 1 of 1" in said
+    versions = {row.format: row.system.software for row in read_report(out).rows}
+    assert versions["onnx"]["onnxruntime"] == "99.0"
+    assert versions["tflite"]["ai-edge-litert"] == metadata.version("ai-edge-litert")
+    assert "onnxruntime" not in versions["tflite"]
+
+
+def test_a_python_that_does_not_start_is_a_lost_device(tmp_path):
+    for text in ("#!/bin/sh\nexit 3\n", "#!/bin/sh\necho hello\n"):
+        (tmp_path / "python").write_text(text)
+        (tmp_path / "python").chmod(0o755)
+        device = local.connect("x", local.Options(kind="local", python=str(tmp_path / "python")))
+        with pytest.raises(DeviceLost, match=r"code 3|no line of JSON"), device:
+            pass
 
 
 def script(folder, name, text):

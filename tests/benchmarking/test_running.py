@@ -36,6 +36,7 @@ class Fake:
     """A device that answers at once; `act` may raise, sleep or change the document."""
 
     program = "of the fake"
+    software = {"numpy": "2.4.6", "ai-edge-litert": "2.3.0", "onnxruntime": "1.31.1"}
 
     def __init__(self, act=None, provenance="hardware", cores=2, **options):
         self.options = DeviceOptions(kind="fake", **options)
@@ -242,6 +243,61 @@ def test_only_what_still_holds_is_taken_up(tiny, tmp_path, monkeypatch):
     device = Fake()
     measure(tiny, tmp_path, {"a": device}, rounds=1)
     assert device.ran == [("tflite-int8", 1, 0)]
+
+
+def upgraded(package, version):
+    device = Fake()
+    device.software = device.software | {package: version}
+    return device
+
+
+def test_an_upgraded_runtime_is_measured_anew_and_the_others_are_not(tiny, tmp_path):
+    measure(tiny, tmp_path, {"a": Fake()}, rounds=1)
+    for package, formats in (
+        ("onnxruntime", ["onnx"]),
+        ("ai-edge-litert", ["tflite", "tflite-int8"]),
+        ("openvino", []),
+        ("numpy", ["tflite", "tflite-int8", "onnx"]),
+    ):
+        device = upgraded(package, "99.0")
+        measure(tiny, tmp_path, {"a": device}, rounds=1)
+        assert [format for format, _, _ in device.ran] == formats, package
+    idle = Fake()
+    measure(tiny, tmp_path, {"a": idle}, rounds=1)
+    assert idle.ran == []  # the earlier versions are there again, and so are their documents
+
+
+def with_software(document, **versions):
+    system = document.system.model_copy(update={"software": versions})
+    return document.model_copy(update={"system": system}).text()
+
+
+def test_a_document_of_other_versions_than_asked_for_is_refused_by_name(tiny, tmp_path):
+    def installed_meanwhile(device, document):
+        if len(device.ran) == 2:
+            return with_software(document, numpy="2.5.0")
+        return with_software(document, numpy="2.4.6")
+
+    report = measure(tiny, tmp_path, {"a": Fake(installed_meanwhile)}, rounds=1)
+    [failed] = report.failed
+    assert (failed.format, failed.stage) == ("tflite-int8", "device")
+    assert "numpy 2.5.0, expected 2.4.6" in failed.reason
+    assert len(list((tmp_path / PARTS).iterdir())) == 2  # it is not kept
+    again = Fake()
+    measure(tiny, tmp_path, {"a": again}, rounds=1)
+    assert [format for format, _, _ in again.ran] == ["tflite-int8"]
+
+
+def test_a_row_is_of_one_runtime_where_it_tells_its_version_only_then(tiny, tmp_path):
+    def updated_meanwhile(device, document):
+        version = "2.17" if document.round and device.ran[-1][0] == "tflite" else "2.16.1"
+        runtime = document.runtime.model_copy(update={"name": "TensorFlow Lite", "version": version})
+        return document.model_copy(update={"runtime": runtime}).text()
+
+    report = measure(tiny, tmp_path, {"a": Fake(updated_meanwhile)})
+    [failed] = report.failed
+    assert failed.format == "tflite"
+    assert "TensorFlow Lite 2.17, expected 2.16.1" in failed.reason
 
 
 def test_what_failed_is_tried_again(tiny, tmp_path):

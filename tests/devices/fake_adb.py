@@ -69,6 +69,8 @@ class Phone:
     state: str = "device"
     free: int | None = None
     is_installed: bool = True
+    apk: bytes = b"an app with TensorFlow Lite"
+    version: str = "0.1.0"  # of the app
     cores: int = 8
     properties: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)  # as `logcat -v tag` prints it
@@ -136,6 +138,15 @@ class Phone:
 
     def do_pm(self, words: list[str]) -> Answer:
         return (0, f"package:/data/app/{words[1]}-1/base.apk\n") if self.is_installed else (1, "")
+
+    def do_sha256sum(self, words: list[str]) -> Answer:
+        return 0, "".join(f"{hashlib.sha256(self.apk).hexdigest()}  {name}\n" for name in words)
+
+    def do_dumpsys(self, words: list[str]) -> Answer:
+        return (
+            0,
+            f"Packages:\n  Package [{words[1]}] (8f3a1c):\n    versionCode=1 minSdk=26\n    versionName={self.version}\n",
+        )
 
     def do_pidof(self, words: list[str]) -> Answer:
         return (0, f"{PID}\n") if self.is_running else (1, "")

@@ -1,5 +1,6 @@
 """A phone through the real adb client and a server made of Python: a whole benchmark, and everything that can go wrong."""
 
+import hashlib
 import importlib.util
 import json
 import shutil
@@ -81,7 +82,8 @@ def test_a_phone_runs_a_job_and_is_left_as_it_was(phones, small):
     parcel = small("tflite-int8", threads=2)
     with device(xnnpack=False) as place:
         assert place.cores == 4
-        assert place.program == "package:/data/app/org.edgekd.demo-1/base.apk"
+        assert place.program == hashlib.sha256(phone.apk).hexdigest()
+        assert place.software == {"app": "0.1.0"}
         assert place.serial == "PHONE1"
         found = read_document(place.run(parcel), "pixel", parcel.job)
         again = read_document(place.run(parcel), "pixel", parcel.job)
@@ -150,6 +152,32 @@ def test_a_phone_that_disappears_is_resumed(phones, tiny, tmp_path, capsys):
     assert capsys.readouterr().out.count("round 1 of 1") == 1
     assert [row.format for row in read_report(out).rows] == ["tflite", "tflite-int8"]
     assert len(phone.starts) == 3
+
+
+def test_another_app_or_system_is_measured_anew(phones, tiny, tmp_path):
+    """The app is installed under the same path, with another library inside; then Android is updated."""
+    [phone] = phones("PHONE1")
+    (tmp_path / "pixel.toml").write_text('kind = "adb"\nthreads = [1]\nformats = ["tflite"]\n')
+    arguments = [str(tiny.folder), "--device", "pixel", "--devices", str(tmp_path), "--out", str(tmp_path / "out")]
+    arguments += ["--rounds", "1", "--runs", "3", "--seconds", "1"]
+    benchmark.main(arguments)
+    benchmark.main([*arguments, "--resume"])
+    assert len(phone.starts) == 1
+    phone.apk = b"an app with a later TensorFlow Lite"
+    benchmark.main([*arguments, "--resume"])
+    assert len(phone.starts) == 2
+    phone.properties["ro.build.fingerprint"] = "google/fake/fake:15/AP3A"
+    benchmark.main([*arguments, "--resume"])
+    assert len(phone.starts) == 3
+    phone.version = "0.2.0"  # what the app writes says 0.1.0
+    with pytest.raises(EdgekdError, match=r"app 0\.1\.0, expected 0\.2\.0"):
+        benchmark.main([*arguments, "--resume"])
+
+
+def test_an_app_whose_content_cannot_be_told_is_not_measured(phones, small, monkeypatch):
+    monkeypatch.setattr(fake.Phone, "do_sha256sum", lambda phone, words: (1, "sha256sum: Permission denied\n"))
+    phones("PHONE1")
+    assert "Permission denied" in problem(small(), DeviceLost)
 
 
 def test_a_log_that_breaks_off_is_read_again(phones, small):

@@ -81,6 +81,16 @@ def test_armv7_runs_float_as_x86_does(root, small):
     assert not root.counts or set(found.emulation.instructions) == {"total"}
 
 
+def test_versions_are_those_of_the_emulated_root(root):
+    with device("cortex-a72") as place:
+        assert place.software["ai-edge-litert"] == "2.3.0"
+        assert place.software["numpy"] == "1.26.4"
+        assert place.software["emulator"].startswith("qemu-aarch64 10.")
+    with device("cortex-a7") as place:
+        assert place.software["tflite-runtime"] == "2.14.0"
+        assert "ai-edge-litert" not in place.software
+
+
 def test_counting_can_be_left_out(root, small):
     found, _ = answer(device("cortex-a53", count=False), small("tflite-int8", provenance="emulated"))
     assert found.emulation.instructions == {}

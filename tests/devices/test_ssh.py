@@ -182,6 +182,39 @@ def test_a_benchmark_is_resumed_after_the_link_was_lost(server, tiny, far, tmp_p
     assert read_report(out).failed == ()
 
 
+def test_an_upgrade_over_there_is_measured_anew(server, tiny, far, tmp_path, capsys):
+    """Upgraded between two benchmarks, a runtime is measured again; while one runs, what it answers is refused by name."""
+    more, later = tmp_path / "packages", tmp_path / "later"
+    lines = f'case $1 in runner.py) path="{more}:{later}" ;; *) path="{more}" ;; esac'
+    python = wrapper(tmp_path, f'{lines}\nPYTHONPATH="$path" exec "$python" "$@"')
+    (tmp_path / "board.toml").write_text(
+        f'kind = "ssh"\nhost = "board"\nconfig = "{server.config}"\npython = {json.dumps(python)}\n'
+        f"folder = {json.dumps(str(far))}\n"
+    )
+    out = tmp_path / "out"
+    arguments = [str(tiny.folder), "--device", "board", "--devices", str(tmp_path), "--out", str(out), "--threads", "1"]
+    arguments += ["--rounds", "1", "--runs", "3", "--seconds", "1", "--format", "tflite,onnx"]
+    benchmark.main(arguments)
+    install(more, "onnxruntime", "99.0")
+    capsys.readouterr()
+    benchmark.main([*arguments, "--resume"])
+    assert capsys.readouterr().out.count("round 1 of 1") == 1
+    found = {row.format: row.system.software for row in read_report(out).rows}
+    assert found["onnx"]["onnxruntime"] == "99.0"
+    install(later, "ai-edge-litert", "98.0")
+    benchmark.main([*arguments, "--overwrite"])
+    [failed] = read_report(out).failed
+    assert failed.format == "tflite"
+    assert f"ai-edge-litert 98.0, expected {found['tflite']['ai-edge-litert']}" in failed.reason
+
+
+def install(folder, package, version):
+    """Leave a package's metadata as pip does."""
+    info = folder / f"{package.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+
+
 def is_alive(process):
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -260,7 +293,7 @@ def test_python_and_packages_have_to_be_there(board, tmp_path):
     words = refused(board(python=wrapper(tmp_path, 'exec "$python" -I -S "$@"')))
     assert "the packages numpy and pillow" in words
     assert "pip install numpy pillow ai-edge-litert" in words
-    old = {"version": [3, 7], "cores": 4, "modules": ["numpy", "PIL"], "os": "linux"}
+    old = {"os": "linux", "cores": 4, "software": {"python": "3.7.3", "numpy": "1.21", "pillow": "9.0"}}
     words = refused(board(python=wrapper(tmp_path, f"echo '{json.dumps(old)}'")))
     assert "Python 3.9 or later" in words
     assert "3.7" in words
@@ -268,13 +301,14 @@ def test_python_and_packages_have_to_be_there(board, tmp_path):
     assert "a Linux machine" in words
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"version": [3, 11], "cores": Infinity, "modules": [[]]}', ""])
+@pytest.mark.parametrize("text", ["[]", "{", '{"os": "linux", "cores": Infinity, "software": {"python": "3.11"}}', ""])
 def test_what_its_python_says_is_not_believed(board, tmp_path, text):
     assert "a line of JSON" in refused(board(python=wrapper(tmp_path, f"echo '{text}'")))
 
 
 def test_a_runtime_that_is_missing_costs_its_rows_only(board, small, tmp_path):
-    found = {"version": [3, 11], "cores": 4, "modules": ["numpy", "PIL", "onnxruntime"], "os": "linux"}
+    versions = {"python": "3.11.2", "numpy": "2.4.6", "pillow": "13.0", "onnxruntime": "1.31.1"}
+    found = {"os": "linux", "cores": 4, "software": versions}
     with board(python=wrapper(tmp_path, f"echo '{json.dumps(found)}'")) as place:
         with pytest.raises(DeviceError, match="ai-edge-litert or tflite-runtime") as caught:
             place.run(small())
