@@ -61,7 +61,7 @@ def post_training_graph(bundle: Bundle, method: str, pixels: Array) -> Graph:
 
     from edgekd.quantization import ranges
     from edgekd.quantization.fake import FakeQuantNetwork
-    from edgekd.quantization.lowering import fold_normalization
+    from edgekd.quantization.folding import fold_normalization
 
     network = FakeQuantNetwork(fold_normalization(float_graph(bundle)))
     batches = [

@@ -15,7 +15,7 @@ WORST = 5
 
 def explain(bundle: Bundle, graph: Graph, source: str, pixels: Array) -> dict[str, Any]:
     """The layers that add most noise to the float student, by their signal-to-noise ratio, and what may help."""
-    from edgekd.quantization.lowering import fold_normalization
+    from edgekd.quantization.folding import fold_normalization
     from edgekd.quantization.reference import signal_to_noise
 
     ratios = signal_to_noise(fold_normalization(float_graph(bundle)), graph, pixels[:IMAGES])

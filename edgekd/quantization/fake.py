@@ -26,8 +26,8 @@ from edgekd.quantization.graph import (
     FullyConnected,
     Graph,
     Grid,
-    Input,
     Mean,
+    no_rule,
 )
 
 WEIGHT_CODES = 127  # symmetric: -127..127
@@ -263,4 +263,4 @@ def _layer(graph: Graph, node: AnyNode) -> nn.Module:
         return _Sum()
     if isinstance(node, Mean):
         return _Mean()
-    raise TypeError(f"no layer for {node.kind}" if not isinstance(node, Input) else "the input is no layer")
+    raise no_rule(node, "fake quantization")

@@ -121,6 +121,11 @@ AnyNode = Annotated[Input | Conv | DepthwiseConv | Add | Mean | FullyConnected, 
 Weighted = Conv | DepthwiseConv | FullyConnected
 
 
+def no_rule(node: Node, what: str) -> EdgekdError:
+    """The error of what takes each kind of node in its own way and meets another; a new kind needs a rule everywhere."""
+    return EdgekdError(f"graph node {node.name!r}", f"a kind of node that {what} has a rule for", repr(node.kind))
+
+
 class Structure(Section):
     """A graph without its weights, as files hold it."""
 
@@ -287,11 +292,13 @@ def _shapes(graph: Graph) -> dict[str, Shape]:
             if len(given[0]) != 3:
                 raise EdgekdError(where, "an input [H, W, C]", f"{given[0]}")
             found[node.name] = given[0][2:]
-        else:
+        elif isinstance(node, FullyConnected):
             weight = graph.weight(node)
             if given[0] != weight.shape[1:]:
                 raise EdgekdError(where, f"an input {weight.shape[1:]}", f"{given[0]}")
             found[node.name] = weight.shape[:1]
+        else:
+            raise no_rule(node, "the graph")
     return found
 
 

@@ -22,6 +22,8 @@ from edgekd.quantization.graph import (
     Graph,
     Grid,
     Input,
+    Mean,
+    no_rule,
 )
 
 
@@ -57,8 +59,10 @@ def apply(graph: Graph, node: AnyNode, given: list[Array]) -> Array:
         real = (_sums(graph, node, centred[0]) + graph.bias(node)) * factor
     elif isinstance(node, Add):
         real = sum(x * (grid.scale / output.scale) for x, grid in zip(centred, grids, strict=True))
-    else:
+    elif isinstance(node, Mean):
         real = centred[0].sum((1, 2)) * (grids[0].scale / (output.scale * centred[0][0, :, :, 0].size))
+    else:
+        raise no_rule(node, "integer arithmetic")
     low, high = clamp(output, getattr(node, "activation", "none"))
     return np.clip(np.rint(real) + output.zero_point, low, high).astype(np.int8)
 

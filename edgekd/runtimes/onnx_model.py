@@ -27,6 +27,7 @@ from edgekd.quantization.graph import (
     Grid,
     Mean,
     Weighted,
+    no_rule,
 )
 from edgekd.quantization.integers import clamp
 from edgekd.runtimes import FileFacts
@@ -132,8 +133,10 @@ class _Builder:
             x = self.op("Flatten", node.name, [x], f"{node.name}.sum")
         elif isinstance(node, Add):
             x = self.op("Add", node.name, inputs, f"{node.name}.sum")
-        else:
+        elif isinstance(node, Weighted):
             x = self.weighted(node, inputs[0])
+        else:
+            raise no_rule(node, "the ONNX writer")
         activation = getattr(node, "activation", "none")
         if node.grid is None:
             return self.activate(node.name, x, activation)

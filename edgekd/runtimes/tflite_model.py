@@ -10,7 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from edgekd.quantization.graph import PIXELS, Add, AnyNode, Array, Conv, DepthwiseConv, Graph, Grid, Mean
+from edgekd.quantization.graph import (
+    PIXELS,
+    Add,
+    AnyNode,
+    Array,
+    Conv,
+    DepthwiseConv,
+    FullyConnected,
+    Graph,
+    Grid,
+    Mean,
+    no_rule,
+)
 from edgekd.runtimes import FileFacts, Format
 from edgekd.runtimes.sessions import metadata
 
@@ -147,9 +159,11 @@ class _Writer:
         elif isinstance(node, Mean):
             operator, kind, options = "MEAN", "ReducerOptions", {"keepDims": False}
             inputs.append(self._constant(f"{node.name}.axes", np.int32([1, 2])))
-        else:
+        elif isinstance(node, FullyConnected):
             operator, kind = "FULLY_CONNECTED", "FullyConnectedOptions"
             inputs += [self._weight(node, self.graph.weight(node), 0), self._bias(node)]
+        else:
+            raise no_rule(node, "the TFLite writer")
         if activation := getattr(node, "activation", "none"):
             types = self.schema.ActivationFunctionType
             options |= {} if isinstance(node, Mean) else {"fusedActivationFunction": getattr(types, activation.upper())}

@@ -26,8 +26,9 @@ from edgekd.networks import build, from_bundle
 from edgekd.networks.prediction import predict
 from edgekd.quantization import ranges, representative
 from edgekd.quantization.fake import FakeQuantNetwork
+from edgekd.quantization.folding import fold_normalization
 from edgekd.quantization.graph import Graph
-from edgekd.quantization.lowering import fold_normalization, lower
+from edgekd.quantization.lowering import lower
 from edgekd.recipe import QatRecipe, Recipe
 from edgekd.reports import quantization
 from edgekd.reports.card import model_card

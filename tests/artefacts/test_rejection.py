@@ -5,8 +5,8 @@ import pytest
 
 from edgekd.artefacts import rejection
 from edgekd.quantization import reference
+from edgekd.quantization.folding import fold_normalization
 from edgekd.quantization.graph import Graph
-from edgekd.quantization.lowering import fold_normalization
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from torch.nn import functional
 from edgekd.errors import EdgekdError
 from edgekd.networks import PixelNetwork, build, cost
 from edgekd.quantization import reference
+from edgekd.quantization.folding import fold_normalization
 from edgekd.quantization.graph import Add, DepthwiseConv, macs
-from edgekd.quantization.lowering import fold_normalization, lower
+from edgekd.quantization.lowering import lower
 from edgekd.recipe import Network
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
