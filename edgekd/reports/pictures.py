@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING
 
 from edgekd.files import write_atomic
 from edgekd.measures.evaluation import Bin, Evaluation
+from edgekd.measures.paired import words
 from edgekd.reports.lettering import lettering
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from edgekd.measures.drift import Drift
 
 # Okabe & Ito's palette, told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#777777"
@@ -135,10 +138,14 @@ def _line(axes: Axes, history: list[dict[str, float]], name: str, colour: str, s
         )
 
 
-def comparison(evaluations: Mapping[str, Evaluation], path: Path) -> None:
-    """Accuracy with intervals and ECE beside its noise floor, one row per network."""
+def comparison(evaluations: Mapping[str, Evaluation], path: Path, gain: Drift | None = None) -> None:
+    """Accuracy with intervals and ECE beside its noise floor, one row per network; above them the student's gain, if known."""
     names, fonts = lettering(list(evaluations), 20, 2)
-    figure = _figure(9, 1.2 + 0.5 * len(names))
+    figure = _figure(9, (1.6 if gain else 1.2) + 0.5 * len(names))
+    if gain:
+        change = words(gain.accuracy_change_pp, gain.interval_pp)
+        units = f"{gain.groups} groups" if gain.groups else f"{gain.images} images"
+        figure.suptitle(f"taught against untaught: {change} accuracy, p = {gain.p:.3f} by {units}")
     accuracy, calibration = figure.subplots(1, 2, sharey=True)
     for i, e in enumerate(evaluations.values()):
         colour = COLOURS[i % len(COLOURS)]

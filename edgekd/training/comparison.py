@@ -26,7 +26,7 @@ def write(made: dict[str, Bundle], folder: Path, console: Console) -> None:
     # Out of the manifest while they change, so that a kill in between leaves a bundle that opens.
     made["student"] = made["student"].without(["comparison.json", "comparison.png"])
     write_atomic(folder / "comparison.json", json.dumps(document(made, evaluations, gain), indent=2) + "\n")
-    pictures.comparison(evaluations, folder / "comparison.png")
+    pictures.comparison(evaluations, folder / "comparison.png", gain)
     made["student"] = made["student"].enriched(["comparison.json", "comparison.png"])
 
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from edgekd.measures.calibration import softmax
+from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate
 from edgekd.reports import lettering, pictures
 
@@ -197,6 +198,17 @@ def test_comparison_shows_accuracy_interval_ece_and_floor(tmp_path, drawn):
         assert calibration.patches[i].get_width() == e.ece
         assert calibration.lines[i].get_xdata() == pytest.approx([e.ece_noise_floor] * 2)
     assert [t.get_text() for t in calibration.texts] == [f"{e.ece:.4f}" for e in found.values()]
+
+
+def test_comparison_says_what_teaching_gained(tmp_path, drawn):
+    labels = np.array([0, 1] * 8)
+    before, after = np.eye(2)[np.where(np.arange(16) < 8, 1 - labels, labels)], np.eye(2)[labels]
+    gain = drift(before, after, labels, [str(i // 2) for i in range(16)])
+    pictures.comparison({"control": made("ab"), "student": made("ab")}, tmp_path / "a.png", gain)
+    low, high = gain.interval_pp
+    # four of eight groups change, all in one direction: the exact p is 2 / 2^4
+    expected = f"taught against untaught: +50.00 pp [{low:.1f}, {high:.1f}] accuracy, p = 0.125 by 8 groups"
+    assert drawn[0].get_suptitle() == expected
 
 
 def test_comparison_of_perfect_networks(tmp_path):
