@@ -1,4 +1,4 @@
-"""From which confidence on an answer counts. NumPy only.
+"""From which confidence on an answer counts.
 
 A classifier answers whatever it is shown; an app should say "not sure" where such answers are often wrong.
 """
@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekd.errors import missing_package
 from edgekd.measures.calibration import check
+
+ROUNDING = 1e-9  # of means that are equal on paper
 
 
 @dataclass(frozen=True)
@@ -29,26 +32,21 @@ def threshold(probs: np.ndarray, labels: np.ndarray, accuracy: float) -> Thresho
     Let c be an answer's probability (its confidence) and r(c) the chance that it is right, taken to rise with c: the
     isotonic regression of "right" (1 or 0) on c by least squares (Ayer et al., 1955; for confidences Zadrozny and Elkan,
     2002). The threshold is the smallest c among the N images with r(c) >= accuracy, and 1 if there is none.
-    Raises: ValueError for no images, or what are no probabilities.
+    Raises: ValueError for no images, or what are no probabilities; EdgekdError if scikit-learn is not installed.
     """
+    try:
+        from sklearn.isotonic import isotonic_regression
+    except ModuleNotFoundError:
+        raise missing_package("scikit-learn", "export", "the confidence from which on answers count") from None
     p, y = check(probs, labels)
     confidence, is_right = p.max(1), p.argmax(1) == y
     values, place = np.unique(confidence, return_inverse=True)
-    fitted = isotonic(np.bincount(place, is_right), np.bincount(place))
-    sure = values[fitted >= accuracy]
+    count = np.bincount(place)
+    fitted = isotonic_regression(np.bincount(place, is_right) / count, sample_weight=count)
+    sure = values[fitted >= accuracy - ROUNDING]
     found = float(sure[0]) if len(sure) else 1.0
     below = confidence < found
     return Threshold(found, len(y), float(below.mean()), _mean(is_right[below]), _mean(is_right[~below]))
-
-
-def isotonic(sums: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The rising sequence [N] nearest to sums / weights by weighted least squares: pool adjacent violators."""
-    blocks: list[tuple[float, float, int]] = []  # sum, weight, length
-    for block in zip(sums, weights, np.ones(len(sums), int), strict=True):
-        while blocks and blocks[-1][0] * block[1] >= block[0] * blocks[-1][1]:
-            block = tuple(a + b for a, b in zip(blocks.pop(), block, strict=True))
-        blocks.append(block)
-    return np.repeat([s / w for s, w, _ in blocks], [length for *_, length in blocks])
 
 
 def _mean(is_right: np.ndarray) -> float | None:

@@ -43,6 +43,8 @@ def test_the_advice_fits_the_source(explained):
 
 
 def test_a_fall_that_may_be_chance_is_called_so():
-    (advice,) = rejection.chance({"mcnemar_p": 0.25, "images": 296})
-    assert "296 images" in advice
-    assert rejection.chance({"mcnemar_p": 0.01, "images": 296}) == []
+    (advice,) = rejection.chance({"p": 0.25, "images": 296, "groups": None})
+    assert "296 images the fall may be chance (McNemar p = 0.25)" in advice
+    (advice,) = rejection.chance({"p": 0.25, "mcnemar_p": 0.001, "images": 296, "groups": 40})
+    assert "296 images of 40 groups the fall may be chance (p by group = 0.25)" in advice
+    assert rejection.chance({"p": 0.01, "mcnemar_p": 0.3, "images": 296, "groups": 40}) == []

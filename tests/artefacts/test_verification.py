@@ -1,6 +1,7 @@
 """The checks that stand between a file and its name, by numbers that were made by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,6 +134,16 @@ def test_a_gain_passes_and_a_class_may_not_pay_for_it():
     found, problems = verification.gate(better, validation(labels), float_probs, Limits())
     assert found.accuracy_change_pp == pytest.approx(30)
     assert problems == ["recall of class 0 falls by 50.00 pp (limit 3.0 pp)"]
+
+
+def test_the_drift_is_tested_by_patient_where_patients_are_known():
+    labels = [0] * 18
+    wrong = answers([1] * 9 + [0] * 9)
+    alone = validation(labels)
+    patients = replace(alone, groups=tuple(f"p{i // 3}" for i in range(18)))
+    found = [verification.gate(wrong, of, answers(labels), Limits())[0] for of in (alone, patients)]
+    assert [f.p for f in found] == pytest.approx([2 * 0.5**9, 2 * 0.5**3])
+    assert [f.groups for f in found] == [None, 6]
 
 
 def test_the_temperature_is_measured_before_and_after():

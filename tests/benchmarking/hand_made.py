@@ -88,12 +88,12 @@ def emulated(sdot=0):
     return s.EmulatedMeasurement(emulation=emulation)
 
 
-def row(device, format, measurement, probs=None, threads=1, images=IMAGES, label_names=LABELS, **other):
+def row(device, format, measurement, probs=None, threads=1, images=IMAGES, label_names=LABELS, groups=None, **other):
     """A row of `probs` [M, K] of the first M images (all, as the float student has them)."""
     labels, before = truth(images)
     probs = before if probs is None else probs
     labels, before = labels[: len(probs)], before[: len(probs)]
-    found = drift(before, probs, labels)
+    found = drift(before, probs, labels, groups and groups[: len(probs)])
     flips = tuple(
         s.Flip(
             name=f"image/{i:03}.png",
@@ -108,10 +108,13 @@ def row(device, format, measurement, probs=None, threads=1, images=IMAGES, label
     )
     record = s.DriftRecord(
         images=found.images,
+        groups=found.groups,
         flips=flips,
         only_before_right=found.only_a_right,
         only_after_right=found.only_b_right,
         accuracy_change_pp=found.accuracy_change_pp,
+        interval_pp=found.interval_pp,
+        p=found.p,
         mcnemar_p=found.mcnemar_p,
         recall_change_pp=dict(zip(label_names, found.recall_change_pp, strict=True)),
         smallest_significant_pp=found.smallest_significant_pp,

@@ -2,9 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 
-from edgekd.benchmarking.verdict import headline, judge
+from edgekd.benchmarking.verdict import change_words, headline, judge
 
 
 @pytest.fixture
@@ -58,6 +59,26 @@ def test_a_significant_loss_is_not_shipped(made):
     assert (found.outcome, found.format) == ("ship", "tflite")
     assert found.sentence.startswith("ship tflite: no answer changed")
     assert "smaller" not in found.sentence
+
+
+def test_by_group_a_loss_of_two_patients_is_not_significant(hand_made):
+    h = hand_made
+    wrong = h.answers(8)
+    at = np.flatnonzero((wrong != h.answers()).any(1))
+    groups = [f"p{0 if i in at[:4] else 1 if i in at else i}" for i in range(h.IMAGES)]
+    row = h.row("local", "tflite-int8", h.hardware(), wrong, groups=groups)
+    found = row.numerics.drift
+    assert found.mcnemar_p == pytest.approx(2 * 0.5**8)
+    assert (found.p, found.is_significant) == (pytest.approx(2 / 4), False)
+    assert change_words(found) == "−4.0 pp (not significant)"
+
+
+def test_an_older_report_is_judged_by_the_test_that_it_holds(hand_made):
+    found = hand_made.row("local", "tflite-int8", hand_made.hardware(), hand_made.answers(8)).numerics.drift
+    older = found.model_dump(exclude={"p", "groups", "interval_pp"})
+    read = type(found).model_validate(older)
+    assert (read.p, read.tested_p, read.is_significant) == (None, found.mcnemar_p, True)
+    assert change_words(read) == "−4.0 pp (significant, p = 0.0078)"
 
 
 def test_a_large_loss_is_not_shipped_though_too_few_images_call_it_noise(made):

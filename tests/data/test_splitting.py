@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekd.data import sources
-from edgekd.data.dataset import Dataset, Sample
+from edgekd.data.dataset import Dataset, Sample, groups_of
 from edgekd.data.splitting import complete, leaking_groups
 from edgekd.errors import EdgekdError
 from edgekd.recipe import DataRecipe
@@ -19,6 +19,13 @@ from edgekd.recipe import DataRecipe
 def dataset(samples) -> Dataset:
     names = tuple("abcdefgh"[: max(2, 1 + max((s.label for s in samples), default=0))])
     return Dataset(names, tuple(samples), lambda s: pytest.fail("no image is needed"))
+
+
+def test_groups_are_those_of_all_samples_or_none():
+    named = [Sample("a", 0, group="p1"), Sample("b", 1, group="p1"), Sample("c", 0, group="p2")]
+    assert groups_of(named) == ("p1", "p1", "p2")
+    assert groups_of(iter([*named, Sample("d", 0)])) is None
+    assert groups_of([*named, Sample("d", 0, group="")]) is None
 
 
 def splits(data: Dataset) -> dict[str, str]:
