@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from edgekd import command
 from edgekd import recipe as recipes
@@ -91,10 +90,11 @@ def write(
     for name, reason in pixels.corrupt:
         console.print(f"[yellow]corrupt, left out:[/] {name}: {reason}", highlight=False)
     parts = []
-    for begin in track(range(0, len(pixels.array), BATCH), "evaluating", console=console, transient=True):
-        batch = np.ascontiguousarray(pixels.array[begin : begin + BATCH])
-        views = tta_views(batch) if tta else [batch]
-        parts.append(np.mean([session.probs(view) for view in views], axis=0))
+    with screen.progress(console) as bar:
+        for begin in bar.track(range(0, len(pixels.array), BATCH), description="evaluating"):
+            batch = np.ascontiguousarray(pixels.array[begin : begin + BATCH])
+            views = tta_views(batch) if tta else [batch]
+            parts.append(np.mean([session.probs(view) for view in views], axis=0))
     probs = np.concatenate(parts)
     if probs.shape[1] != len(bundle.manifest.label_names):
         expected = f"{len(bundle.manifest.label_names)} probabilities for an image"
