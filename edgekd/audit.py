@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import Progress
 
 from edgekd import command
 from edgekd import recipe as recipes
@@ -105,7 +104,7 @@ def run(listing: Listing, data: str, recipe: Recipe, out: Path, console: Console
     from edgekd.auditing.listing import printable
 
     seconds, begun = {}, time.perf_counter()
-    with Progress(console=console, transient=True) as bar:
+    with screen.progress(console) as bar:
         task = bar.add_task("reading", total=len(listing.entries))
         facts = reading.read(listing, lambda done, total: bar.update(task, completed=done, total=total))
         seconds["reading"] = round(time.perf_counter() - begun, 2)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 
 from edgekd import command
 from edgekd import recipe as recipes
@@ -68,10 +67,11 @@ def write(
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
     left_out.show(pixels.corrupt, console)
     parts = []
-    for begin in track(range(0, len(pixels.array), BATCH), "evaluating", console=console, transient=True):
-        batch = np.ascontiguousarray(pixels.array[begin : begin + BATCH])
-        views = tta_views(batch) if tta else [batch]
-        parts.append(np.mean([session.probs(view) for view in views], axis=0))
+    with screen.progress(console) as bar:
+        for begin in bar.track(range(0, len(pixels.array), BATCH), description="evaluating"):
+            batch = np.ascontiguousarray(pixels.array[begin : begin + BATCH])
+            views = tta_views(batch) if tta else [batch]
+            parts.append(np.mean([session.probs(view) for view in views], axis=0))
     probs = np.concatenate(parts)
     if probs.shape[1] != len(bundle.manifest.label_names):
         expected = f"{len(bundle.manifest.label_names)} probabilities for an image"

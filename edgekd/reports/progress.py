@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+from edgekd.reports import screen
 
 Row = dict[str, float]
 
@@ -14,7 +16,7 @@ class Screen:
     def __init__(self, console: Console, title: str, epochs: int) -> None:
         self.console, self.title, self.epochs = console, title, epochs
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[values]}"), console=console, transient=True)
+        self._bar = screen.progress(console, *columns, TextColumn("{task.fields[values]}"))
         self._task = self._bar.add_task(title, total=None, values="")
 
     def __enter__(self) -> Screen:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from copy import copy
+from dataclasses import replace
 
 from rich import table
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
+from rich.progress import Progress, ProgressColumn
 from rich.text import Text
 
 WIDE = 10**6  # characters: no line is longer
@@ -26,6 +28,11 @@ def console(quiet: bool = False) -> Console:
     return Screen(quiet=quiet, width=None if sys.stdout.isatty() else WIDE)
 
 
+def progress(console: Console, *columns: ProgressColumn) -> Progress:
+    """A bar that goes when it is done; without a terminal there is none, nor rich's empty line in its place."""
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 class Table(table.Table):
     """rich's table, of which no character is lost where the terminal is narrow.
 
@@ -33,13 +40,10 @@ class Table(table.Table):
     the terminal to wrap. Title and caption are lines of their own, not wrapped at the table's width.
     """
 
-    def add_column(self, *args: object, **options: object) -> None:
-        """As rich's, but words too long for the column are folded instead of cut."""
-        super().add_column(*args, **({"overflow": "fold"} | options))
-
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         bare = copy(self)
         bare.title = bare.caption = None
+        bare.columns = [replace(column, overflow="fold") for column in self.columns]
         if self.title:
             yield Text.from_markup(str(self.title), style="table.title")
         width = max(options.max_width, self._least_width(console, options))

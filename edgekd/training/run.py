@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from edgekd.data import sources, splitting
 from edgekd.data.augment import Augmenter
@@ -16,7 +15,7 @@ from edgekd.data.dataset import SPLITS, Dataset, listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
 from edgekd.recipe import Recipe
-from edgekd.reports import left_out
+from edgekd.reports import left_out, screen
 from edgekd.training.distributed import Processes
 from edgekd.training.loop import Task
 
@@ -84,7 +83,7 @@ def _decode(recipe: Recipe, dataset: Dataset, console: Console | None) -> Pixels
     limit, cache = recipe.data.corrupt_limit, Path(recipe.cache)
     if console is None:
         return Pixels.of(dataset, recipe.input, cache, limit)
-    with Progress(console=console, transient=True) as bar:
+    with screen.progress(console) as bar:
         shown = bar.add_task("decoding images", total=len(dataset.samples))
         return Pixels.of(dataset, recipe.input, cache, limit, lambda done, _: bar.update(shown, completed=done))
 
