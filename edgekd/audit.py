@@ -42,9 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--recipe", metavar="FILE", help="a recipe in TOML, whose [audit] sets the thresholds and [data] the set")
     add("--out", metavar="DIR", help="where the report goes (default: runs/audit/NAME)")
     add("--strict", action="store_true", help=f"exit with {LEAKS} if a copy or a group lies in two splits")
+    text = "write groups of alike images into split.csv, however long their chains (an estimated group is no patient)"
+    add("--estimate-groups", action="store_true", help=text)
     add("--set", metavar="KEY=VALUE", action="append", default=[], help="override one value: --set audit.similar=0.85")
     args = arguments.parse_args(argv)
-    recipe = recipes.load(args.recipe, args.set)
+    asked = ["audit.estimate_groups=always"] if args.estimate_groups else []
+    recipe = recipes.load(args.recipe, args.set + asked)
     command.need("audit", "audit")
     console = screen.console()
     data = args.data or recipe.data.path or recipe.data.source

@@ -162,7 +162,11 @@ class AuditRecipe(Section):
     duplicate: float = Field(0.94, gt=0, le=1)  # from here on two files are copies of one picture
     similar: float = Field(0.80, gt=0, le=1)  # from here on two pictures are taken to be of one patient
     neighbours: int = Field(16, ge=1, le=256)  # the nearest images that each one is compared with
-    shown: int = Field(40, ge=0, le=1000)  # pairs on the page for each kind of finding
+    shown: int = Field(40, ge=0, le=1000)  # pairs on the page for each kind of finding, dealt to the kinds of copy
+    estimate_groups: Literal["auto", "always", "never"] = (
+        "auto"  # for images without a group, from chains of alike ones
+    )
+    longest_chain: float = Field(0.02, gt=0, le=1)  # "auto": a chain of a larger share of the images is no patient's
 
     @model_validator(mode="after")
     def _order(self) -> AuditRecipe:

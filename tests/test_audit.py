@@ -60,6 +60,18 @@ def test_strict_fails_on_a_leak_and_passes_the_clean_split(folder, tmp_path):
     assert again.counts.readable == again.counts.pictures
 
 
+def test_the_screen_says_what_no_audit_can_know(folder, tmp_path, capsys):
+    out = ["--out", str(tmp_path / "out"), "--set", "audit.similar=0.3", "--set", "audit.neighbours=64"]
+    audit.main([str(folder), *out])
+    shown = capsys.readouterr().out.splitlines()
+    assert any("whether a patient lies in two splits is unknown" in line for line in shown)
+    assert any(line.startswith("No groups are estimated: one chain of alike images would hold") for line in shown)
+    assert ",,test" in (tmp_path / "out" / "split.csv").read_text()
+    audit.main([str(folder), *out, "--estimate-groups"])
+    assert any("An estimated group is no patient." in line for line in capsys.readouterr().out.splitlines())
+    assert "estimated-0001" in (tmp_path / "out" / "split.csv").read_text()
+
+
 def test_another_list_is_looked_for_in_its_own_folder(tmp_path, slices):
     (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(4)))
     for i in range(4):

@@ -18,14 +18,14 @@ def test_the_readme_quotes_the_measured_figures(name, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     benchmark = importlib.import_module(name)
     results = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    assert "\n".join(benchmark.readme_rows(results)) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "\n".join(benchmark.readme_rows(results)) in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_quotes_the_measured_devices(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     results = json.loads((ROOT / "benchmarks/results/devices.json").read_text(encoding="utf-8"))
     measured, emulated = "\n".join(importlib.import_module("device_table").readme_rows(results)).split("\n\n")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
     assert measured in readme
     assert emulated in readme
     assert {r["network"] for r in results["emulated"]} == {"mri4-mobilenetv2", "mri4-efficientnet-lite0"}
@@ -42,7 +42,7 @@ def test_the_reports_are_stored_whole(name, tmp_path):
 
 def test_the_readme_quotes_the_measured_routes():
     tables = (ROOT / "benchmarks/results/export_routes.md").read_text(encoding="utf-8").split("\n\n")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
     assert [table for table in tables if table.startswith("|") and table.strip() not in readme] == []
 
 

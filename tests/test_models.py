@@ -38,7 +38,7 @@ def test_the_bundle_is_whole_small_and_what_it_says(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_readme_quotes_the_measured_figures(name):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
     comparison = json.loads((ROOT / "models" / name / "comparison.json").read_text())
     for role, facts in comparison["networks"].items():
         assert readme_row(role, facts) in readme
@@ -96,7 +96,7 @@ def test_the_phone_file_answers_the_real_test_split(name, shared, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_readme_quotes_the_drift_in_every_runtime(name):
     script = runpy.run_path(str(ROOT / "benchmarks" / "int8_drift.py"))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
     rows = json.loads((ROOT / "benchmarks" / "results" / "int8_drift.json").read_text())[name]
     assert len(rows) == 13
     for row in rows:

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekd.auditing.joining import chains, components, members
+from edgekd.auditing.grouping import Grouping, group_images
+from edgekd.auditing.joining import members
 from edgekd.auditing.listing import Entry
 from edgekd.auditing.matching import Matches
 from edgekd.auditing.report import ClassCount, Clean, Moved, Removed
 from edgekd.auditing.troubles import WORDS, Trouble
 from edgekd.data.dataset import SPLITS
-
-ESTIMATED = "estimated-"
 
 Array = np.ndarray
 
@@ -33,21 +32,13 @@ class CleanPlan:
     kept: dict[int, tuple[str, str]]
     removed: list[Removed]
     moved: list[Moved]
-    estimated_groups: int
-    largest_estimated_group: int
+    grouping: Grouping
 
 
 def plan(matches: Matches, pictures: Array) -> CleanPlan:
-    """Decide for every readable image; `pictures` [N] says which picture each one is a copy of.
-
-    Groups are the source's; images without one get an estimated group: those that are alike, directly or through others.
-    """
-    entries = matches.facts.entries
-    known = [entry.group for entry in entries]
-    alike = matches.alike() if None in known else matches.copies()
-    units = components(len(entries), np.concatenate([alike, chains(known)]))
-    groups, estimated = _groups(entries, units)
-    split_of = {unit: _split(entries, pictures, who) for unit, who in enumerate(members(units))}
+    """Decide for every readable image; `pictures` [N] says which picture each one is a copy of."""
+    entries, grouping = matches.facts.entries, group_images(matches)
+    split_of = {unit: _split(entries, pictures, who) for unit, who in enumerate(members(grouping.units))}
     kept: dict[int, tuple[str, str]] = {}
     removed, moved = [], []
     for who in members(pictures):
@@ -55,9 +46,9 @@ def plan(matches: Matches, pictures: Array) -> CleanPlan:
         if len({entries[i].label for i in who}) > 1:
             removed += [Removed(path=name, reason="the same picture under two labels") for name in names]
             continue
-        split = split_of[int(units[who[0]])]
+        split = split_of[int(grouping.units[who[0]])]
         best = min(who, key=lambda i: _preference(matches, int(i), split))
-        kept[int(best)] = (groups[best], split)
+        kept[int(best)] = (grouping.names[best], split)
         if entries[best].split != split:
             moved.append(Moved(path=entries[best].name, before=entries[best].split, after=split))
         removed += [
@@ -65,31 +56,14 @@ def plan(matches: Matches, pictures: Array) -> CleanPlan:
             for i, name in zip(who, names, strict=True)
             if i != best
         ]
-    sizes = Counter(groups[i] for i in range(len(entries)) if groups[i].startswith(ESTIMATED)) if estimated else {}
-    ordered = {i: kept[i] for i in sorted(kept)}
     removed.sort(key=lambda r: r.path)
-    return CleanPlan(ordered, removed, sorted(moved, key=lambda m: m.path), estimated, max(sizes.values(), default=0))
+    return CleanPlan({i: kept[i] for i in sorted(kept)}, removed, sorted(moved, key=lambda m: m.path), grouping)
 
 
 def _preference(matches: Matches, index: int, split: str) -> tuple[bool, int, str]:
     """Which copy stays: one that is in the right split already, then the largest, then the first by name."""
     entry = matches.facts.entries[index]
     return entry.split != split, -int(np.prod(matches.facts.sizes[index], dtype=np.int64)), entry.name
-
-
-def _groups(entries: tuple[Entry, ...], units: Array) -> tuple[list[str], int]:
-    """The group of each image, estimated where the source has none; and the number of estimated groups."""
-    taken = {entry.group for entry in entries if entry.group}
-    names: dict[int, str] = {}
-    number = 0
-    for entry, unit in zip(entries, units, strict=True):
-        if entry.group is None and unit not in names:
-            number += 1
-            while f"{ESTIMATED}{number:04d}" in taken:
-                number += 1
-            names[unit] = f"{ESTIMATED}{number:04d}"
-    groups = [e.group if e.group is not None else names[u] for e, u in zip(entries, units, strict=True)]
-    return groups, len(names)
 
 
 def _split(entries: tuple[Entry, ...], pictures: Array, who: Array) -> str:
@@ -126,8 +100,9 @@ def describe(plan: CleanPlan, entries: tuple[Entry, ...], troubles: tuple[Troubl
         kept=kept,
         removed=tuple(plan.removed + unusable),
         moved=tuple(plan.moved),
-        estimated_groups=plan.estimated_groups,
-        largest_estimated_group=plan.largest_estimated_group,
+        estimated_groups=plan.grouping.estimated,
+        largest_estimated_group=plan.grouping.largest,
+        estimated_groups_used=plan.grouping.is_used,
         notes=tuple(notes),
     )
 

@@ -48,6 +48,8 @@ def judge(
             pairs={**kinds, "similar": similar - copies},
             two_labels=sum(pair.two_labels for pair in found),
             two_groups=sum(pair.two_groups for pair in found),
+            groups=len({e.group for e in facts.entries} - {None}),
+            without_group=sum(e.group is None for e in facts.entries),
         ),
         classes=cleaning.count_classes((e.label, e.split) for e in facts.entries),
         troubles=facts.troubles,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from edgekd.auditing import caveats
 from edgekd.auditing.listing import Entry, Listing
 from edgekd.auditing.report import Audit, Pair
 from edgekd.auditing.troubles import WORDS
@@ -29,8 +30,13 @@ def write(audit: Audit, listing: Listing, folder: Path) -> None:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files(__package__).joinpath("page.html.j2").read_text("utf-8"))
-    sections = [(title, text, len(pairs), shown(pairs, audit, listing)) for title, text, pairs in _sections(audit)]
-    text = template.render(audit=audit, sections=sections, words=WORDS, table=class_table(audit))
+    entries = {entry.name: entry for entry in listing.entries}
+    sections = [
+        (title, text, len(pairs), [(kind, count, _rows(some, entries, listing)) for kind, count, some in shown])
+        for title, text, pairs in _sections(audit)
+        for shown in [selection(pairs, audit.settings.shown)]
+    ]
+    text = template.render(audit=audit, sections=sections, words=WORDS, table=class_table(audit), caveats=caveats)
     write_atomic(folder / NAME, text)
 
 
@@ -54,12 +60,30 @@ def _sections(audit: Audit) -> list[tuple[str, str, list[Pair]]]:
     ]  # fmt: skip
 
 
-def shown(pairs: list[Pair], audit: Audit, listing: Listing) -> list[dict[str, Any]]:
-    """The first pairs with their pictures as data URLs: both as they are, and the second turned to match the first."""
-    entries = {entry.name: entry for entry in listing.entries}
+def selection(pairs: Sequence[Pair], places: int) -> list[tuple[str, int, list[Pair]]]:
+    """Kind, how many pairs are of it, and the first of them: at most `places` in all, dealt out evenly to the kinds."""
+    kinds: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        kinds.setdefault(KINDS[pair.kind], []).append(pair)
+    dealt = deal([len(found) for found in kinds.values()], places)
+    return [(kind, len(found), found[:n]) for (kind, found), n in zip(kinds.items(), dealt, strict=True)]
+
+
+def deal(counts: Sequence[int], places: int) -> list[int]:
+    """`places` dealt one by one in turn to things of which there are `counts`; what one cannot use the others get."""
+    dealt = [0] * len(counts)
+    while places and (wanting := [i for i, count in enumerate(counts) if dealt[i] < count]):
+        for i in wanting[:places]:
+            dealt[i] += 1
+        places -= len(wanting[:places])
+    return dealt
+
+
+def _rows(pairs: list[Pair], entries: dict[str, Entry], listing: Listing) -> list[dict[str, Any]]:
+    """Pairs with their pictures as data URLs: both as they are, and the second turned to match the first."""
     return [
         {"pair": pair, "kind": KINDS[pair.kind], "a": a, "b": b, "turned": turned, "is_copy": pair.kind != "similar"}
-        for pair in pairs[: audit.settings.shown]
+        for pair in pairs
         for a, b, turned in [_pictures(pair, entries, listing)]
     ]
 

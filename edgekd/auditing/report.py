@@ -109,13 +109,17 @@ class Clean(Section):
     kept: tuple[ClassCount, ...]
     removed: tuple[Removed, ...]
     moved: tuple[Moved, ...]
-    estimated_groups: int  # 0: the source has groups
-    largest_estimated_group: int
+    estimated_groups: int  # 0: the source names a group for every image
+    largest_estimated_group: int  # images
+    estimated_groups_used: bool
     notes: tuple[str, ...] = ()
 
 
 class Counts(Section):
-    """How many. `pictures` are distinct ones: copies count once. Pairs `similar` lie between the two thresholds."""
+    """How many. `pictures` are distinct ones: copies count once. Pairs `similar` lie between the two thresholds.
+
+    `two_labels` and `two_groups` are pairs of copies; `groups` those of the source, `without_group` images that have none.
+    """
 
     listed: int
     readable: int
@@ -125,6 +129,8 @@ class Counts(Section):
     pairs: dict[str, int]
     two_labels: int
     two_groups: int
+    groups: int
+    without_group: int
 
 
 class Audit(Section):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 
+from edgekd.auditing import caveats
 from edgekd.auditing.page import class_table
 from edgekd.auditing.report import Audit
 from edgekd.auditing.troubles import WORDS
@@ -18,26 +20,29 @@ SHOWN = 8  # rows of troubles
 
 def show(audit: Audit, console: Console) -> None:
     """What a person should know first; the page and audit.json have the rest."""
+    say = partial(console.print, highlight=False, soft_wrap=True)
     for line in headlines(audit):
-        console.print(line, highlight=False)
+        say(line)
     c = audit.counts
-    console.print(f"{c.readable} of {c.listed} images read, {c.pictures} distinct pictures", highlight=False)
+    say(f"[{'yellow' if c.without_group else 'default'}]{caveats.patients(audit)}[/]")
+    say(f"{c.readable} of {c.listed} images read, {c.pictures} distinct pictures")
     console.print(_classes(audit))
     if audit.pairs:
         kinds = ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in audit.counts.pairs.items() if k != "similar")
-        console.print(f"{len(audit.pairs)} pairs of copies: {kinds}", highlight=False)
+        say(f"{len(audit.pairs)} pairs of copies: {kinds}")
     if audit.counts.two_labels:
-        console.print(f"[red]pairs of copies under two labels: {audit.counts.two_labels}[/]", highlight=False)
+        say(f"[red]pairs of copies under two labels: {audit.counts.two_labels}[/]")
     if audit.troubles:
         console.print(_troubles(audit))
-    kept = sum(c.images for c in audit.clean.kept)
-    console.print(
-        f"clean split: {kept} kept, {len(audit.clean.removed)} left out, {len(audit.clean.moved)} moved to the split of "
-        f"their group{_estimated(audit)}",
-        highlight=False,
+    clean = audit.clean
+    kept = sum(c.images for c in clean.kept)
+    say(
+        f"clean split: {kept} kept, {len(clean.removed)} left out, {len(clean.moved)} moved to the split of their group"
     )
-    for note in audit.clean.notes:
-        console.print(f"[yellow]note:[/] {escape(note)}", highlight=False)
+    if clean.estimated_groups:
+        say(f"[{'default' if clean.estimated_groups_used else 'yellow'}]{caveats.estimates(audit)}[/]")
+    for note in clean.notes:
+        say(f"[yellow]note:[/] {escape(note)}")
 
 
 def headlines(audit: Audit) -> list[str]:
@@ -50,8 +55,7 @@ def headlines(audit: Audit) -> list[str]:
             f"[bold red]{share} of the {leak.split} images are copies of {leak.other} images[/]: "
             f"{leak.leaked} of {leak.images}{turned}"
         )
-    if audit.straddling:
-        lines.append(f"[bold red]{len(audit.straddling)} groups lie in more than one split[/]")
+    lines += [f"[bold red]{line}[/]" for line in caveats.shared_groups(audit)]
     if not lines:
         has_splits = any(c.split for c in audit.classes)
         lines.append("[green]no copy lies in two splits[/]" if has_splits else "the set has no splits yet")
@@ -76,10 +80,3 @@ def _troubles(audit: Audit) -> Table:
     if left:
         table.add_row("…", ", ".join(f"{n} {words}" for words, n in left.items()), "", style="dim")
     return table
-
-
-def _estimated(audit: Audit) -> str:
-    clean = audit.clean
-    if not clean.estimated_groups:
-        return ""
-    return f"; {clean.estimated_groups} estimated groups (largest: {clean.largest_estimated_group} images)"
