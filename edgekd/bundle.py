@@ -24,6 +24,7 @@ from edgekd.section import Section, validate
 
 SCHEMA = "edgekd.bundle/1"
 MANIFEST = "manifest.json"
+MAKING = "python -m edgekd.distill"  # what makes a bundle
 CARD = "README.md"  # the model card
 ARTEFACTS = "artefacts"  # the folder of exported files
 MAX_MANIFEST_BYTES = 4 * 2**20  # a manifest is a few KiB; more is not one of ours
@@ -142,13 +143,13 @@ class Bundle:
     manifest: Manifest
 
     @classmethod
-    def open(cls, folder: str | Path) -> Bundle:
-        """Read and check a bundle.
+    def open(cls, folder: str | Path, made_by: str = MAKING) -> Bundle:
+        """Read and check a bundle; `made_by` is the command that the error for a missing one tells.
 
         Raises: EdgekdError for no manifest, an unknown schema or key, a file that is missing, changed or outside.
         """
         folder = Path(folder)
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder, made_by)
         for name, record in manifest.files.items():
             _check(folder, name, record)
         return cls(folder, manifest)
@@ -192,13 +193,11 @@ def write(folder: str | Path, manifest: Manifest, names: Iterable[str]) -> Bundl
     return Bundle(folder, manifest)
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, made_by: str = MAKING) -> Manifest:
     """The manifest alone, its files unchecked."""
     path = folder / MANIFEST
     if not path.is_file():
-        raise EdgekdError(
-            str(folder), "a bundle (a folder with manifest.json)", "no manifest.json there", "python -m edgekd.distill"
-        )
+        raise EdgekdError(str(folder), "a bundle (a folder with manifest.json)", "no manifest.json there", made_by)
     if path.stat().st_size > MAX_MANIFEST_BYTES:
         raise EdgekdError(str(path), f"at most {MAX_MANIFEST_BYTES} bytes", f"{path.stat().st_size} bytes")
     try:

@@ -67,9 +67,19 @@ class Network(Section):
 
     network: str = "mobilenetv2"
     width: float = Field(1.0, gt=0, le=4)  # channel multiplier, for families that have one
-    pretrained: bool = False  # timm's published weights; never silently replaced by random ones
+    pretrained: bool = (
+        False  # timm's published weights, whatever `weights` says; never silently replaced by random ones
+    )
     weights: str = ""  # a .safetensors, .pth or .pt file to start from (its classifier may have other classes)
+    weights_from: str = Field(
+        "", exclude=True
+    )  # what makes `weights`, told where the file is not there; decides nothing
     options: dict[str, Any] = {}  # further arguments of the builder, checked by its signature
+
+    @property
+    def weights_file(self) -> str:
+        """The file that the first weights are read from; "" where they are timm's or random."""
+        return "" if self.pretrained else self.weights
 
 
 class TrainingRecipe(Section):
@@ -106,6 +116,7 @@ class TeacherRecipe(Network):
 
     network: str = "hybrid_resnet_vit"
     bundle: str = ""  # a teacher bundle to read instead of training one
+    bundle_from: str = Field("", exclude=True)  # the command that makes `bundle`, told where it is not there
     checkpoint: str = ""  # a fine-tuned .safetensors/.pth/.pt of `network`, whose head must fit the label names
     training: TrainingRecipe = TrainingRecipe()
 

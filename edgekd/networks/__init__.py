@@ -19,6 +19,9 @@ from torch.nn import functional
 
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError, nearest
+from edgekd.networks import fitting
+from edgekd.networks.normalization import statistics
+from edgekd.networks.published import own_sizes, published
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import Network
 
@@ -56,28 +59,35 @@ def builders() -> dict[str, Builder]:
 def build(settings: Network, num_classes: int, size: int) -> PixelNetwork:
     """The network of a recipe section for square images of `size` px, with the weights that the section names.
 
-    Raises: EdgekdError for an unknown name or option, or weights that are missing, unreachable or do not fit.
+    Raises: EdgekdError for what `check_network` finds, or weights that are unreachable or do not fit.
     """
-    body = _call(find_builder(settings), settings, num_classes, size)
-    if settings.weights:
-        load_weights(body, settings.weights, other_head=True)
-    config = getattr(body, "pretrained_cfg", {}) or {}
-    mean = config.get("mean", timm.data.IMAGENET_DEFAULT_MEAN)
-    return PixelNetwork(body, size, mean, config.get("std", timm.data.IMAGENET_DEFAULT_STD))
+    builder = _find_builder(settings)
+    _try(builder, settings, num_classes, size)
+    body = _call(builder, settings, num_classes, size)
+    if settings.weights_file:
+        load_weights(body, settings.weights_file, other_head=True)
+    return PixelNetwork(body, size, *statistics(body))
 
 
-def find_builder(settings: Network) -> Builder:
-    """The builder of a recipe section, after what can be checked before hours of training: name, options, weights file.
+def check_network(settings: Network, size: int) -> None:
+    """Find what can be found before hours of training: name, options, weights file, and whether `size` px fit.
 
-    Raises: EdgekdError with the nearest valid name, or for a weights file that is not there.
+    Raises: EdgekdError with the nearest valid name, the sizes that fit, or what makes a weights file that is not there.
     """
+    _try(_find_builder(settings), settings, 2, size)
+
+
+def _find_builder(settings: Network) -> Builder:
     own, name = builders(), settings.network
     if name not in own and not timm.is_model(name):
         raise EdgekdError(f"network {name!r}", "a network that edgekd or timm defines", todo=_suggest(name, own))
     builder = own[name] if name in own else _timm_builder(name)
     _check_options(name, builder, settings.options)
-    if settings.weights and not Path(settings.weights).is_file():
-        raise EdgekdError(f"weights {settings.weights}", "a file", "no such file")
+    if settings.weights_file and not Path(settings.weights_file).is_file():
+        todo = (
+            f"{settings.weights_from or 'name a file that is there'}; or pretrained = true for timm's published weights"
+        )
+        raise EdgekdError(f"weights {settings.weights} of network {name!r}", "a file", "no such file", todo)
     return builder
 
 
@@ -86,17 +96,25 @@ def _suggest(name: str, own: dict[str, Builder]) -> str:
     return close if close.startswith("did") else f"edgekd's own: {', '.join(sorted(own))}; or any timm model name"
 
 
+def _try(builder: Builder, settings: Network, num_classes: int, size: int) -> None:
+    def make(size: int) -> nn.Module:
+        return builder(num_classes, size, settings.width, False, **settings.options)
+
+    fitting.require(f"network {settings.network!r}", make, size, num_classes, own_sizes(settings.network))
+
+
 def _call(builder: Builder, settings: Network, num_classes: int, size: int) -> nn.Module:
+    arguments = num_classes, size, settings.width, settings.pretrained
+    if not settings.pretrained:
+        return builder(*arguments, **settings.options)
     try:
-        return builder(num_classes, size, settings.width, settings.pretrained, **settings.options)
+        return builder(*arguments, **settings.options)
     except EdgekdError:
         raise
-    except Exception as e:  # timm and its hub client raise many types
-        where = f"network {settings.network!r}"
-        if settings.pretrained:
-            todo = 'where the hub cannot be reached set pretrained = false and weights = "file.safetensors"'
-            raise EdgekdError(where, "timm's published weights", f"{type(e).__name__}: {e}", todo) from None
-        raise EdgekdError(where, "options that build it", f"{type(e).__name__}: {e}") from None
+    except Exception as e:  # timm's hub client raises many types
+        where, found = f"network {settings.network!r}", f"{type(e).__name__}: {e}"
+        todo = 'where the hub cannot be reached set pretrained = false and weights = "file.safetensors"'
+        raise EdgekdError(where, "timm's published weights", found, todo) from None
 
 
 def _check_options(name: str, builder: Builder, options: dict[str, object]) -> None:
@@ -109,26 +127,13 @@ def _check_options(name: str, builder: Builder, options: dict[str, object]) -> N
             raise EdgekdError(f"network {name!r}, option {option!r}", "a known option", todo=nearest(option, known))
 
 
-# Arguments of timm's `create_model` that read or run files, or fetch them: a recipe or manifest may come from a stranger.
-REACHING_OUT = ("checkpoint_path", "cache_dir", "pretrained_cfg", "pretrained_cfg_overlay", "scriptable", "exportable")
-
-
 def _timm_builder(name: str) -> Builder:
     def build_timm(num_classes: int, size: int, width: float, pretrained: bool, **options: object) -> nn.Module:
         if width != 1.0:
             raise EdgekdError(f"network {name!r}", "width = 1.0 (timm's own networks have no multiplier)", f"{width}")
-        if refused := [option for option in options if option in REACHING_OUT]:
-            todo = 'weights come from weights = "file.safetensors"'
-            raise EdgekdError(f"network {name!r}, option {refused[0]!r}", "an option of the network itself", todo=todo)
-        if _is_vit(name):
-            options.setdefault("img_size", size)  # position embeddings have a size; convolutions do not
-        return timm.create_model(name, pretrained=pretrained, num_classes=num_classes, **options)
+        return published(name, num_classes, size, pretrained, **options)
 
     return build_timm
-
-
-def _is_vit(name: str) -> bool:
-    return name.startswith(("vit_", "deit_", "eva02_", "beit"))
 
 
 def from_bundle(bundle: Bundle) -> PixelNetwork:

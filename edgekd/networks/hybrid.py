@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from functools import partial
 
-import timm
 import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from edgekd.errors import EdgekdError
+from edgekd.networks.normalization import PIXELS, Branch
+from edgekd.networks.published import published
 
 
 class HybridCnnVit(nn.Module):
     """Backbone features and the class token of a ViT, concatenated, then an MLP head.
 
     With a ViT name the ViT reads the pixels beside the backbone (EfficientNet-B0 + ViT-B/16: about 90 M parameters,
-    Zenodo 17494928). Without one, a small encoder reads the backbone's last feature map as tokens: far cheaper, and it
-    needs pretrained weights of the backbone only.
+    Zenodo 17494928), each with its own normalization. Without one, a small encoder reads the backbone's last feature map
+    as tokens: far cheaper, and it needs pretrained weights of the backbone only.
     """
 
-    backbone_prefix = "backbone."  # a weights file may hold the backbone alone
+    backbone_prefix = "backbone.body."  # a weights file may hold the backbone alone
+    pretrained_cfg = PIXELS  # the branches normalize
 
     def __init__(
-        self, backbone: nn.Module, encoder: nn.Module, width: int, num_classes: int, hidden: int, drop_rate: float
+        self,
+        backbone: Branch,
+        encoder: Branch | FeatureEncoder,
+        width: int,
+        num_classes: int,
+        hidden: int,
+        drop_rate: float,
     ) -> None:
         super().__init__()
         self.backbone, self.encoder = backbone, encoder
@@ -35,10 +43,10 @@ class HybridCnnVit(nn.Module):
             nn.Linear(hidden, num_classes),
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [B, K] of normalized images [B, 3, H, W]."""
-        features = self.backbone.forward_features(images)
-        token = self.encoder(features if isinstance(self.encoder, FeatureEncoder) else images)
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Logits [B, K] of pixels [B, 3, H, W] in 0..1."""
+        features = self.backbone.forward_features(pixels)
+        token = self.encoder(features if isinstance(self.encoder, FeatureEncoder) else pixels)
         return self.head(torch.cat([features.mean((2, 3)), token], dim=1))
 
     def get_classifier(self) -> nn.Module:
@@ -80,12 +88,11 @@ def hybrid_cnn_vit(
     """`HybridCnnVit` on any timm backbone; `vit` names a timm ViT beside it, else `depth` blocks of `dim` follow it."""
     if width != 1.0:
         raise EdgekdError("network 'hybrid_cnn_vit'", "width = 1.0; choose another backbone or dim", f"{width}")
-    cnn = timm.create_model(backbone, pretrained=pretrained)
-    cnn.reset_classifier(0)
-    channels = cnn.num_features
+    cnn = Branch(published(backbone, 0, size, pretrained))
+    channels = cnn.body.num_features
     if vit:
-        encoder = timm.create_model(vit, pretrained=pretrained, num_classes=0, img_size=size)
-        return HybridCnnVit(cnn, encoder, channels + encoder.num_features, num_classes, hidden, drop_rate)
+        encoder = Branch(published(vit, 0, size, pretrained))
+        return HybridCnnVit(cnn, encoder, channels + encoder.body.num_features, num_classes, hidden, drop_rate)
     with torch.no_grad():
         side = cnn.eval().forward_features(torch.zeros(1, 3, size, size)).shape[-1]
     encoder = FeatureEncoder(channels, side * side, dim, depth, heads)

@@ -31,8 +31,6 @@ def neurotriad_vit(
     if pretrained:
         todo = 'use network = "vit_base_patch16_224" for the published weights'
         raise EdgekdError("network 'neurotriad_vit'", "pretrained = false", "there are no published weights", todo)
-    if size % 16:
-        raise EdgekdError("network 'neurotriad_vit'", "an input size that 16 divides", f"{size} px")
     dim = round(dim * width)
     if not head_dim and dim % heads:
         raise EdgekdError("network 'neurotriad_vit'", "a width that the number of heads divides", f"{dim} / {heads}")

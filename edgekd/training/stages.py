@@ -19,9 +19,9 @@ from edgekd.bundle import Bundle
 from edgekd.distillation.losses import resolve
 from edgekd.distillation.store import TeacherOutputs, TeacherStore, store_key
 from edgekd.errors import EdgekdError
-from edgekd.networks import PixelNetwork, build, cost, find_builder, from_bundle
+from edgekd.networks import PixelNetwork, build, check_network, cost, from_bundle
 from edgekd.networks.weights import load_weights
-from edgekd.recipe import Recipe, TrainingRecipe
+from edgekd.recipe import Recipe, TeacherRecipe, TrainingRecipe
 from edgekd.reports.progress import Screen
 from edgekd.training import finish
 from edgekd.training.log import Log
@@ -37,13 +37,22 @@ def check(recipe: Recipe) -> None:
     Raises: EdgekdError.
     """
     if recipe.teacher.bundle:
-        Bundle.open(recipe.teacher.bundle)
+        open_teacher(recipe.teacher)
     else:
-        find_builder(recipe.teacher)
+        check_network(recipe.teacher, recipe.input.size)
     if recipe.teacher.checkpoint and not Path(recipe.teacher.checkpoint).is_file():
         raise EdgekdError(f"teacher.checkpoint {recipe.teacher.checkpoint}", "a file", "no such file")
-    find_builder(recipe.student)
+    check_network(recipe.student, recipe.input.size)
     resolve(recipe.distillation.losses)
+
+
+def open_teacher(settings: TeacherRecipe) -> Bundle:
+    """The teacher bundle that a recipe names.
+
+    Raises: EdgekdError that tells the command which makes it.
+    """
+    made_by = settings.bundle_from or f"python -m edgekd.train --recipe FILE --out {Path(settings.bundle).parent}"
+    return Bundle.open(settings.bundle, made_by)
 
 
 def check_batches(run: Run) -> None:
@@ -68,7 +77,7 @@ def teacher(run: Run, folder: Path) -> Bundle:
     """The recipe's teacher: read from its bundle, made from its checkpoint, or trained with labels into `folder`."""
     settings = run.recipe.teacher
     if settings.bundle:
-        found = Bundle.open(settings.bundle)
+        found = open_teacher(settings)
         check_labels(found, run.label_names)
         return found
     identity = identity_of(run, settings.model_dump(), None)

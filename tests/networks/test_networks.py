@@ -4,8 +4,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from edgekd import recipe
 from edgekd.errors import EdgekdError
-from edgekd.networks import PixelNetwork, build, builders, cost
+from edgekd.networks import PixelNetwork, build, builders, check_network, cost, fitting, students
 from edgekd.networks.weights import load_weights, read_weights
 from edgekd.recipe import Network
 
@@ -70,6 +71,8 @@ def test_normalization_is_inside():
         (Network(network="neurotriad_vit", options={"heads": 7}), "heads divides"),
         (Network(network="neurotriad_vit", pretrained=True), "no published weights"),
         (Network(network="mobilenetv2", weights="none.safetensors"), "no such file"),
+        (Network(weights="none.safetensors", weights_from="make them"), "to do:    make them; or pretrained = true"),
+        (Network(network="hybrid_cnn_vit", options={"backbone": "hf-hub:timm/resnet18"}), "that timm defines"),
     ],
 )
 def test_wrong_settings_are_one_error(settings, message):
@@ -94,7 +97,24 @@ def test_a_backbone_alone_starts_a_hybrid(tmp_path):
     path = tmp_path / "backbone.safetensors"
     safetensors.torch.save_file(donor.state_dict(), path)
     network = build(settings.model_copy(update={"weights": str(path)}), 4, 64)
-    assert torch.equal(network.body.backbone.conv_stem.weight, donor.conv_stem.weight)
+    assert torch.equal(network.body.backbone.body.conv_stem.weight, donor.conv_stem.weight)
+
+
+def test_published_weights_win_over_a_file(monkeypatch):
+    settings = recipe.load(None, ["student.weights=none.safetensors", "student.pretrained=true"]).student
+    asked = []
+    monkeypatch.setitem(
+        students.BUILDERS, "mobilenetv2", lambda *given: asked.append(given[-1]) or torch.nn.Linear(1, 2)
+    )
+    monkeypatch.setattr(fitting, "require", lambda *_: None)
+    check_network(settings, 32)
+    build(settings, 2, 32)
+    assert asked == [True]
+
+
+def test_what_makes_the_weights_decides_nothing():
+    told = Network(weights="w.safetensors", weights_from="python -m edgekd.train")
+    assert told.model_dump() == Network(weights="w.safetensors").model_dump()
 
 
 def test_a_checkpoint_with_another_head_is_an_error(tmp_path):
