@@ -66,6 +66,4 @@ def test_val_images_of_known_patients_are_counted_too(listed):
 
 def test_some_groups_are_checked_and_the_rest_is_unknown(listed):
     text = caveats.patients(listed(["p", "p", "p", "", "", ""]))
-    assert text.startswith(
-        "Groups checked: 1, 1 of them in two splits. 3 of 6 images name no group; of those whether"
-    )
+    assert text.startswith("Groups checked: 1, 1 of them in two splits. 3 of 6 images name no group; of those whether")
