@@ -46,7 +46,7 @@ def test_the_readme_quotes_the_measured_routes():
     assert [table for table in tables if table.startswith("|") and table.strip() not in readme] == []
 
 
-@pytest.mark.parametrize("images", ["phantom", "mri4"])
+@pytest.mark.parametrize("images", ["phantom", "mri4p"])
 def test_every_kind_of_planted_copy_was_found(images):
     stored = (ROOT / "benchmarks" / "results" / "audit_planted.json").read_text(encoding="utf-8")
     kinds = json.loads(stored)["sets"][images]["methods"]["edgekd"]["kinds"]
