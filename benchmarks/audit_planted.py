@@ -1,11 +1,13 @@
 """Planted copies: recall and precision of `edgekd.audit` and imagededup for every kind of copy, side by side in one run.
 
-    python benchmarks/audit_planted.py [--mri4 DIR] [--imagededup PYTHON [--cnn-weights FILE]]
+    python benchmarks/audit_planted.py [--manifest FILE --distinct COLUMN] [--imagededup PYTHON [--cnn-weights FILE]]
 
-Clean images come from the phantom and, with --mri4, from real slices (one per distinct slice). Hard negatives are among
-them: neighbouring slices, further slices of the same patient, and other patients in the same pose. `--imagededup` names the
-Python of an environment with imagededup; without it that part is skipped. Its CNN method runs on the network that it
-downloads, or with --cnn-weights on timm's mobilenetv2_100 (ImageNet). Writes results/audit_planted.json and .md.
+Clean images come from the phantom and, with --manifest, from real slices: a CSV with file and group (patient), of which one
+file is taken for each value in the column --distinct that says what is the same slice (mri4p: figshare_slice, from an
+independent matching; rows without a value are left out). Hard negatives are among them: neighbouring slices, further slices
+of the same patient, and other patients in the same pose. `--imagededup` names the Python of an environment with imagededup;
+without it that part is skipped. Its CNN method runs on the network that it downloads, or with --cnn-weights on timm's
+mobilenetv2_100 (ImageNet). Writes results/audit_planted.json and .md.
 """
 
 from __future__ import annotations
@@ -34,12 +36,6 @@ from edgekd.recipe import AuditRecipe
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 SIZE, SEED = 224, 7
-# Slices of mri4 that are copies of another slice although its manifest counts them as distinct; looked at one by one.
-COPIES_IN_MRI4 = (
-    *("Training/meningioma/Te-me_0039.jpg", "Training/meningioma/Te-me_0098.jpg", "Testing/meningioma/Te-meTr_0000.jpg"),
-    *("Training/notumor/Tr-no_0190.jpg", "Training/notumor/Te-no_0317.jpg", "Testing/notumor/Tr-no_0099.jpg"),
-    *("Training/notumor/Te-no_0146.jpg", "Training/notumor/Te-no_0138.jpg"),
-)  # fmt: skip
 LIMITS = ("0", "4", "8", "10")
 
 
@@ -57,19 +53,19 @@ def phantoms(folder: Path, count: int) -> dict[str, str]:
     return {name: f"phantom {patient(index)}" for index, name in enumerate(names)}
 
 
-def slices(source: Path, folder: Path, count: int) -> dict[str, str]:
-    """Copy one image per distinct slice; name -> group."""
+def slices(manifest: Path, distinct: str, folder: Path, count: int) -> dict[str, str]:
+    """Copy the first file of each distinct slice; name -> group."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (source / "manifest.csv").open(newline="", encoding="utf-8") as file:
-        rows = {r["slice_cluster"]: r for r in csv.DictReader(file) if r["file"] not in COPIES_IN_MRI4}
-    # Whole groups, so that the neighbours of a slice are there too.
-    groups = sorted({r["group"] for r in rows.values()}, key=lambda g: np.random.default_rng([SEED, int(g)]).random())
-    rank = {group: place for place, group in enumerate(groups)}
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = {r[distinct]: r for r in reversed(list(csv.DictReader(file))) if r[distinct]}
+    # Whole groups in a random order, so that the neighbours of a slice are there too.
+    groups = np.random.default_rng(SEED).permutation(sorted({r["group"] for r in rows.values()}))
+    rank = {group: place for place, group in enumerate(groups.tolist())}
     found = {}
     for row in sorted(rows.values(), key=lambda r: (rank[r["group"]], r["file"]))[:count]:
-        name = "mri4-" + row["file"].replace("/", "-").removesuffix(".jpg")
-        Image.open(source / row["file"]).convert("L").save(folder / f"{name}.png", compress_level=1)
-        found[name] = f"mri4 {row['group']}"
+        name = row["file"].replace("/", "-").rpartition(".")[0]
+        Image.open(manifest.parent / row["file"]).convert("L").save(folder / f"{name}.png", compress_level=1)
+        found[name] = row["group"]
     return found
 
 
@@ -201,7 +197,8 @@ def markdown(results: dict) -> str:
     return "\n".join(lines)
 
 
-COLUMNS = (("phantom", "edgekd"), ("mri4", "edgekd"), ("mri4", "phash 4"), ("mri4", "phash 10"), ("mri4", "cnn 0.9"))
+REAL = "mri4p"
+COLUMNS = (("phantom", "edgekd"), (REAL, "edgekd"), (REAL, "phash 4"), (REAL, "phash 10"), (REAL, "cnn 0.9"))
 
 
 def readme_rows(results: dict) -> list[str]:
@@ -223,7 +220,10 @@ def _cent(value: float | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--mri4", metavar="DIR", help="a folder with manifest.csv (file, slice_cluster, group)")
+    parser.add_argument("--manifest", metavar="FILE", help="a CSV with file and group; its folder's name names the set")
+    parser.add_argument(
+        "--distinct", metavar="COLUMN", default="file", help="of the manifest: equal for the same slice"
+    )
     parser.add_argument(
         "--imagededup", metavar="PYTHON", default="", help="the Python of an environment with imagededup"
     )
@@ -243,10 +243,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "phantom"
         results["sets"]["phantom"] = measure(phantoms(folder, args.clean), folder, *others)
-        if args.mri4:
-            folder = Path(temporary) / "mri4"
-            clean = slices(Path(args.mri4), folder, args.clean)
-            results["sets"]["mri4"] = measure(clean, folder, *others)
+        if args.manifest:
+            manifest = Path(args.manifest)
+            folder = Path(temporary) / manifest.resolve().parent.name
+            clean = slices(manifest, args.distinct, folder, args.clean)
+            results["sets"][folder.name] = measure(clean, folder, *others)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "audit_planted.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     text = markdown(results)

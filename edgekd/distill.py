@@ -13,7 +13,7 @@ from edgekd.bundle import Bundle
 from edgekd.reports import screen
 
 EXAMPLE = """  python -m edgekd.distill                                   # the default recipe on phantom data
-  python -m edgekd.distill --recipe models/recipes/mri4-mobilenetv2.toml --data DIR/manifest.csv --control
+  python -m edgekd.distill --recipe models/recipes/mri4p-mobilenetv2.toml --data DIR/manifest.csv --control
   torchrun --nproc-per-node=2 -m edgekd.distill --data DIR --set student.network=efficientnet_lite0"""
 
 

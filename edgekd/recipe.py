@@ -22,6 +22,7 @@ class DataRecipe(Section):
     source: str = "phantom"  # a file name in edgekd/data/sources
     path: str = ""
     options: dict[str, Any] = {}  # checked by the source itself
+    note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
     test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
     max_corrupt: float | None = Field(None, ge=0, le=1)  # fraction; default 0.01, or 0 if strict

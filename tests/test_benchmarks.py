@@ -46,11 +46,35 @@ def test_the_readme_quotes_the_measured_routes():
     assert [table for table in tables if table.startswith("|") and table.strip() not in readme] == []
 
 
-@pytest.mark.parametrize("images", ["phantom", "mri4"])
+@pytest.mark.parametrize("images", ["phantom", "mri4p"])
 def test_every_kind_of_planted_copy_was_found(images):
     stored = (ROOT / "benchmarks" / "results" / "audit_planted.json").read_text(encoding="utf-8")
     kinds = json.loads(stored)["sets"][images]["methods"]["edgekd"]["kinds"]
     assert {kind: found for kind, found in kinds.items() if min(found["recall"], found["precision"]) < 0.98} == {}
+
+
+@pytest.fixture
+def audited_patients():
+    return json.loads((ROOT / "benchmarks/results/audit_patients.json").read_text(encoding="utf-8"))["sets"]
+
+
+@pytest.mark.parametrize("images", ["mri4p", "figshare3"])
+def test_splits_by_patient_are_clean_and_random_ones_only_look_clean(audited_patients, images):
+    cases = audited_patients[images]["cases"]
+    assert {case: row["test_images_copied_from_train"] for case, row in cases.items()} == dict.fromkeys(cases, 0)
+    assert cases["as dealt, ids known"]["groups_in_two_splits"] == 0
+    at_random = cases["at random, ids known"]
+    assert at_random["test_images_of_groups_in_train"] > 0.8 * at_random["test_images"]
+    assert cases["at random, ids hidden"]["groups_in_two_splits"] == 0  # without ids nothing of it can be seen
+    assert not cases["as dealt, ids hidden"]["estimate_is_used"]
+
+
+def test_the_stored_figures_on_patients_come_out_again(audited_patients, shared, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    found = importlib.import_module("audit_patients").measure(shared / "data/figshare3/manifest.csv")
+    stored = audited_patients["figshare3"]
+    assert found["cases"] == stored["cases"]
+    assert found["estimate"] == pytest.approx(stored["estimate"])
 
 
 def test_the_harness_adds_less_than_2_percent_to_what_it_times():

@@ -34,19 +34,32 @@ def patients(audit: Audit) -> str:
     """Whether patients were checked, and what that is worth."""
     counts = audit.counts
     has_splits = any(c.split for c in audit.classes)
-    unknown = f"whether a patient lies in two splits is unknown: {UNSEEN}"
-    if not has_splits:
-        unknown = f"which images are of one patient is unknown: {UNSEEN}"
-    if not counts.groups:
-        return f"The set names no groups, so {unknown}. Patients' ids in a column `group` would be checked."
     verdict = f"{len(audit.straddling) or 'none'} of them in two splits" if has_splits else "there are no splits yet"
+    if not counts.groups:
+        ids = "Patients' ids in a column `group` would be checked."
+        return f"The set names no groups, so {_unknown(audit, has_splits)} {ids}"
     if counts.without_group:
         checked = f"Groups checked: {counts.groups}, {verdict}"
-        return f"{checked}. {counts.without_group} of {counts.readable} images name no group; of those {unknown}."
+        some = f"{counts.without_group} of {counts.readable} images name no group"
+        return f"{checked}. {some}; of those {_unknown(audit, has_splits)}"
     text = f"Groups were checked: every image names one, {counts.groups} in all, {verdict}"
     if counts.two_groups:
         text += f"; {counts.two_groups} pairs of copies lie in two groups, which may be one patient"
     return f"{text}. Whether an id stands for one patient, only its source knows."
+
+
+def _unknown(audit: Audit, has_splits: bool) -> str:
+    """What no audit can know, and how many held-out images are alike to others, most often of the same patient."""
+    question = "whether a patient lies in two splits" if has_splits else "which images are of one patient"
+    text = f"{question} is unknown: {UNSEEN}."
+    present = {c.split for c in audit.classes}
+    last = next((split for split in reversed(SPLITS) if split in present), "")
+    alike = {p.path for pair in audit.related for p in (pair.a, pair.b) if p.split == last}
+    if alike:
+        text += (
+            f" {len(alike)} {last} images are alike to images of other splits, no copies: a hint at shared patients."
+        )
+    return text
 
 
 def estimates(audit: Audit) -> str:

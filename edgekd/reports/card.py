@@ -21,7 +21,7 @@ CARD = """# {name}: {role}
 
 The calibration temperature {temperature:.4f} was fitted on the validation split and is applied in this table. Intervals are
 bootstrap intervals{groups}.
-
+{note}
 - Input: uint8 RGB, {fit} to {size} px ({kernel}), then (x / 255 - {mean}) / {std}.
 - Training: {seconds:.0f} s, seed {seed}; `manifest.json` holds the whole recipe and the versions.
 - Licence of data and weights: {licence}.
@@ -51,7 +51,10 @@ def model_card(manifest: Manifest, folder: Path) -> str:
         rows="\n".join(_row(split, e) for split, e in evaluations.items()),
         int8=_int8(manifest),
         temperature=m.temperature,
-        groups=" over groups (patients), not single images" if evaluations["test"].groups else "",
+        groups=" over groups of the data (patients, where it names them), not single images"
+        if evaluations["test"].groups
+        else "",
+        note=f"\n**About the data.** {note}\n" if (note := m.recipe.get("data", {}).get("note")) else "",
         fit="squashed" if m.input.fit == "squash" else "resized and cropped",
         kernel=m.input.kernel,
         mean=list(m.input.mean),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edgekd.auditing import caveats, listing
@@ -62,6 +63,20 @@ def test_val_images_of_known_patients_are_counted_too(listed):
         "1 of 2 groups lie in more than one split",
         "1 of 1 val images are of groups that train holds too",
     ]
+
+
+def test_images_that_are_alike_across_splits_are_a_hint(save, slices, examine, planting):
+    """Alike but, under so high a line, no copies."""
+    alike = [planting.reencoded(slices[0], np.random.default_rng(i)) for i in range(2)]
+    images = {
+        "train/a/1.png": slices[0],
+        "test/a/1.png": alike[0],
+        "test/a/2.png": alike[1],
+        "test/a/3.png": slices[20],
+    }
+    audit, _ = examine(save(images), duplicate=0.9999)
+    hint = "2 test images are alike to images of other splits, no copies: a hint at shared patients."
+    assert hint in caveats.patients(audit)
 
 
 def test_some_groups_are_checked_and_the_rest_is_unknown(listed):

@@ -278,11 +278,34 @@ def test_real_folder_and_manifest_agree(shared):
     assert all(s.group for s in manifest.samples)
 
 
-def test_the_whole_real_manifest(shared):
-    data = read("csv", shared / "data/mri4/manifest.csv")
-    assert Counter(s.split for s in data.samples) == {"train": 4017, "test": 587}
+@pytest.mark.parametrize(
+    ("name", "label_names", "images", "groups"),
+    [
+        (
+            "mri4p",
+            ("glioma", "meningioma", "notumor", "pituitary"),
+            {"train": 3201, "test": 689},
+            {"train": 373, "test": 121},
+        ),
+        ("figshare3", ("glioma", "meningioma", "pituitary"), {"train": 1792, "test": 620}, {"train": 131, "test": 39}),
+    ],
+)
+def test_real_manifests_are_split_by_patient(shared, name, label_names, images, groups):
+    data = read("csv", shared / "data" / name / "manifest.csv")
+    assert data.label_names == label_names
+    assert Counter(s.split for s in data.samples) == images
+    assert Counter(split for split, _ in {(s.split, s.group) for s in data.samples}) == groups
     assert not leaking_groups(data)
-    assert sources.detect(str(shared / "data/mri4")) == "folder"
+
+
+def test_a_patient_is_in_the_same_split_of_both_real_sets(shared):
+    four, three = (read("csv", shared / "data" / name / "manifest.csv") for name in ("mri4p", "figshare3"))
+    of = [{s.group: s.split for s in data.samples} for data in (four, three)]
+    assert of[1].items() <= of[0].items()
+
+
+def test_real_folders_of_two_classes(shared):
+    assert sources.detect(str(shared / "data/mri4-mini")) == "folder"
     two = read("folder", shared / "data/binary")
     assert two.label_names == ("no", "yes")
     assert len(two.samples) == 174

@@ -165,7 +165,7 @@ def test_one_class_is_none():
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_real_slices_are_cut_by_group_within_three_points(shared, seed):
-    data = sources.read(DataRecipe(source="csv", path=str(shared / "data/mri4/manifest.csv")))
+    data = sources.read(DataRecipe(source="csv", path=str(shared / "data/mri4p/manifest.csv")))
     found = complete(data, 0.15, 0.15, seed)
     assert not leaking_groups(found)
     assert found.split("test") == data.split("test")

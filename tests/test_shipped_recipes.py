@@ -1,0 +1,56 @@
+"""The recipes under models/recipes start as they are where what they name lies, and say at the top what that is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from edgekd import recipe
+from edgekd.data import sources, splitting
+from edgekd.networks import build
+from edgekd.training import stages
+
+RECIPES = sorted((Path(__file__).parents[1] / "models" / "recipes").glob("*.toml"))
+BY_NAME = pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
+
+
+@BY_NAME
+def test_what_lies_outside_the_repository_is_said_at_the_top(path):
+    r = recipe.load(path)
+    top = path.read_text(encoding="utf-8").split("\n\n")[0]
+    assert all(line.startswith("#") for line in top.splitlines())
+    for outside in (r.data.path, r.teacher.weights, r.student.weights):
+        assert outside in top
+    assert f"--recipe models/recipes/{path.name}" in top
+    assert r.name == path.stem
+
+
+@BY_NAME
+def test_it_starts_beside_links_to_data_and_weights(path, shared, tmp_path, monkeypatch):
+    for name in ("data", "weights"):
+        (tmp_path / name).symlink_to(shared / name)
+    monkeypatch.chdir(tmp_path)
+    r = recipe.load(path)
+    stages.check(r)
+    data = splitting.complete(sources.read(r.data), r.data.validation_fraction, r.data.test_fraction, r.seed)
+    assert Counter(s.split for s in data.samples).keys() == {"train", "val", "test"}
+    assert not splitting.leaking_groups(data)
+    for section in (r.teacher, r.student):
+        body = build(section, len(data.label_names), r.input.size).body.state_dict()
+        stored = load_file(section.weights)
+        head = {name for name, tensor in stored.items() if body[name].shape != tensor.shape}
+        assert {name.split(".")[0] for name in head} <= {"head", "classifier"}
+        assert all(torch.equal(body[name], tensor) for name, tensor in stored.items() if name not in head)
+
+
+@BY_NAME
+def test_without_them_the_error_names_the_file(path, tmp_path, monkeypatch):
+    from edgekd.errors import EdgekdError
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EdgekdError, match=r"weights/deit_tiny_patch16_224\.imagenet\.safetensors"):
+        stages.check(recipe.load(path))
