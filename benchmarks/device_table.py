@@ -3,7 +3,8 @@
     python benchmarks/device_table.py runs/benchmark/mri4-mobilenetv2 runs/benchmark/mri4-efficientnet-lite0
 
 Writes results/devices.json and results/devices.md, and each whole report with its raw samples as results/NAME.report.json.gz.
-An emulated row has no time; what it tells instead is how its probabilities differ from this machine's on the same images.
+p is that of the test by group, McNemar's in reports of older versions. An emulated row has no time; what it tells instead is
+how its probabilities differ from this machine's on the same images.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def numerics(row: Row) -> dict:
     """Accuracy and drift of a row's own answers."""
     e, d = row.numerics.evaluation, row.numerics.drift
     scores = e.model_dump(include={"images", "accuracy", "accuracy_interval", "ece", "ece_noise_floor"})
-    drift = {"accuracy_change_pp": d.accuracy_change_pp, "mcnemar_p": d.mcnemar_p, "flips": len(d.flips)} if d else {}
+    change = ("accuracy_change_pp", "interval_pp", "groups", "p", "mcnemar_p")
+    drift = d.model_dump(include=set(change)) | {"flips": len(d.flips)} if d else {}
     return scores | drift | {"size_bytes": row.size_bytes, "ms": {}}
 
 
@@ -83,7 +85,7 @@ def measured_line(r: dict) -> str:
         r["format"],
         f"{r['size_bytes'] / 2**20:.2f}",
         f"{100 * r['accuracy']:.2f} [{low:.2f}, {high:.2f}]",
-        f"{r['accuracy_change_pp']:+.2f} ({r['mcnemar_p']:.2f})",
+        f"{r['accuracy_change_pp']:+.2f} ({r['mcnemar_p'] if r.get('p') is None else r['p']:.2f})",
         str(r["flips"]),
         f"{r['ece']:.3f} ({r['ece_noise_floor']:.3f})",
         *(f"{r['ms'][n]['median']:.2f} / {r['ms'][n]['p90']:.2f}" if n in r["ms"] else "" for n in ("1", "2")),

@@ -22,6 +22,7 @@ from edgekd import __version__
 from edgekd.artefacts import graphs, validation
 from edgekd.artefacts.verification import logits_of
 from edgekd.bundle import Bundle
+from edgekd.data.dataset import groups_of
 from edgekd.data.pixels import Pixels
 from edgekd.measures.calibration import ece, fit_temperature, softmax
 from edgekd.measures.drift import drift
@@ -54,7 +55,7 @@ def answers(bundle: Bundle, name: str, graph: Graph, sides: dict[str, Pixels]) -
 def rows(bundle: Bundle, data: str, console: Console) -> list[dict]:
     sides = {side: validation.pixels_of(bundle, data, side) for side in ("val", "test")}
     labels = {side: np.array([s.label for s in p.dataset.samples]) for side, p in sides.items()}
-    groups = [s.group for s in sides["test"].dataset.samples]
+    groups = groups_of(sides["test"].dataset.samples)
     record = bundle.manifest.quantization
     trained = {"float": graphs.float_graph(bundle), "qat": graphs.int8_graph(bundle)}
     if record.control_graph:
@@ -70,19 +71,19 @@ def rows(bundle: Bundle, data: str, console: Console) -> list[dict]:
                 logits, facts = {s: reference.logits(graph, np.array(p.array)) for s, p in sides.items()}, {}
             else:
                 logits, facts = answers(bundle, name, graph, sides)
-            row = measure(logits, labels, groups if all(groups) else None, bundle.manifest.label_names)
+            row = measure(logits, labels, groups, bundle.manifest.label_names)
             probs = softmax(logits["test"])
             first.setdefault(kind, probs)
-            against = drift(first["float"], probs, labels["test"])
+            against = drift(first["float"], probs, labels["test"], groups)
             row |= {"graph": f"{kind} ({record.control})" if kind == "ptq" else kind, "runtime_format": name}
-            row |= {"flips": len(against.flips), "mcnemar_p": against.mcnemar_p, "drift_pp": against.accuracy_change_pp}
+            row |= {"flips": len(against.flips)} | against.facts
             row["agreement_with_torch"] = float((probs.argmax(1) == first[kind].argmax(1)).mean())
             found.append(row | facts)
             console.print(f"{bundle.manifest.name} {kind} {name}: {100 * row['accuracy']:.2f} %", highlight=False)
     return found
 
 
-def measure(logits: dict, labels: dict, groups: list | None, label_names: tuple[str, ...]) -> dict:
+def measure(logits: dict, labels: dict, groups: tuple[str, ...] | None, label_names: tuple[str, ...]) -> dict:
     temperature = fit_temperature(logits["val"], labels["val"])
     e = evaluate(softmax(logits["test"], temperature), labels["test"], label_names, groups=groups)
     scores = e.model_dump(include={"images", "accuracy", "accuracy_interval", "ece", "ece_noise_floor", "nll"})
@@ -97,7 +98,7 @@ def markdown(row: dict) -> str:
         row["runtime_format"],
         f"{100 * row['accuracy']:.2f} [{low:.2f}, {high:.2f}]",
         str(row["flips"]),
-        f"{row['mcnemar_p']:.2f}",
+        p_words(row),
         f"{row['ece_before']:.3f} → {row['ece']:.3f}",
         f"{row['size_bytes'] / 1e6:.2f}" if "size_bytes" in row else "",
         f"{row['write_s']:.2f}" if "write_s" in row else "",
@@ -105,7 +106,13 @@ def markdown(row: dict) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-HEAD = """| graph | file | accuracy [95 %] | flips | p | ECE before → after | MB | s |
+def p_words(row: dict) -> str:
+    """By group, and McNemar's in parentheses; only that where groups are not known, or of rows measured by image alone."""
+    by_image = f"{row['mcnemar_p']:.2f}"
+    return by_image if row.get("groups") is None else f"{row['p']:.2f} ({by_image})"
+
+
+HEAD = """| graph | file | accuracy [95 %] | flips | p by group (McNemar) | ECE before → after | MB | s |
 |---|---|---|---|---|---|---|---|"""
 
 

@@ -14,7 +14,7 @@ from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
 from edgekd.classifier import session_of
 from edgekd.data.chosen import choose, with_data
-from edgekd.data.dataset import SPLITS, Dataset
+from edgekd.data.dataset import SPLITS, Dataset, groups_of
 from edgekd.errors import EdgekdError
 from edgekd.recipe import Recipe
 from edgekd.reports import screen
@@ -77,12 +77,11 @@ def write(
         expected = f"{len(bundle.manifest.label_names)} probabilities for an image"
         raise EdgekdError(f"bundle {bundle.folder}", expected, str(probs.shape[1]), "export it again")
     samples = pixels.dataset.samples
-    groups = [s.group for s in samples]
     found = evaluate(
         probs,
         np.array([s.label for s in samples]),
         bundle.manifest.label_names,
-        groups=groups if all(groups) else None,
+        groups=groups_of(samples),
     )
     evaluation.show(found, console)
     found.save(out / "evaluation.json")

@@ -80,3 +80,15 @@ def test_the_stored_figures_on_patients_come_out_again(audited_patients, shared,
 def test_the_harness_adds_less_than_2_percent_to_what_it_times():
     results = json.loads((ROOT / "benchmarks/results/harness_overhead.json").read_text(encoding="utf-8"))
     assert [row["ratio_interval"][1] < 1.02 for row in results["work"]] == [True] * 3
+
+
+def test_tables_show_the_p_by_group_and_mcnemars_of_rows_without_it(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    words = importlib.import_module("int8_drift").p_words
+    assert words({"groups": 40, "p": 0.3, "mcnemar_p": 0.01}) == "0.30 (0.01)"
+    assert words({"groups": None, "p": 0.01, "mcnemar_p": 0.01}) == words({"mcnemar_p": 0.01}) == "0.01"
+    devices = importlib.import_module("device_table")
+    row = json.loads((ROOT / "benchmarks/results/devices.json").read_text(encoding="utf-8"))["measured"][0]
+    row |= {"accuracy_change_pp": -0.5, "mcnemar_p": 0.01}
+    assert "| -0.50 (0.01) |" in devices.measured_line(row)
+    assert "| -0.50 (0.30) |" in devices.measured_line(row | {"p": 0.3})

@@ -13,7 +13,7 @@ from edgekd import recipe as recipes
 from edgekd.benchmarking.schema import BundleFacts, DataFacts
 from edgekd.bundle import ARTEFACTS, MANIFEST, ArtefactRecord, Bundle
 from edgekd.data.chosen import choose, with_data
-from edgekd.data.dataset import listing_hash
+from edgekd.data.dataset import groups_of, listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.devices.document import RuntimeName
 from edgekd.errors import EdgekdError, nearest
@@ -101,7 +101,6 @@ def images(bundle: Bundle, data: str = "", limit: int | None = None) -> Images:
     listing = listing_hash(samples)
     rows = evenly(len(samples), limit)
     chosen = [samples[i] for i in rows]
-    groups = [s.group for s in chosen]
     is_test = listing == bundle.manifest.split_hashes.get("test")
     facts = DataFacts(
         source=recipe.data.path or recipe.data.source,
@@ -111,7 +110,7 @@ def images(bundle: Bundle, data: str = "", limit: int | None = None) -> Images:
         listing_sha256=listing,
         image_names=tuple(s.name for s in chosen),
         labels=tuple(s.label for s in chosen),
-        groups=tuple(str(g) for g in groups) if all(groups) else None,
+        groups=groups_of(chosen),
     )
     reference = _stored(bundle)[rows] if is_test and "evaluation/test.safetensors" in bundle.manifest.files else None
     return Images(facts, pixels.array[rows], pixels.sha256, reference)

@@ -50,7 +50,7 @@ class Bin(Section):
 
 
 class Evaluation(Section):
-    """Measures on one split; all fractions in [0, 1], intervals are 95 % bootstrap intervals."""
+    """Measures on one split; all fractions in [0, 1], intervals are of 95 %, by bootstrap or exact."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 

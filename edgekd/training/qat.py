@@ -17,7 +17,7 @@ from torch import Tensor
 
 from edgekd.bundle import CARD, Bundle, QuantizationRecord
 from edgekd.data.augment import plain_views
-from edgekd.data.dataset import listing_hash
+from edgekd.data.dataset import groups_of, listing_hash
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures import quantization as comparison
@@ -180,8 +180,8 @@ def write(
     """The two graphs, their comparison with the float student, and the record in the manifest."""
     labels = {split: run.labels[run.rows(split)] for split in qat.logits}
     answers = {"float": comparison.float_logits(student), "ptq": ptq.logits, "qat": qat.logits}
-    groups = [run.pixels.dataset.samples[i].group for i in run.rows("test")]
-    document = comparison.compare(answers, labels, groups if all(groups) else None) | {
+    groups = groups_of(run.pixels.dataset.samples[i] for i in run.rows("test"))
+    document = comparison.compare(answers, labels, groups) | {
         "ptq_method": ptq.method,
         "ptq_methods": ptq.scores,
     }

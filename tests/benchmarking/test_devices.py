@@ -169,6 +169,6 @@ def test_the_devices_of_the_readme_are_valid(tmp_path):
     assert sorted(device.options.kind for device in found) == ["adb", "local", "local", "qemu", "ssh"]
 
 
-def test_the_rules_names_are_in_the_readme():
+def test_the_names_of_limits_are_in_the_readme():
     text = README.read_text(encoding="utf-8")
     assert [name for name in comparison.NAMES if f"| `{name}` |" not in text] == []
