@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from edgekd.errors import EdgekdError
+from edgekd.runtimes.sessions import batches
 from edgekd.runtimes.worker import Arrays, receive, send
 
-LIMIT_S = 300.0  # for one request; a hang and not a slow machine
+LIMIT_S = 120.0  # for loading a file, and for each batch of images; beyond it is a hang and not a slow machine
 AGAIN = "export it again"
 
 
 class Isolated:
     """A child process that holds one session at a time; a context manager.
 
+    Images go to it in batches, so that neither its memory nor the time that a hang takes grows with their number.
     After a crash or a time-out the next `load` starts a new process.
     """
 
@@ -59,6 +61,9 @@ class Isolated:
 
         Raises: EdgekdError, also for what is no probability.
         """
+        return np.concatenate([self._probs(batch) for batch in batches(pixels)])
+
+    def _probs(self, pixels: np.ndarray) -> np.ndarray:
         found = self._ask({"do": "probs"}, pixels)[1]["result"]
         if found.ndim != 2 or not ((found >= 0).all() and (np.abs(found.sum(1) - 1) < 1e-3).all()):  # NaN is neither
             raise EdgekdError(self.where, "rows of probabilities that sum to 1", "other numbers", AGAIN)
@@ -66,7 +71,8 @@ class Isolated:
 
     def codes(self, pixels: np.ndarray) -> Arrays:
         """Values [B, ...] of every tensor by name; needs `keep`."""
-        return self._ask({"do": "codes"}, pixels)[1]
+        found = [self._ask({"do": "codes"}, batch)[1] for batch in batches(pixels)]
+        return {name: np.concatenate([codes[name] for codes in found]) for name in found[0]}
 
     def close(self) -> None:
         """End the child, and what it may have started: a grandchild would keep the pipes open and this process waiting."""

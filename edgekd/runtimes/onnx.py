@@ -10,7 +10,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.quantization.graph import Graph
 from edgekd.runtimes import FileFacts, Format, cpu
-from edgekd.runtimes.sessions import AGAIN, Ends, check_format, need_packages
+from edgekd.runtimes.sessions import AGAIN, Ends, batches, check_format, need_packages
 
 FORMATS = (
     Format("onnx", "ONNX, float32", (".onnx",), "fp32", ("onnx", "onnxruntime")),
@@ -70,8 +70,8 @@ class OnnxSession:
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
-        [output] = self.session.run(None, {self.session.get_inputs()[0].name: self.ends.feed(pixels)})
-        return self.ends.probs(output)
+        name, feed = self.session.get_inputs()[0].name, self.ends.feed(pixels)
+        return self.ends.probs(np.concatenate([self.session.run(None, {name: batch})[0] for batch in batches(feed)]))
 
     def describe(self) -> dict[str, object]:
         """What ran: runtime, version, threads, the processor's int8 features."""

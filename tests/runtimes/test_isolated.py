@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from edgekd.errors import EdgekdError
-from edgekd.runtimes import isolated, tflite
+from edgekd.runtimes import find, isolated, tflite
 from edgekd.runtimes.isolated import Isolated
+from edgekd.runtimes.sessions import BATCH
 
 
 @pytest.fixture
@@ -26,6 +27,52 @@ def test_it_answers_as_the_session_does(path, pixels):
         assert np.array_equal(child.probs(pixels), tflite.load(path).probs(pixels))
         child.load("tflite-int8", path, keep=True)
         assert child.codes(pixels[:1])["stem"].dtype == np.int8
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How many images each request of a child held, and the limit of each."""
+    images, limits, ask, timer = [], [], Isolated._ask, isolated.threading.Timer
+
+    def count(child, header, pixels):
+        images.append(0 if pixels is None else len(pixels))
+        return ask(child, header, pixels)
+
+    def watch(limit_s, kill):
+        limits.append(limit_s)
+        return timer(limit_s, kill)
+
+    monkeypatch.setattr(Isolated, "_ask", count)
+    monkeypatch.setattr(isolated.threading, "Timer", watch)
+    return images, limits
+
+
+@pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8", "openvino-int8"])
+def test_images_go_in_batches_each_with_its_own_limit_and_give_the_same(
+    name, int8_graph, facts, pixels, tmp_path, asked
+):
+    format, module = find(name)
+    target = tmp_path / f"tiny{format.suffixes[0]}"
+    module.write(int8_graph, format, facts, target)
+    many = np.concatenate([pixels, pixels[::-1], pixels[:5]])
+    with Isolated(limit_s=77.0) as child:
+        found = child.load(name, target).probs(many)
+    images, limits = asked
+    assert images[0] == 0  # the loading
+    assert sum(images) == len(many) > 3 * BATCH
+    assert max(images) == BATCH
+    assert limits == [77.0] * len(images)
+    one_by_one = module.load(target, 1)
+    assert np.array_equal(found, np.concatenate([one_by_one.probs(image[None]) for image in many]))
+
+
+def test_values_of_tensors_go_in_batches_too(path, pixels, asked):
+    with Isolated() as child:
+        found = child.load("tflite-int8", path, keep=True).codes(pixels)
+    assert max(asked[0]) == BATCH < len(pixels)
+    whole = tflite.load(path, keep=True).codes(pixels)
+    assert found.keys() == whole.keys()
+    assert all(np.array_equal(found[name], whole[name]) for name in whole)
 
 
 def test_errors_come_through_and_the_child_lives_on(path, pixels, tmp_path):
@@ -80,6 +127,28 @@ def test_nonsense_from_the_child_is_an_error(path, monkeypatch, answer):
     crash(monkeypatch, f"import sys; sys.stdout.buffer.write({answer}); sys.stdout.flush()")
     with Isolated() as child, pytest.raises(EdgekdError):
         child.load("tflite-int8", path)
+
+
+def test_a_batch_that_hangs_is_killed_after_its_own_limit(path, pixels, monkeypatch):
+    answers = """
+import sys, time
+import numpy as np
+from edgekd.runtimes.worker import receive, send
+for turn in range(2):  # the loading and the first batch
+    _, arrays = receive(sys.stdin.buffer)
+    rows = len(arrays["pixels"]) if arrays else 0
+    send(sys.stdout.buffer, {"ok": True, "describe": {}}, {"result": np.full((rows, 4), 0.25, np.float32)})
+receive(sys.stdin.buffer)
+time.sleep(600)
+"""
+    crash(monkeypatch, answers)
+    with Isolated() as child:
+        child.load("tflite-int8", path)
+        assert child.probs(pixels[:BATCH]).shape == (BATCH, 4)
+        process, child.limit_s = child._process, 0.5
+        with pytest.raises(EdgekdError, match="no answer within"):
+            child.probs(pixels)
+        assert process.poll() is not None
 
 
 def test_a_grandchild_that_holds_the_pipes_does_not_keep_us_waiting(path, monkeypatch):

@@ -11,6 +11,7 @@ from edgekd.errors import EdgekdError
 from edgekd.measures.calibration import softmax
 from edgekd.quantization import integers
 from edgekd.runtimes import cpu, find
+from edgekd.runtimes.sessions import BATCH
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -187,6 +188,25 @@ def test_pixels_of_another_shape_are_refused(written, pixels):
         RUNTIME.load(written, 1).probs(pixels[:, :8])
     with pytest.raises(EdgekdError, match="float32"):
         RUNTIME.load(written, 1).probs(pixels.astype(np.float32))
+
+
+def test_the_runtime_is_given_a_batch_at_most_and_answers_as_for_each_image(written, pixels):
+    session = RUNTIME.load(written, 1)
+    given, run = [], session.session.run
+
+    class Recorder:
+        """ONNX Runtime's own session, which notes the shapes that it is given."""
+
+        get_inputs = session.session.get_inputs
+
+        def run(self, names, feed):
+            given.extend(value.shape for value in feed.values())
+            return run(names, feed)
+
+    one_by_one = np.concatenate([session.probs(image[None]) for image in pixels])
+    session.session = Recorder()
+    assert np.array_equal(session.probs(pixels), one_by_one)
+    assert given == [(BATCH, 16, 16, 3), (len(pixels) - BATCH, 16, 16, 3)]
 
 
 @pytest.mark.parametrize("saturates", [True, False])
