@@ -39,7 +39,8 @@ trained = processes.wrap(trainer.network.train())
 row = trainer._step(trained, Batch(0, np.arange(8)[own], pixels[own], targets[own]))
 tensors = {n: p.grad for n, p in network.named_parameters()} | {n: b.double() for n, b in network.named_buffers()}
 if processes.is_first:
-    safetensors.torch.save_file(tensors | {n: torch.tensor(v) for n, v in row.items()}, sys.argv[1])
+    tensors |= {n: torch.tensor(v) for n, v in row.items()}
+    safetensors.torch.save_file({n: t.contiguous() for n, t in tensors.items()}, sys.argv[1])
 distributed.stop()
 """
 # Training's own messages may take a second here; the first process takes three before each of two meetings.
@@ -62,7 +63,7 @@ distributed.stop()
 REWRITING = """
 import sys, time
 from pathlib import Path
-from edgekd import bundle
+from edgekd import bundle, files
 from edgekd.preprocess import InputContract
 from edgekd.training import distributed, finish
 processes, folder = distributed.start(), Path(sys.argv[1])
@@ -76,7 +77,8 @@ for content in ("first", "second", "third"):
         (folder / "file").write_text(content)
         time.sleep(1)
         bundle.write(folder, manifest, ["file"])
-    assert finish.opened(processes, folder).file("file").read_text() == content
+    found = finish.opened(processes, folder).manifest.files["file"]
+    assert found.sha256 == files.sha256_bytes(content.encode())
 distributed.stop()
 """
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
