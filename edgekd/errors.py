@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Sequence
 
 
@@ -49,6 +50,16 @@ def missing_package(package: str, extra: str, needed_for: str) -> EdgekdError:
         found="it is not installed",
         todo=f'pip install "edgekd[{extra}]"',
     )
+
+
+def require(packages: Sequence[str], extra: str, needed_for: str) -> None:
+    """Find out before any work whether the packages of an extra can be imported.
+
+    Raises: EdgekdError for the first that is not installed.
+    """
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise missing_package(package, extra, needed_for)
 
 
 class CorruptImage(EdgekdError):

@@ -12,12 +12,12 @@ from rich.console import Console
 
 from edgekd import command
 from edgekd.artefacts import graphs, making
-from edgekd.artefacts.graphs import METHODS
+from edgekd.artefacts.graphs import METHODS, TORCH
 from edgekd.artefacts.making import ExportOutcome, ExportPlan, Writer
 from edgekd.artefacts.validation import Validation
 from edgekd.artefacts.verification import Limits, ReferenceLogits
 from edgekd.bundle import Bundle
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, require
 from edgekd.quantization.graph import Array, Graph
 from edgekd.runtimes import Format, find, formats
 from edgekd.section import validate
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = chosen(args.format or [DEFAULT])
     for name in names:
         find(name)  # a wrong name before any work
+    if args.via or args.ptq in METHODS:
+        require(TORCH, "train", f"--via {args.via}" if args.via else f"--ptq {args.ptq}")
     bundle = Bundle.open(args.bundle)
     export = Export(bundle, args, console)
     outcomes: list[ExportOutcome] = []
@@ -197,7 +199,7 @@ class Export:
 
     @cached_property
     def int8_reference(self) -> ReferenceLogits:
-        """Logits on the int8 grid: of exact integers on golden images, of fake quantization in torch on validation."""
+        """Logits on the int8 grid: of exact integers on golden images, of fake quantization on validation."""
         from edgekd.artefacts import validation, verification
         from edgekd.quantization import integers
 

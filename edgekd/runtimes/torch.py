@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgekd.bundle import Bundle
+from edgekd.errors import require
 from edgekd.measures.calibration import softmax
 
 
@@ -29,5 +30,9 @@ class TorchSession:
 
 
 def load(bundle: Bundle) -> TorchSession:
-    """A session on the bundle's float weights."""
+    """A session on the bundle's float weights.
+
+    Raises: EdgekdError if torch is missing.
+    """
+    require(("torch", "timm"), "train", f"the float network of {bundle.folder}")
     return TorchSession(bundle)
