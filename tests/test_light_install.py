@@ -130,6 +130,14 @@ def test_files_are_exported_fully_verified_and_evaluated(made, tmp_path, without
         assert found["accuracy"] > 0.6  # of three classes: something was learnt
 
 
+def test_a_rejected_file_is_explained(made, tmp_path, without_heavy):
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    done = without_heavy("edgekd.export", run, "--max-drop-pp", "-200")
+    assert done.returncode == 3, done.stdout + done.stderr
+    report = json.loads((run / "artefacts" / "tflite-int8.rejected.json").read_text())
+    assert len(report["worst_layers_db"]) == 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
