@@ -26,6 +26,8 @@ SCHEMA = "edgekd.bundle/1"
 MANIFEST = "manifest.json"
 MAKING = "python -m edgekd.distill"  # what makes a bundle
 CARD = "README.md"  # the model card
+WEIGHTS = "weights.safetensors"  # of the float network, by torch's names
+FLOAT_GRAPH = "graph.json"  # of the float network, where it can be lowered; its weights are those of WEIGHTS
 ARTEFACTS = "artefacts"  # the folder of exported files
 MAX_MANIFEST_BYTES = 4 * 2**20  # a manifest is a few KiB; more is not one of ours
 PACKAGES = ("torch", "timm", "numpy", "pillow", "safetensors")
@@ -96,7 +98,7 @@ class ArtefactRecord(Section):
     ece: float
     nll_before: float
     nll: float
-    top1_agreement: float  # with the reference in torch
+    top1_agreement: float  # with the reference
 
 
 class Manifest(Section):

@@ -197,7 +197,7 @@ class Export:
 
     @cached_property
     def int8_reference(self) -> ReferenceLogits:
-        """Logits on the int8 grid: of exact integers on golden images, of fake quantization in torch on validation."""
+        """Logits on the int8 grid: of exact integers on golden images, of fake quantization on validation."""
         from edgekd.artefacts import validation, verification
         from edgekd.quantization import integers
 

@@ -2,24 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
-from edgekd.bundle import Bundle
+from edgekd import extras
+from edgekd.bundle import FLOAT_GRAPH, WEIGHTS, Bundle
 from edgekd.errors import EdgekdError
+from edgekd.quantization import reference
+from edgekd.quantization.folding import Tensors, UnfoldedGraph, fold_normalization
 from edgekd.quantization.graph import Array, Graph
 
 METHODS = ("minmax", "percentile", "mse")
+TORCH = ("torch", "timm")  # what networks are built with
 
 
 def float_graph(bundle: Bundle) -> Graph:
-    """The float student as a graph.
+    """The float student as a graph: the one that the bundle describes, or else lowered from its network in torch.
 
-    Raises: EdgekdError if it cannot be lowered.
+    Raises: EdgekdError if it does not fit the bundle, cannot be lowered, or torch is missing.
     """
-    from edgekd.networks import from_bundle
-    from edgekd.quantization.lowering import lower
+    if FLOAT_GRAPH not in bundle.manifest.files:
+        extras.need(f"the float graph of {bundle.folder}, which the bundle does not hold,", "train", TORCH)
+        from edgekd.networks import from_bundle
+        from edgekd.quantization.lowering import lower
 
-    return lower(from_bundle(bundle))
+        return lower(from_bundle(bundle))
+    path, m = bundle.file(FLOAT_GRAPH), bundle.manifest
+    unfolded = UnfoldedGraph.load(path)
+    graph = unfolded.fold(_tensors(bundle.file(WEIGHTS), unfolded.keys), str(path))
+    mean, std = (tuple(float(np.float32(255 * v)) for v in values) for values in (m.input.mean, m.input.std))
+    if (graph.input.mean, graph.input.std) != (mean, std):
+        raise EdgekdError(str(path), "the normalization of the bundle's input", "another")
+    _check_ends(graph, bundle, str(path))
+    return graph
+
+
+def float_network(bundle: Bundle) -> Callable[[Array], Array]:
+    """The float network: pixels [N, S, S, 3] uint8 -> logits [N, K]. A network that cannot be lowered runs in torch.
+
+    Raises: EdgekdError as `float_graph` does, before anything is run.
+    """
+    if FLOAT_GRAPH in bundle.manifest.files:
+        graph = float_graph(bundle)
+        return lambda pixels: reference.logits(graph, pixels)
+    extras.need(f"the float network of {bundle.folder}, whose graph the bundle does not hold,", "train", TORCH)
+    import torch
+
+    from edgekd.networks import from_bundle
+    from edgekd.networks.prediction import predict
+
+    network = from_bundle(bundle)
+    return lambda pixels: predict(network, pixels, np.arange(len(pixels)), torch.device("cpu"))
+
+
+def _tensors(path: Path, names: set[str]) -> Tensors:
+    """Those of the tensors of a weights file that are called for and are there."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in names.intersection(file.keys())}
+    except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as e:
+        raise EdgekdError(str(path), "a safetensors file", f"{type(e).__name__}: {e}") from None
 
 
 def int8_graph(bundle: Bundle) -> Graph:
@@ -47,21 +93,29 @@ def control_graph(bundle: Bundle) -> Graph | None:
 
 
 def _check(graph: Graph, bundle: Bundle) -> None:
-    where, m = f"graph of {bundle.folder}", bundle.manifest
+    where = f"graph of {bundle.folder}"
     if not graph.is_quantized or any(graph.input.mean) or graph.input.std != (1.0, 1.0, 1.0):
         raise EdgekdError(where, "bare pixels on the int8 grid", "another kind of graph")
-    expected, found = (m.input.size, len(m.label_names)), (graph.input.size, *graph.shapes[graph.output.name])
+    _check_ends(graph, bundle, where)
+
+
+def _check_ends(graph: Graph, bundle: Bundle, where: str) -> None:
+    expected = (bundle.manifest.input.size, len(bundle.manifest.label_names))
+    found = (graph.input.size, *graph.shapes[graph.output.name])
     if found != expected:
         raise EdgekdError(where, "{} px and {} classes".format(*expected), "{} px and {} classes".format(*found))
 
 
 def post_training_graph(bundle: Bundle, method: str, pixels: Array) -> Graph:
-    """The float student on the int8 grid with ranges from a representative set, pixels [N, S, S, 3] uint8."""
+    """The float student on the int8 grid with ranges from a representative set, pixels [N, S, S, 3] uint8.
+
+    Raises: EdgekdError as `float_graph` does, or if torch is missing, which observes the ranges.
+    """
+    extras.need(f"post-training quantization by {method!r}", "train", TORCH)
     import torch
 
     from edgekd.quantization import ranges
     from edgekd.quantization.fake import FakeQuantNetwork
-    from edgekd.quantization.folding import fold_normalization
 
     network = FakeQuantNetwork(fold_normalization(float_graph(bundle)))
     batches = [

@@ -7,7 +7,9 @@ from typing import Any
 from edgekd.artefacts.graphs import float_graph
 from edgekd.bundle import Bundle
 from edgekd.measures.intervals import LEVEL
+from edgekd.quantization.folding import fold_normalization
 from edgekd.quantization.graph import Array, Graph
+from edgekd.quantization.reference import signal_to_noise
 
 IMAGES = 8
 WORST = 5
@@ -15,9 +17,6 @@ WORST = 5
 
 def explain(bundle: Bundle, graph: Graph, source: str, pixels: Array) -> dict[str, Any]:
     """The layers that add most noise to the float student, by their signal-to-noise ratio, and what may help."""
-    from edgekd.quantization.folding import fold_normalization
-    from edgekd.quantization.reference import signal_to_noise
-
     ratios = signal_to_noise(fold_normalization(float_graph(bundle)), graph, pixels[:IMAGES])
     worst = sorted(ratios.items(), key=lambda item: item[1])[:WORST]
     return {"worst_layers_db": {name: round(value, 2) for name, value in worst}, "try": _advice(source)}

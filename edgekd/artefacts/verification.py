@@ -41,7 +41,7 @@ class Limits(Section):
 
 
 class Parity(Section):
-    """A file against the reference in torch. `steps`: |Δ logit| in steps of the int8 output's grid; 0 for float files."""
+    """A file against the reference. `steps`: |Δ logit| in steps of the int8 output's grid; 0 for float files."""
 
     images: int
     top1_agreement: float

@@ -62,8 +62,12 @@ class UnfoldedGraph(Section):
     sources: dict[Name, Source] = Field(max_length=MAX_NODES)
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_atomic(path, json.dumps(self.model_dump(mode="json", by_alias=True), indent=1) + "\n")
+        """Write as JSON, one line for each node and each source."""
+        values = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        nodes = ",\n".join(f"  {json.dumps(node)}" for node in values["nodes"])
+        sources = ",\n".join(f"  {json.dumps(name)}: {json.dumps(s)}" for name, s in values["sources"].items())
+        schema = json.dumps(values["schema"])
+        write_atomic(path, f'{{\n "schema": {schema},\n "nodes": [\n{nodes}\n ],\n "sources": {{\n{sources}\n }}\n}}\n')
 
     @classmethod
     def load(cls, path: Path) -> UnfoldedGraph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgekd import extras
 from edgekd.bundle import Bundle
 from edgekd.measures.calibration import softmax
 
@@ -29,5 +30,9 @@ class TorchSession:
 
 
 def load(bundle: Bundle) -> TorchSession:
-    """A session on the bundle's float weights."""
+    """A session on the bundle's float weights.
+
+    Raises: EdgekdError if torch is missing.
+    """
+    extras.need(f"the float network of {bundle.folder}", "train", ("torch", "timm"))
     return TorchSession(bundle)

@@ -12,9 +12,10 @@ import torch
 from PIL import Image
 
 from edgekd import bundle as bundles
-from edgekd.bundle import CARD, Bundle, Manifest, NetworkRecord, TeacherRecord
+from edgekd.bundle import CARD, FLOAT_GRAPH, WEIGHTS, Bundle, Manifest, NetworkRecord, TeacherRecord
 from edgekd.data.dataset import groups_of
 from edgekd.data.phantom import phantom
+from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import fit_temperature, softmax
 from edgekd.measures.evaluation import evaluate
@@ -22,6 +23,7 @@ from edgekd.measures.intervals import members
 from edgekd.networks import PixelNetwork, cost
 from edgekd.networks.prediction import predict
 from edgekd.preprocess import InputContract, decode, to_pixels
+from edgekd.quantization.lowering import describe
 from edgekd.recipe import Network
 from edgekd.reports import pictures
 from edgekd.reports.card import model_card
@@ -32,7 +34,6 @@ from edgekd.training.loop import TrainingProgress
 if TYPE_CHECKING:
     from edgekd.training.run import Run
 
-WEIGHTS = "weights.safetensors"
 GOLDEN_IMAGES = 4
 IDENTITY = "identity.txt"  # beside the bundle: lets --resume tell whether the stage is the one it would make
 
@@ -60,6 +61,7 @@ def to_bundle(
         tensors = halved(network.body.state_dict())
         network.body.load_state_dict(tensors)  # what is measured below is what is stored
         write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors))
+        names += write_graph(network, folder)
         temperature = fit_temperature(_logits(run, network, "val"), run.labels[run.rows("val")])
         for split in ("val", "test"):
             names += _evaluate(run, network, temperature, split, folder)
@@ -103,6 +105,15 @@ def halved(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         name: (t.half() if t.ndim > 1 and t.is_floating_point() and t.abs().max() < limit else t).contiguous().cpu()
         for name, t in state.items()
     }
+
+
+def write_graph(network: PixelNetwork, folder: Path) -> list[str]:
+    """The network's graph, which lets its bundle be exported without torch; none of a network that cannot be lowered."""
+    try:
+        describe(network).save(folder / FLOAT_GRAPH)
+    except EdgekdError:  # export through a generic converter remains, and its error then says what cannot be lowered
+        return []
+    return [FLOAT_GRAPH]
 
 
 def _logits(run: Run, network: PixelNetwork, split: str) -> np.ndarray:
