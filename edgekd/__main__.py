@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv and not argv[0].startswith("-"):
         return _main_of(argv[0])(argv[1:]) or 0
     arguments = command.parser("", "Distil, quantize, export, verify and measure small networks.", EXAMPLE)
+    arguments.add_argument("command", nargs="?", help="what to run; without it, all there is is listed")
     arguments.add_argument("--version", action="version", version=f"edgekd {__version__}")
     arguments.parse_args(argv)
     overview(screen.console())

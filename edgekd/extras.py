@@ -64,7 +64,12 @@ def _missing(where: str, extra: str, packages: Iterable[str]) -> EdgekdError:
         home = next((e for e in (extra, *EXTRAS) if package in EXTRAS.get(e, ())), extra)
         homes.append(home)
         names.append(EXTRAS.get(home, {}).get(package, package))
-    return missing_package(names, ",".join(dict.fromkeys(homes)), where)
+    least = [e for e in dict.fromkeys(homes) if not any(_is_within(e, other) for other in homes)]
+    return missing_package(names, ",".join(least), where)
+
+
+def _is_within(extra: str, other: str) -> bool:
+    return EXTRAS.get(extra, {}).keys() < EXTRAS.get(other, {}).keys()
 
 
 def explained(error: ImportError) -> EdgekdError | None:

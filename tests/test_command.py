@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekd import command
+from edgekd import __main__ as program
+from edgekd import __version__, command, named
 from edgekd.__main__ import commands
 from edgekd.errors import EdgekdError
 
@@ -28,9 +29,26 @@ def test_every_command_is_listed_and_has_an_example():
         assert f"python -m edgekd.{name}" in shown.split("example:\n")[1]
 
 
+def test_one_command_runs_all(capsys):
+    program.main([])
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in (*commands(), *named.names("recipes"), *named.names("devices")))
+    assert program.main(["export", "--list"]) == 0
+    assert "tflite-int8" in capsys.readouterr().out
+    for arguments, shown in ((["--version"], f"edgekd {__version__}\n"), (["evaluate", "--help"], "edgekd.evaluate")):
+        with pytest.raises(SystemExit) as end:
+            program.main(arguments)
+        assert end.value.code == 0
+        assert shown in capsys.readouterr().out
+    with pytest.raises(EdgekdError, match="did you mean 'distill'"):
+        program.main(["distil", "--data", "x"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("edgekd", "exprt"), "did you mean 'export'"),
+        (("edgekd", "evaluate", "no-such-bundle"), "a bundle"),
         (("edgekd.evaluate", "no-such-bundle"), "a bundle"),
         (("edgekd.distill", "--recipe", "none.toml"), "no such file"),
         (("edgekd.distill", "--data", "no-such-folder"), "nothing there"),
@@ -40,7 +58,7 @@ def test_every_command_is_listed_and_has_an_example():
     ],
 )
 def test_a_mistake_is_one_error_and_leaves_nothing_behind(tmp_path, arguments, message):
-    extra = () if arguments[0] == "edgekd.evaluate" else ("--out", str(tmp_path / "run"))
+    extra = () if arguments[0] in ("edgekd", "edgekd.evaluate") else ("--out", str(tmp_path / "run"))
     found = call(*arguments, *extra, cwd=tmp_path)
     assert found.returncode == 2
     assert found.stderr.startswith("error: ")

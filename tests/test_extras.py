@@ -70,6 +70,12 @@ def test_an_extra_stands_for_all_that_it_brings(without):
         extras.need("x", "train")
 
 
+def test_an_extra_within_another_is_not_named(without):
+    without("scipy", "nncf")
+    with pytest.raises(EdgekdError, match=r'pip install "edgekd\[nncf\]"'):
+        extras.need("x", "audit", ("scipy", "nncf"))
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

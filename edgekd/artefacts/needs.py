@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edgekd import extras
-from edgekd.conversion.isolated import confirm_packages
+from edgekd.conversion.isolated import PACKAGES, confirm_packages, is_elsewhere
 from edgekd.runtimes import find
 
 VERIFYING = ("safetensors", "scipy", "sklearn")  # packages, as imported
@@ -22,8 +22,8 @@ def confirm(names: Iterable[str], ptq: str | None, via: str | None, onnx: str | 
         wanted.append("nncf")
     elif ptq or via:
         wanted += NETWORK
+    workers = [worker for option, worker in ((via, "litert_torch"), (onnx, "onnx2tf")) if option]
+    wanted += [package for worker in workers if not is_elsewhere() for package in PACKAGES[worker]]
     extras.need("the command export", "export", wanted)
-    if via:
-        confirm_packages("litert_torch")
-    if onnx:
-        confirm_packages("onnx2tf")
+    for worker in workers:
+        confirm_packages(worker)

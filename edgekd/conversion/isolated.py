@@ -49,6 +49,11 @@ def confirm_packages(name: str, python: str | None = None) -> None:
         raise missing_package(missing, EXTRA, where)
 
 
+def is_elsewhere() -> bool:
+    """Whether workers run by another Python than this one."""
+    return bool(os.environ.get(ENVIRONMENT))
+
+
 def _python(given: str | None) -> str:
     return given or os.environ.get(ENVIRONMENT) or sys.executable
 

@@ -42,6 +42,17 @@ def test_a_missing_package_names_the_install_command(work) -> None:
     assert 'pip install "edgekd[convert]"' in str(error.value)
 
 
+def test_another_python_is_asked_for_its_packages_before_the_work(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(isolated.PACKAGES, "toy", ("json", "no_such_package", "nor_this"))
+    with pytest.raises(EdgekdError, match=r"'no_such_package', 'nor_this'(.|\n)*edgekd\[convert\]"):
+        isolated.confirm_packages("toy")
+    monkeypatch.setitem(isolated.PACKAGES, "toy", ("json",))
+    isolated.confirm_packages("toy")
+    monkeypatch.setenv(isolated.ENVIRONMENT, str(tmp_path / "none"))
+    with pytest.raises(EdgekdError, match=isolated.ENVIRONMENT):
+        isolated.confirm_packages("toy")
+
+
 def test_a_failure_shows_the_last_lines(work) -> None:
     with pytest.raises(EdgekdError, match="exit code 1") as error:
         work("for i in range(50): print('line', i)\nraise ValueError('what went wrong')")
