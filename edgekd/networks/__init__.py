@@ -22,6 +22,9 @@ from edgekd.errors import EdgekdError, nearest
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import Network
 
+VERSION = (
+    1  # to be raised when the same settings and weights give other logits: what was stored of them is not read then
+)
 Builder = Callable[..., nn.Module]
 
 
