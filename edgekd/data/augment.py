@@ -1,7 +1,8 @@
-"""Augmented views as a pure function of (seed, epoch, sample): the same triple gives the same view, always.
+"""Augmented views as a pure function of (seed, epoch, image): the same triple gives the same view, always.
 
-That is what lets a teacher's output for a view be computed once and used by every student. The random numbers come from
-a counter-based generator per sample, never from a global state; the pixels are moved on the device that trains.
+That is what lets a teacher's output for a view be computed once and used by every student, whatever list, order or split
+the image comes in. The random numbers come from a counter-based generator per image, never from a global state; the pixels
+are moved on the device that trains.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch.nn import functional
 
 from edgekd.recipe import AugmentRecipe
 
+VERSION = 1  # to be raised when a triple gives another view: what a teacher said of the old ones is not read then
 DRAWS = 24  # uniform numbers per view; changing it changes every view
 
 
@@ -28,7 +30,7 @@ class Views:
 
 
 class Augmenter:
-    """Makes views of images in `array` [N, S, S, 3] uint8 with `labels` [N].
+    """Makes views of images in `array` [N, S, S, 3] uint8 with `labels` [N]; `ids` [N] uint64 are `Pixels.ids`.
 
     `partners` are the rows that mixup may mix with (those of the training split); `mixup` is the alpha of its Beta
     distribution, 0 for none (Zhang et al., ICLR 2018).
@@ -37,6 +39,7 @@ class Augmenter:
     def __init__(
         self,
         array: np.ndarray,
+        ids: np.ndarray,
         labels: np.ndarray,
         classes: int,
         recipe: AugmentRecipe,
@@ -44,7 +47,7 @@ class Augmenter:
         partners: np.ndarray,
         mixup: float = 0.0,
     ) -> None:
-        self.array, self.labels, self.classes, self.partners = array, labels, classes, partners
+        self.array, self.ids, self.labels, self.classes, self.partners = array, ids, labels, classes, partners
         self.recipe, self.seed, self.mixup = recipe, seed, mixup
 
     def views(self, epoch: int, rows: np.ndarray, device: torch.device) -> Views:
@@ -64,7 +67,8 @@ class Augmenter:
         return Views(pixels.contiguous(memory_format=torch.channels_last), targets)
 
     def _generator(self, epoch: int, row: int, stream: int = 0) -> np.random.Generator:
-        return np.random.Generator(np.random.Philox(key=[(self.seed << 32) | epoch, (stream << 48) | int(row)]))
+        key = np.array([(self.seed << 32) | epoch, self.ids[row]], np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
 
     def _one_hot(self, rows: np.ndarray, device: torch.device) -> Tensor:
         labels = torch.from_numpy(self.labels[rows]).long()

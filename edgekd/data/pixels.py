@@ -25,6 +25,7 @@ try:
 except ImportError:  # Windows: temporary names keep processes apart, only leftovers of killed ones stay
     fcntl = None  # type: ignore[assignment]
 
+VERSION = 1  # to be raised when the same files give other pixels or facts: a cache of another version is not read
 Progress = Callable[[int, int], None]
 
 
@@ -32,11 +33,13 @@ Progress = Callable[[int, int], None]
 class Pixels:
     """The readable images of a set: `array` [N, S, S, 3] uint8 RGB in the order of `dataset.samples`.
 
+    `ids` [N] uint64 name each image by its pixels alone: they are the same in every listing, order and split.
     `corrupt` names the images that were left out, with the reason. `sha256` is that of names, labels and pixels.
     """
 
     dataset: Dataset
     array: np.ndarray
+    ids: np.ndarray
     corrupt: tuple[tuple[str, str], ...]
     sha256: str
 
@@ -60,7 +63,7 @@ class Pixels:
             raise EdgekdError("data", "images", "none")
         shape = [geometry.size, geometry.fit, geometry.crop_fraction, geometry.kernel]
         listing = listing_hash(dataset.samples, fingerprints=True)
-        key = hashlib.sha256(json.dumps([listing, shape]).encode()).hexdigest()[:32]
+        key = hashlib.sha256(json.dumps([VERSION, listing, shape]).encode()).hexdigest()[:32]
         array_path, facts_path = cache / "pixels" / f"{key}.npy", cache / "pixels" / f"{key}.json"
         with _lock(array_path):
             facts = _facts(dataset, array_path, facts_path)
@@ -72,7 +75,8 @@ class Pixels:
         _check(corrupt, len(dataset.samples), corrupt_limit)
         left_out = {name for name, _ in corrupt}
         kept = dataset.with_samples(s for s in dataset.samples if s.name not in left_out)
-        return cls(kept, array[: len(kept.samples)], corrupt, facts["sha256"])
+        ids = np.array([int(i, 16) for i in facts["ids"]], np.uint64)
+        return cls(kept, array[: len(kept.samples)], ids, corrupt, facts["sha256"])
 
 
 def _check(corrupt: tuple[tuple[str, str], ...], total: int, limit: float) -> None:
@@ -132,7 +136,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Progress | None) -> dict[str, Any]:
     """Write the array; gives the facts, without which it does not count."""
-    samples, corrupt, row = dataset.samples, [], 0
+    samples, corrupt, ids = dataset.samples, [], []
     content = hashlib.sha256()
     temporary = array_path.with_name(f".{array_path.stem}.{uuid.uuid4().hex}.tmp")
     shape = (len(samples), geometry.size, geometry.size, 3)
@@ -144,9 +148,10 @@ def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Pr
             if isinstance(found, CorruptImage):
                 corrupt.append([sample.name, found.found or found.where])
             else:
-                array[row] = found
-                content.update(f"{sample.name}\0{sample.label}\0".encode() + found.tobytes())
-                row += 1
+                array[len(ids)] = found
+                pixels = found.tobytes()
+                content.update(f"{sample.name}\0{sample.label}\0".encode() + pixels)
+                ids.append(hashlib.sha256(pixels).hexdigest()[:16])
             if progress:
                 progress(done, len(samples))
         with _writing(array_path.parent):
@@ -155,7 +160,7 @@ def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Pr
             temporary.replace(array_path)
     finally:
         temporary.unlink(missing_ok=True)
-    return {"corrupt": corrupt, "sha256": content.hexdigest()}
+    return {"corrupt": corrupt, "ids": ids, "sha256": content.hexdigest()}
 
 
 def _reserve(path: Path) -> None:

@@ -25,6 +25,9 @@ from edgekd.networks.published import own_sizes, published
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import Network
 
+VERSION = (
+    1  # to be raised when the same settings and weights give other logits: what was stored of them is not read then
+)
 Builder = Callable[..., nn.Module]
 
 

@@ -35,6 +35,7 @@ from edgekd.training.objective import Batch, Objective, Term
 from edgekd.training.precision import autocast, autocast_dtype
 from edgekd.training.schedule import Schedule
 
+VERSION = 1  # to be raised when the same settings train another network: a state of another version is not continued
 Row = dict[str, float]
 Parts = dict[str, tuple[list[nn.Parameter], float]]  # name -> parameters, factor of the learning rate
 

@@ -32,11 +32,12 @@ from edgekd.quantization.lowering import lower
 from edgekd.recipe import QatRecipe, Recipe
 from edgekd.reports import quantization
 from edgekd.reports.card import model_card
-from edgekd.training import finish, stages
+from edgekd.training import finish, identity, stages
 from edgekd.training.loop import Parts, Trainer, TrainingProgress, epoch_order
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.run import Run
 
+VERSION = 1  # to be raised when the same student and settings give another graph: an old one is not taken for it
 GRAPH, PTQ_GRAPH = "int8/qat.safetensors", "int8/ptq.safetensors"
 COMPARISON = "int8/comparison.json"
 BATCH = 32  # images of the representative set at a time
@@ -61,21 +62,22 @@ def check(recipe: Recipe, classes: int = 2) -> None:
 def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     """Add the int8 graphs of quantization-aware training and of its control to the student's bundle."""
     recipe, folder = run.recipe, student.folder
-    facts: dict[str, Any] = {"qat": recipe.qat.model_dump(), "distillation": recipe.distillation.model_dump()}
-    facts |= {"student": student.manifest.files[finish.WEIGHTS].sha256, "mixup": recipe.training.mixup_alpha}
-    identity = stages.identity_of(run, facts, teacher)
+    told = recipe.distillation.model_dump(exclude={"store"})
+    facts: dict[str, Any] = {"qat": recipe.qat.model_dump(), "distillation": told, "version": VERSION}
+    facts |= {"student": identity.of_bundle(student), "mixup": recipe.training.mixup_alpha}
+    named = identity.of_stage(run, facts, teacher)
     done = folder / "training/qat" / finish.IDENTITY
-    if run.processes.decide(bool(student.manifest.quantization) and done.exists() and done.read_text() == identity):
+    if run.processes.decide(bool(student.manifest.quantization) and done.exists() and done.read_text() == named):
         run.console.print(f"qat: finished already, read from {folder}", highlight=False)
         return student
     network = FakeQuantNetwork(fold_normalization(lower(from_bundle(student)))).to(run.processes.device)
     rows = representative.choose(run.labels, run.rows("train"), recipe.qat.representative_images, recipe.seed)
     ptq = post_training(run, network, rows)
     network.set_ranges(ranges.running(network, observed(run)))
-    progress = train(run, network, objective_of(run, student, teacher), folder, identity)
+    progress = train(run, network, objective_of(run, student, teacher), folder, named)
     if run.processes.is_first:
         write(run, student, ptq, Quantized.of(run, network), rows, progress)
-        write_atomic(done, identity)
+        write_atomic(done, named)
     return finish.opened(run.processes, folder)
 
 

@@ -50,8 +50,9 @@ class Run:
 
     def task(self, mixup: float) -> Task:
         """The training task; views are those of the recipe's seed, so every stage sees the same ones."""
-        r, array = self.recipe, self.pixels.array
-        augmenter = Augmenter(array, self.labels, len(self.label_names), r.augment, r.seed, self.rows("train"), mixup)
+        r, array, classes = self.recipe, self.pixels.array, len(self.label_names)
+        partners = self.rows("train")
+        augmenter = Augmenter(array, self.pixels.ids, self.labels, classes, r.augment, r.seed, partners, mixup)
         return Task(array, self.labels, self.rows("train"), self.rows("val"), augmenter, r.seed)
 
 

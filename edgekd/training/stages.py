@@ -6,8 +6,6 @@ A finished stage is read back, an interrupted one continues: a run can be killed
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from edgekd.networks import PixelNetwork, build, check_network, cost, from_bundl
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import Recipe, TeacherRecipe, TrainingRecipe
 from edgekd.reports.progress import Screen
-from edgekd.training import finish
+from edgekd.training import finish, identity
 from edgekd.training.log import Log
 from edgekd.training.loop import Row, Trainer, TrainingProgress, derived_seed
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
@@ -80,8 +78,8 @@ def teacher(run: Run, folder: Path) -> Bundle:
         found = open_teacher(settings)
         check_labels(found, run.label_names)
         return found
-    identity = identity_of(run, settings.model_dump(), None)
-    if run.processes.decide(finish.is_finished(folder, identity)):
+    named = identity.of_stage(run, identity.of_network(settings), None)
+    if run.processes.decide(finish.is_finished(folder, named)):
         return _announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
     network = build(settings, len(run.label_names), run.recipe.input.size)
@@ -93,8 +91,8 @@ def teacher(run: Run, folder: Path) -> Bundle:
             settings.training, run.labels[run.rows("train")], len(run.label_names), run.processes
         )
         _announce_network(run, "teacher", network)
-        progress = train(run, "teacher", network, objective, settings.training, folder / "training", identity)
-    return finish.to_bundle(run, "teacher", settings, network, progress, folder, identity)
+        progress = train(run, "teacher", network, objective, settings.training, folder / "training", named)
+    return finish.to_bundle(run, "teacher", settings, network, progress, folder, named)
 
 
 def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
@@ -105,9 +103,10 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     recipe, settings = run.recipe, run.recipe.student
     role = "student" if teacher_bundle else "control"
     told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
-    facts = {"network": settings.model_dump(), "training": recipe.training.model_dump(), "distillation": told}
-    identity = identity_of(run, facts, teacher_bundle)
-    if run.processes.decide(finish.is_finished(folder, identity)):
+    network_facts = identity.of_network(settings)
+    facts = {"network": network_facts, "training": recipe.training.model_dump(), "distillation": told}
+    named = identity.of_stage(run, facts, teacher_bundle)
+    if run.processes.decide(finish.is_finished(folder, named)):
         return _announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
     network = build(settings, len(run.label_names), recipe.input.size)
@@ -118,8 +117,8 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
         outputs = teacher_outputs(run, teacher_bundle)
         objective = DistillationObjective(objective, recipe.distillation, outputs)
     _announce_network(run, role, network)
-    progress = train(run, role, network, objective, recipe.training, folder / "training", identity)
-    return finish.to_bundle(run, role, settings, network, progress, folder, identity, teacher_bundle)
+    progress = train(run, role, network, objective, recipe.training, folder / "training", named)
+    return finish.to_bundle(run, role, settings, network, progress, folder, named, teacher_bundle)
 
 
 def teacher_outputs(run: Run, teacher_bundle: Bundle, precision: str | None = None) -> TeacherOutputs:
@@ -128,30 +127,22 @@ def teacher_outputs(run: Run, teacher_bundle: Bundle, precision: str | None = No
     `precision` is by default the teacher's own, whatever the student's is.
     """
     check_labels(teacher_bundle, run.label_names)
-    weights = teacher_bundle.manifest.files["weights.safetensors"].sha256
-    return outputs_of(run, lambda: from_bundle(teacher_bundle), weights, run.recipe.distillation.store, precision)
+    facts, store = identity.of_bundle(teacher_bundle), run.recipe.distillation.store
+    return outputs_of(run, lambda: from_bundle(teacher_bundle), facts, store, precision)
 
 
 def outputs_of(
-    run: Run, load: Callable[[], PixelNetwork], weights: str, store: bool, precision: str | None = None
+    run: Run, load: Callable[[], PixelNetwork], facts: Any, store: bool, precision: str | None = None
 ) -> TeacherOutputs:
-    """Outputs of any network on the run's training views; `weights` names its weights, `load` builds it when needed."""
+    """Outputs of any network on the run's training views; `facts` (JSON-able) name it, `load` builds it when needed."""
     recipe, device = run.recipe, run.processes.device
     dtype = autocast_dtype(precision or recipe.teacher.training.precision, device)
     if not store:
         return TeacherOutputs(load, None, dtype)
-    key = store_key(
-        teacher=weights,
-        pixels=run.pixels.sha256,
-        splits=run.split_hashes(),
-        augment=recipe.augment.model_dump(),
-        mixup=recipe.training.mixup_alpha,
-        seed=recipe.seed,
-        precision=str(dtype),
-        device=device.type,
-    )
-    shape = len(run.labels), len(run.label_names)
-    return TeacherOutputs(load, TeacherStore(Path(recipe.cache) / "teacher" / key, *shape), dtype)
+    views = identity.of_views(run, recipe.training.mixup_alpha)
+    key = store_key(teacher=facts, views=views, precision=str(dtype), device=device.type)
+    folder = Path(recipe.cache) / "teacher" / key
+    return TeacherOutputs(load, TeacherStore(folder, run.pixels.ids, len(run.label_names)), dtype)
 
 
 def check_labels(bundle: Bundle, label_names: tuple[str, ...]) -> None:
@@ -207,21 +198,6 @@ class _Watchers:
         """One epoch is done."""
         self._screen.epoch(history)
         self._log.epoch(history)
-
-
-def identity_of(run: Run, facts: dict[str, Any], teacher_bundle: Bundle | None) -> str:
-    """A hash of everything that decides a stage's result."""
-    r = run.recipe
-    everything = {
-        "facts": facts,
-        "seed": r.seed,
-        "augment": r.augment.model_dump(),
-        "input": r.input.model_dump(),
-        "pixels": run.pixels.sha256,
-        "splits": run.split_hashes(),
-        "teacher": teacher_bundle.manifest.files["weights.safetensors"].sha256 if teacher_bundle else "",
-    }
-    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
 def _announce_network(run: Run, role: str, network: PixelNetwork) -> None:

@@ -11,12 +11,13 @@ from edgekd.recipe import AugmentRecipe
 CPU = torch.device("cpu")
 ARRAY = np.random.default_rng(0).integers(0, 256, (12, 24, 24, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 3
+IDS = np.arange(12, dtype=np.uint64) * 2**60 + 3
 EVERYTHING = AugmentRecipe(contrast=0.2, saturation=0.2, noise=0.05, elastic_alpha=8.0, erase=0.5, vertical_flip=0.5)
 NOTHING = AugmentRecipe(rotation_deg=0, shift=0, zoom=0, shear=0, horizontal_flip=0, brightness=0)
 
 
 def augmenter(recipe, seed=1, mixup=0.0):
-    return Augmenter(ARRAY, LABELS, 3, recipe, seed, np.arange(8), mixup)
+    return Augmenter(ARRAY, IDS, LABELS, 3, recipe, seed, np.arange(8), mixup)
 
 
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
@@ -28,6 +29,15 @@ def test_a_view_depends_on_nothing_but_seed_epoch_and_sample(mixup):
         alone = augmenter(EVERYTHING, mixup=mixup).views(3, np.array([row]), CPU)
         assert torch.equal(alone.pixels[0], together.pixels[position])
         assert torch.equal(alone.targets[0], together.targets[position])
+
+
+def test_a_view_is_that_of_the_image_in_whatever_order_it_is_listed():
+    order = np.random.default_rng(1).permutation(12)
+    shuffled = Augmenter(ARRAY[order], IDS[order], LABELS[order], 3, EVERYTHING, 1, np.arange(8))
+    expected = augmenter(EVERYTHING).views(2, order, CPU)
+    found = shuffled.views(2, np.arange(12), CPU)
+    assert torch.equal(found.pixels, expected.pixels)
+    assert torch.equal(found.targets, expected.targets)
 
 
 def test_seed_epoch_and_sample_each_change_the_view():
@@ -51,7 +61,11 @@ def test_a_certain_flip_mirrors():
 def test_brightness_stays_in_its_range_and_pixels_in_theirs():
     grey = np.full((200, 8, 8, 3), 200, np.uint8)
     recipe = NOTHING.model_copy(update={"brightness": 0.15})
-    pixels = Augmenter(grey, np.zeros(200, int), 2, recipe, 0, np.arange(200)).views(0, np.arange(200), CPU).pixels
+    pixels = (
+        Augmenter(grey, np.arange(200), np.zeros(200, int), 2, recipe, 0, np.arange(200))
+        .views(0, np.arange(200), CPU)
+        .pixels
+    )
     assert 170 - 1e-3 <= pixels.min() < 175
     assert 225 < pixels.max() <= 230 + 1e-3
     loud = augmenter(AugmentRecipe(brightness=0.9, noise=0.5)).views(0, np.arange(12), CPU).pixels
@@ -68,7 +82,9 @@ def test_affine_draws_reach_their_limits_and_no_further():
 
 def test_mixup_mixes_pixels_and_targets_alike_with_the_larger_share_its_own():
     flat = np.stack([np.full((8, 8, 3), 20 * i, np.uint8) for i in range(12)])
-    views = Augmenter(flat, np.arange(12), 12, NOTHING, 0, np.arange(12), 1.0).views(0, np.arange(12), CPU)
+    views = Augmenter(flat, np.arange(12), np.arange(12), 12, NOTHING, 0, np.arange(12), 1.0).views(
+        0, np.arange(12), CPU
+    )
     assert views.targets.sum(1) == pytest.approx(torch.ones(12).tolist())
     assert (views.targets[torch.arange(12), torch.arange(12)] >= 0.5).all()
     expected = (views.targets * 20 * torch.arange(12)).sum(1)
@@ -79,7 +95,11 @@ def test_mixup_mixes_pixels_and_targets_alike_with_the_larger_share_its_own():
 def test_erase_covers_between_2_and_20_percent():
     white = np.full((300, 40, 40, 3), 255, np.uint8)
     recipe = NOTHING.model_copy(update={"erase": 0.5})
-    pixels = Augmenter(white, np.zeros(300, int), 2, recipe, 0, np.arange(300)).views(0, np.arange(300), CPU).pixels
+    pixels = (
+        Augmenter(white, np.arange(300), np.zeros(300, int), 2, recipe, 0, np.arange(300))
+        .views(0, np.arange(300), CPU)
+        .pixels
+    )
     share = (pixels[:, 0] == 127).float().mean((1, 2))
     erased = share[share > 0]
     assert 0.4 < len(erased) / 300 < 0.6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -77,6 +78,24 @@ def test_a_second_run_decodes_nothing(tmp_path):
     assert again.sha256 == first.sha256
     assert again.corrupt == first.corrupt
     np.testing.assert_array_equal(again.array, first.array)
+
+
+def test_what_another_version_decoded_is_decoded_anew(tmp_path, monkeypatch):
+    source = Source(5)
+    Pixels.of(source.dataset(), GEOMETRY, tmp_path, 0)
+    monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
+    Pixels.of(source.dataset(), GEOMETRY, tmp_path, 0)
+    assert source.opened == 10
+
+
+def test_an_image_has_its_id_in_every_order_and_under_every_name_and_no_other_has_it(tmp_path):
+    data = Source(6, broken=[4]).dataset()
+    found = Pixels.of(data, GEOMETRY, tmp_path, 0.5)
+    digests = [hashlib.sha256(p.tobytes()).digest() for p in expected(found.dataset.samples)]
+    assert [int(i).to_bytes(8, "big") for i in found.ids] == [d[:8] for d in digests]
+    assert len(set(found.ids)) == 5
+    moved = data.with_samples(replace(s, split="val", label=1 - s.label) for s in reversed(data.samples))
+    assert np.array_equal(Pixels.of(moved, GEOMETRY, tmp_path, 0.5).ids, found.ids[::-1])
 
 
 def test_corrupt_images_are_left_out_and_recorded(tmp_path):
@@ -239,7 +258,7 @@ def test_an_array_without_its_facts_does_not_count(tmp_path):
     source = Source(4)
     Pixels.of(source.dataset(), GEOMETRY, tmp_path, 0)
     (facts,) = (tmp_path / "pixels").glob("*.json")
-    assert set(json.loads(facts.read_text())) == {"corrupt", "sha256"}
+    assert set(json.loads(facts.read_text())) == {"corrupt", "ids", "sha256"}
     facts.unlink()
     (array,) = (tmp_path / "pixels").glob("*.npy")
     array.write_bytes(b"half an array")

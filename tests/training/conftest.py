@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from edgekd import recipe
-from edgekd.training import distributed, run
+from edgekd.bundle import Bundle
+from edgekd.training import distributed, run, stages
 
 TINY = (
     "data.options={train=64, val=0, test=32, size=48}",
@@ -72,3 +73,9 @@ def prepare(tmp_path: Path, tiny_settings: list[str]):
         return run.prepare(wanted, tmp_path / "run", distributed.start(), Console(quiet=True))
 
     return make
+
+
+@pytest.fixture
+def teacher(prepare, tmp_path: Path) -> Bundle:
+    """The tiny run's teacher, trained."""
+    return stages.teacher(prepare(), tmp_path / "teacher")

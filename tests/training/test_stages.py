@@ -16,11 +16,6 @@ from edgekd.training import finish, stages
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def teacher(prepare, tmp_path):
-    return stages.teacher(prepare(), tmp_path / "teacher")
-
-
 def weights(bundle):
     return sha256_file(bundle.file("weights.safetensors"))
 
@@ -40,8 +35,9 @@ def test_the_store_gives_the_same_bits_and_spares_the_teacher(prepare, teacher, 
 
 
 def test_another_seed_or_augmentation_has_another_store(prepare, teacher):
-    outputs = [stages.teacher_outputs(prepare(*s), teacher) for s in ((), ("seed=1",), ("augment.zoom=0.2",))]
-    assert len({o.store.folder for o in outputs}) == 3
+    others = ((), ("seed=1",), ("augment.zoom=0.2",), ("training.mixup_alpha=0.2",))
+    outputs = [stages.teacher_outputs(prepare(*s), teacher) for s in others]
+    assert len({o.store.folder for o in outputs}) == 4
 
 
 def test_the_bundle_holds_what_it_promises(prepare, teacher, tmp_path):
