@@ -20,6 +20,7 @@ OVER_LIMIT = 4  # exit code
 NEEDED = ("jinja2", "safetensors", "scipy", "sklearn")  # as imported: what each runtime needs, its device says
 
 EXAMPLE = """  python -m edgekd.benchmark                                   # runs/default on this machine
+  python -m edgekd.benchmark models/mri4-mobilenetv2            # as cloned: times and golden vectors, no images needed
   python -m edgekd.benchmark --device local,pi5 --threads 1,2   # see benchmarks/devices
   python -m edgekd.benchmark compare A/report.json B/report.json --limit accuracy_drop_pp=1 --limit latency_ratio=1.2"""
 
@@ -73,7 +74,9 @@ def _measure(argv: list[str]) -> int:
     command.need("benchmark", "export", packages=NEEDED)
     from edgekd import devices
     from edgekd.benchmarking.report import Wish, benchmark
+    from edgekd.benchmarking.schema import REPORT, TIMES, TimesReport
     from edgekd.bundle import Bundle
+    from edgekd.reports import benchmark_times
     from edgekd.reports.benchmark import show
     from edgekd.reports.benchmark_page import write_page
 
@@ -99,9 +102,13 @@ def _measure(argv: list[str]) -> int:
         console.print(text, style="dim", highlight=False, markup=False)
 
     report = benchmark(bundle, places, wish, out, step)
-    show(report, console)
-    page = write_page(report, out)
-    console.print(f"written to {out / 'report.json'} and {page}", highlight=False, soft_wrap=True)
+    if isinstance(report, TimesReport):
+        benchmark_times.show(report, console)
+        written = f"{out / TIMES}"
+    else:
+        show(report, console)
+        written = f"{out / REPORT} and {write_page(report, out)}"
+    console.print(f"written to {written}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -111,7 +118,11 @@ def _arguments() -> argparse.ArgumentParser:
     add("bundle", nargs="?", default="runs/default", help="a bundle with artefacts (default: runs/default)")
     add("--device", metavar="NAME,…", default="local", help="files in benchmarks/devices (default: local)")
     add("--devices", metavar="DIR", default="benchmarks/devices", help="where these files are")
-    add("--data", metavar="PATH", help="images to answer (default: the test split of the bundle's own)")
+    add(
+        "--data",
+        metavar="PATH",
+        help="images to answer (default: the test split of the bundle's own; without, times alone)",
+    )
     add("--format", metavar="NAME,…", default="", help="default: every artefact")
     add("--threads", metavar="N,…", default="", help="default: 1, 2 and 4 where there are cores")
     add("--rounds", metavar="N", type=_positive, default=3, help="fresh processes per artefact (default: 3)")

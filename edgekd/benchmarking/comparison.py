@@ -11,7 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from edgekd.benchmarking.limits import Excess, exceeded
-from edgekd.benchmarking.schema import ANSWERS, REPORT, FailedRow, HardwareMeasurement, Report, Row, read_report
+from edgekd.benchmarking.schema import (
+    ANSWERS,
+    REPORT,
+    FailedRow,
+    HardwareMeasurement,
+    Report,
+    Row,
+    TimedRow,
+    read_report,
+)
 from edgekd.devices.document import Document, Provenance
 from edgekd.errors import EdgekdError
 from edgekd.measures.drift import drift
@@ -152,7 +161,7 @@ def values_of(change: Change) -> dict[str, float | None]:
     }
 
 
-def row_name(row: Row | FailedRow | Change) -> str:
+def row_name(row: TimedRow | FailedRow | Change) -> str:
     """How a row is called: tflite-int8 on pi5, 2 threads."""
     return f"{row.format} on {row.device}, {row.threads} thread{'s' if row.threads > 1 else ''}"
 

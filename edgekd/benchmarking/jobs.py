@@ -44,7 +44,7 @@ class Workshop:
     """Makes parcels; holds the files that all jobs share, in `folder`."""
 
     bundle: Bundle
-    images: Images
+    images: Images | None  # None: golden images alone
     timing: Timing
     folder: Path
     shared: dict[str, Path]  # name in the job's folder -> file
@@ -52,13 +52,16 @@ class Workshop:
     decoded_sha256: tuple[str, ...]
 
     @classmethod
-    def open(cls, bundle: Bundle, images: Images, timing: Timing, folder: Path) -> Workshop:
-        """Write the golden tensors and the test images into `folder`."""
+    def open(cls, bundle: Bundle, images: Images | None, timing: Timing, folder: Path) -> Workshop:
+        """Write the golden tensors and the test images, where there are any, into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         pixels, _, paths = golden(bundle)
         np.save(folder / GOLDEN, pixels, allow_pickle=False)
-        np.save(folder / TEST, images.pixels, allow_pickle=False)
-        shared = {GOLDEN: folder / GOLDEN, TEST: folder / TEST} | {f"golden/{p.name}": p for p in paths}
+        shared = {GOLDEN: folder / GOLDEN}
+        if images is not None:
+            np.save(folder / TEST, images.pixels, allow_pickle=False)
+            shared[TEST] = folder / TEST
+        shared |= {f"golden/{p.name}": p for p in paths}
         decoded = tuple(hashlib.sha256(decode(p).tobytes()).hexdigest() for p in paths)
         return cls(bundle, images, timing, folder, shared, {n: record(p) for n, p in shared.items()}, decoded)
 
@@ -68,7 +71,7 @@ class Workshop:
         """The rows that a connected device owes: what it does not refuse, for as many threads as it has cores."""
         options = device.options
         counts = [t for t in threads or options.threads or (1, 2, 4) if device.cores is None or t <= device.cores]
-        indices = tuple(evenly(len(self.images.pixels), options.images))
+        indices = tuple(evenly(len(self.images.pixels), options.images)) if self.images else ()
         for artefact in artefacts:
             for count in counts or [1]:
                 wanted = not options.formats or artefact.format in options.formats
@@ -113,7 +116,7 @@ class Workshop:
             io=artefact.record.io,
             calibration_temperature=artefact.record.calibration_temperature,
             golden=self._golden(artefact),
-            test=Test(pixels=TEST, indices=entry.indices) if round == 0 else None,
+            test=Test(pixels=TEST, indices=entry.indices) if round == 0 and self.images else None,
             timing=self._timing(round) if provenance == "hardware" else None,
             threads=entry.threads,
         )

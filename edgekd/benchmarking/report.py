@@ -7,28 +7,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgekd import __version__
 from edgekd.benchmarking import rows as merging
 from edgekd.benchmarking import running, subject
-from edgekd.benchmarking.jobs import Workshop
+from edgekd.benchmarking.jobs import Entry, Workshop
 from edgekd.benchmarking.running import BenchmarkPlan, DeviceOutcome, DocumentStore
 from edgekd.benchmarking.schema import (
     ANSWERS,
     FLIPPED,
     DeviceRecord,
     FailedRow,
+    LeftOut,
     ReferenceRecord,
     Report,
     Row,
     Settings,
+    TimedRow,
+    TimesReport,
 )
 from edgekd.benchmarking.subject import Images
-from edgekd.bundle import Bundle
+from edgekd.bundle import ARTEFACTS, Bundle
 from edgekd.devices import Device
-from edgekd.devices.document import Timing
+from edgekd.devices.document import DeviceDocument, Timing
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.evaluation import evaluate
@@ -49,57 +53,73 @@ class Wish:
     command: str = "python -m edgekd.benchmark"
 
 
-def benchmark(bundle: Bundle, devices: dict[str, Device], wish: Wish, out: Path, step: Callable[[str], None]) -> Report:
+def benchmark(
+    bundle: Bundle, devices: dict[str, Device], wish: Wish, out: Path, step: Callable[[str], None]
+) -> Report | TimesReport:
     """Measure the bundle's artefacts on the devices, and write `report.json` and what belongs to it into `out`.
 
+    Where no data is named and the bundle's own images are not there, it is `times.json`.
     Raises: EdgekdError if there is nothing to measure, or no device gave a row; what single devices cannot do is in the
     report.
     """
-    artefacts = subject.artefacts(bundle, wish.formats)
     images = subject.images(bundle, wish.data, wish.images)
+    if images is None:
+        step("no images: times and golden vectors only; with --data PATH images are answered too")
+    artefacts, left_out = subject.artefacts(bundle, wish.formats, out / ARTEFACTS, step)
     try:
         workshop = Workshop.open(bundle, images, wish.timing, out / WORK)
         plan = BenchmarkPlan(workshop, artefacts, wish.threads, wish.rounds, DocumentStore(out / PARTS), step)
         outcomes = running.run(plan, devices)
     finally:
         shutil.rmtree(out / WORK, ignore_errors=True)
-    return assemble(bundle, images, outcomes, wish, out)
+    return assemble(plan, outcomes, wish, out, left_out)
 
 
-def assemble(bundle: Bundle, images: Images, outcomes: dict[str, DeviceOutcome], wish: Wish, out: Path) -> Report:
+def assemble(
+    plan: BenchmarkPlan,
+    outcomes: dict[str, DeviceOutcome],
+    wish: Wish,
+    out: Path,
+    left_out: tuple[LeftOut, ...] = (),
+) -> Report | TimesReport:
     """The report of what devices gave, written into `out`.
 
     Raises: EdgekdError if there is no row at all.
     """
+    bundle, images = plan.workshop.bundle, plan.workshop.images
     found, failed, probs = _rows(bundle, images, outcomes)
     if not found:
         reasons = "; ".join(dict.fromkeys(f"{f.device} {f.format}: {f.reason}" for f in failed))
         raise EdgekdError("benchmark", "at least one row", f"none ({reasons or 'no device takes these artefacts'})")
+    facts: dict[str, Any] = {
+        "edgekd": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": wish.command,
+        "bundle": subject.bundle_facts(bundle),
+        "settings": Settings(rounds=wish.rounds, timing=wish.timing, threads=wish.threads, formats=wish.formats),
+        "devices": {name: _device(outcome) for name, outcome in outcomes.items()},
+        "failed": tuple(failed),
+        "left_out": left_out,
+    }
+    if images is None:
+        times = TimesReport(**facts, rows=tuple(found))
+        times.save(out)
+        return times
     reference, answers = _reference(images, found, probs, bundle.manifest.label_names)
     if reference:
         found = [merging.with_drift(row, probs[row.key], answers, images) for row in found]
-    report = Report(
-        edgekd=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=wish.command,
-        bundle=subject.bundle_facts(bundle),
-        data=images.facts,
-        settings=Settings(rounds=wish.rounds, timing=wish.timing, threads=wish.threads, formats=wish.formats),
-        reference=reference,
-        devices={name: _device(outcome) for name, outcome in outcomes.items()},
-        rows=tuple(found),
-        failed=tuple(failed),
-    )
+    report = Report(**facts, data=images.facts, reference=reference, rows=tuple(found))
     _write_arrays(report, images, probs, answers, out)
     report.save(out)
     return report
 
 
 def _rows(
-    bundle: Bundle, images: Images, outcomes: dict[str, DeviceOutcome]
-) -> tuple[list[Row], list[FailedRow], dict[str, np.ndarray]]:
-    """Rows that were measured, those that were not, and the answers by key."""
-    found, failed, probs = [], [], {}
+    bundle: Bundle, images: Images | None, outcomes: dict[str, DeviceOutcome]
+) -> tuple[list[Any], list[FailedRow], dict[str, np.ndarray]]:
+    """Rows that were measured (`TimedRow` without images), those that were not, and the answers by key."""
+    found: list[Any] = []
+    failed, probs = [], {}
     names, macs = bundle.manifest.label_names, bundle.manifest.network.macs
     for outcome in outcomes.values():
         for entry in outcome.entries:
@@ -107,17 +127,26 @@ def _rows(
             documents = outcome.documents.get(entry.key, [])
             if documents:
                 try:
-                    row = merging.row(entry, documents, images, names, macs)
+                    row = _row(entry, documents, images, names, macs)
                     if problem:  # what was measured before is not lost
                         words = f"only {len(documents)} rounds were measured: {problem.reason}"
                         row = row.model_copy(update={"warnings": (*row.warnings, words)})
                     found.append(row)
-                    probs[entry.key] = merging.answers(documents[0])
+                    if images is not None:
+                        probs[entry.key] = merging.answers(documents[0])
                 except EdgekdError as e:
                     problem = running.failed(entry, "probabilities", str(e))
             if problem:
                 failed.append(problem)
     return found, failed, probs
+
+
+def _row(
+    entry: Entry, documents: list[DeviceDocument], images: Images | None, names: Sequence[str], macs: int
+) -> TimedRow:
+    if images is None:
+        return merging.timed(entry, documents, macs)
+    return merging.row(entry, documents, images, names, macs)
 
 
 def _reference(

@@ -20,6 +20,7 @@ from edgekd.benchmarking.schema import (
     Row,
     Stages,
     Sustained,
+    TimedRow,
 )
 from edgekd.benchmarking.subject import Images
 from edgekd.devices.document import Conditions, DeviceDocument, System, Times
@@ -40,8 +41,14 @@ def row(
 
     Raises: EdgekdError for answers that are no probabilities.
     """
+    found = timed(entry, documents, macs)
+    return Row(**dict(found), numerics=_numerics(entry, answers(documents[0]), images, label_names))
+
+
+def timed(entry: Entry, documents: Sequence[DeviceDocument], macs: int) -> TimedRow:
+    """The row without answers: what the rounds' documents say of times, memory and golden images."""
     first, record = documents[0], entry.artefact.record
-    found = Row(
+    found = TimedRow(
         key=entry.key,
         device=entry.device,
         format=entry.artefact.format,
@@ -55,7 +62,6 @@ def row(
         ran=first.runtime.model_copy(update={"threads_ran": threads_ran(documents)}),
         system=first.system,
         golden=first.golden,
-        numerics=_numerics(entry, answers(first), images, label_names),
         measurement=_measurement(entry, documents, macs),
     )
     notes = tuple(dict.fromkeys(note for document in documents for note in document.notes))

@@ -1,5 +1,7 @@
 """`report.json` (`edgekd.benchmark/1`): what a benchmark found, for people's pages and for programs.
 
+Without test images it is `times.json` (`edgekd.times/1`), the same without answers.
+
 Provenance is a type: a measurement on hardware has times and memory, an emulated one has no such fields, so that no
 report can show them.
 """
@@ -32,7 +34,7 @@ from edgekd.measures.intervals import LEVEL
 from edgekd.preprocess import InputContract
 from edgekd.section import Section, validate
 
-REPORT = "report.json"
+REPORT, TIMES = "report.json", "times.json"
 ANSWERS = "answers.safetensors"  # `labels` [N], `reference` [N, K], and by row key the probabilities [M, K] float32
 FLIPPED = "flipped.safetensors"  # pixels [S, S, 3] uint8 of every image that some row flips, by `Flip.index` as text
 
@@ -172,8 +174,8 @@ class Numerics(Section):
     drift: DriftRecord | None = None  # None where there is no float reference
 
 
-class Row(Section):
-    """One artefact on one device with one number of threads."""
+class TimedRow(Section):
+    """One artefact on one device with one number of threads: what can be measured without test images."""
 
     key: str
     device: str
@@ -188,9 +190,14 @@ class Row(Section):
     ran: RuntimeFacts
     system: System
     golden: GoldenCheck
-    numerics: Numerics
     measurement: Measurement
     warnings: tuple[str, ...] = ()  # why a number cannot be trusted
+
+
+class Row(TimedRow):
+    """The same with the device's answers to the test images."""
+
+    numerics: Numerics
 
 
 class FailedRow(Section):
@@ -200,6 +207,13 @@ class FailedRow(Section):
     format: str
     threads: int
     stage: str  # one of `edgekd.devices.document.STAGES`, or "device" if the device itself failed
+    reason: str
+
+
+class LeftOut(Section):
+    """An artefact of the bundle that no device was given: its file did not travel, and cannot be made here. `reason`: why."""
+
+    format: str
     reason: str
 
 
@@ -260,25 +274,43 @@ class ReferenceRecord(Section):
     evaluation: Evaluation
 
 
-class Report(Document):
-    """All that one benchmark found."""
+class Findings(Document):
+    """What every benchmark tells, with test images and without."""
 
-    schema_: Literal["edgekd.benchmark/1"] = Field("edgekd.benchmark/1", alias="schema")
     edgekd: str
     created: str  # ISO 8601, UTC
     command: str  # how to reproduce it
     bundle: BundleFacts
-    data: DataFacts
     settings: Settings
-    reference: ReferenceRecord | None
     devices: dict[str, DeviceRecord]
-    rows: tuple[Row, ...]
+    rows: tuple[TimedRow, ...]
     failed: tuple[FailedRow, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+class Report(Findings):
+    """All that one benchmark found."""
+
+    schema_: Literal["edgekd.benchmark/1"] = Field("edgekd.benchmark/1", alias="schema")
+    data: DataFacts
+    reference: ReferenceRecord | None
+    rows: tuple[Row, ...]
 
     def save(self, folder: Path) -> Path:
         """Write `report.json` into a folder, atomically."""
         write_atomic(folder / REPORT, self.text(indent=1) + "\n")
         return folder / REPORT
+
+
+class TimesReport(Findings):
+    """What a benchmark without test images found: times, memory, and that golden images are answered as verified."""
+
+    schema_: Literal["edgekd.times/1"] = Field("edgekd.times/1", alias="schema")
+
+    def save(self, folder: Path) -> Path:
+        """Write `times.json` into a folder, atomically."""
+        write_atomic(folder / TIMES, self.text(indent=1) + "\n")
+        return folder / TIMES
 
 
 def read_report(path: str | Path) -> Report:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgekd import recipe as recipes
-from edgekd.benchmarking.schema import BundleFacts, DataFacts
-from edgekd.bundle import ARTEFACTS, MANIFEST, ArtefactRecord, Bundle
+from edgekd.benchmarking.restoring import Restorer
+from edgekd.benchmarking.schema import BundleFacts, DataFacts, LeftOut
+from edgekd.bundle import MANIFEST, ArtefactRecord, Bundle
 from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import groups_of, listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.devices.document import RuntimeName
-from edgekd.errors import EdgekdError, nearest
+from edgekd.errors import EdgekdError, nearest, several
 from edgekd.files import sha256_file
 from edgekd.measures.calibration import softmax
 
@@ -49,10 +50,13 @@ class Images:
     reference: np.ndarray | None
 
 
-def artefacts(bundle: Bundle, formats: Sequence[str] = ()) -> list[Artefact]:
-    """The bundle's verified artefacts, or those of the formats named.
+def artefacts(
+    bundle: Bundle, formats: Sequence[str], folder: Path, step: Callable[[str], None]
+) -> tuple[list[Artefact], tuple[LeftOut, ...]]:
+    """The bundle's verified artefacts, or those of the formats named, and what had to be left out of all.
 
-    Raises: EdgekdError for a format that the bundle does not have, or a file that did not travel with it.
+    Files that did not travel with the bundle are written again into `folder`.
+    Raises: EdgekdError for a format named that the bundle does not have, or whose file cannot be made here; or if none can.
     """
     records = bundle.manifest.artefacts
     again = f"python -m edgekd.export {bundle.folder}"
@@ -62,17 +66,24 @@ def artefacts(bundle: Bundle, formats: Sequence[str] = ()) -> list[Artefact]:
         if name not in records:
             todo = f"{nearest(name, records)} or: {again} --format {name}"
             raise EdgekdError(f"format {name!r} of {bundle.folder}", "a verified artefact", "none", todo)
-    return [_artefact(bundle, name, records[name], again) for name in formats or records]
+    restorer = Restorer(bundle, folder, step)
+    found, left_out = [], []
+    for name in formats or records:
+        try:
+            found.append(_artefact(bundle, name, restorer.files(name)))
+        except EdgekdError as e:
+            if formats:
+                raise
+            left_out.append(LeftOut(format=name, reason=str(e)))
+    if not found:
+        raise several(f"{bundle.folder}: no artefact can be measured here", [one.reason for one in left_out])
+    return found, tuple(left_out)
 
 
-def _artefact(bundle: Bundle, name: str, record: ArtefactRecord, again: str) -> Artefact:
+def _artefact(bundle: Bundle, name: str, files: dict[str, Path]) -> Artefact:
     from edgekd.runtimes import find
 
-    files = {file: bundle.folder / ARTEFACTS / file for file in record.files}
-    for file, path in files.items():
-        if not path.is_file() or sha256_file(path) != record.files[file].sha256:
-            raise EdgekdError(str(path), "the file that was verified", "missing or changed", f"{again} --format {name}")
-    runtime = find(name)[1].__name__.rpartition(".")[2]
+    record, runtime = bundle.manifest.artefacts[name], find(name)[1].__name__.rpartition(".")[2]
     if record.report in bundle.manifest.files:
         report = json.loads(bundle.file(record.report).read_text(encoding="utf-8"))
         return Artefact(name, runtime, record, files, np.array(report["golden_probs"]), TOLERANCE[record.scheme])
@@ -88,13 +99,19 @@ def golden(bundle: Bundle) -> tuple[np.ndarray, np.ndarray, list[Path]]:
     return found["pixels"], found["logits"], [bundle.file(f"golden/{i}.png") for i in range(len(found["pixels"]))]
 
 
-def images(bundle: Bundle, data: str = "", limit: int | None = None) -> Images:
+def images(bundle: Bundle, data: str = "", limit: int | None = None) -> Images | None:
     """The test split of the bundle's images, or of those at `data`; with `limit` so many of them, evenly.
 
-    Raises: EdgekdError if they are not there, or have classes that the bundle does not know.
+    None if no data is named and the bundle's own is not on this machine.
+    Raises: EdgekdError if those at `data` are not there, or have classes that the bundle does not know.
     """
     recipe = recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
     recipe = with_data(recipe, data) if data else recipe
+    if not data and recipe.data.path and not Path(recipe.data.path).exists():
+        if limit is not None:
+            where = f"--images {limit}"
+            raise EdgekdError(where, "images to choose from", f"none at {recipe.data.path}", "--data PATH")
+        return None
     dataset = choose(recipe, bundle, None, own_data=not data)
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
     samples = pixels.dataset.samples

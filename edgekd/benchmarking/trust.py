@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgekd.benchmarking.schema import HardwareMeasurement, Row
+from edgekd.benchmarking.schema import HardwareMeasurement, TimedRow
 from edgekd.measures.latency import spread
 
 HOT_C = 80.0
@@ -16,7 +16,7 @@ LOW_BATTERY = 20.0  # %: phones begin to save power
 SHARE_OF_EACH = 0.7  # of several threads, which also wait for each other
 
 
-def warnings(row: Row) -> tuple[str, ...]:
+def warnings(row: TimedRow) -> tuple[str, ...]:
     """The warnings of a row; emulated numbers are numerics, which are exact."""
     measured = row.measurement
     if not isinstance(measured, HardwareMeasurement):
@@ -24,7 +24,7 @@ def warnings(row: Row) -> tuple[str, ...]:
     return (*_kernels(row), *_machine(row, measured), *_samples(row, measured))
 
 
-def _kernels(row: Row) -> Iterator[str]:
+def _kernels(row: TimedRow) -> Iterator[str]:
     if row.ran.name == "tflite-runtime" and row.ran.delegate == "built-in" and row.scheme == "static_wi8_ai8":
         yield "tflite-runtime runs int8 without XNNPACK, at about a tenth of the speed: install ai-edge-litert"
     elif row.runtime == "tflite" and row.ran.delegate == "built-in":
@@ -33,7 +33,7 @@ def _kernels(row: Row) -> Iterator[str]:
         yield f"{row.ran.threads_ran} of {row.threads} threads did the work"
 
 
-def _machine(row: Row, measured: HardwareMeasurement) -> Iterator[str]:
+def _machine(row: TimedRow, measured: HardwareMeasurement) -> Iterator[str]:
     if row.system.governor not in ("", "performance"):
         yield f"the clock is governed by {row.system.governor!r}, not 'performance'"
     loads = [c.load_1min for c in (*measured.before, *measured.after) if c.load_1min is not None]
@@ -54,7 +54,7 @@ def _machine(row: Row, measured: HardwareMeasurement) -> Iterator[str]:
         yield f"battery at {min(batteries):.0f} %: the phone may save power"
 
 
-def _samples(row: Row, measured: HardwareMeasurement) -> Iterator[str]:
+def _samples(row: TimedRow, measured: HardwareMeasurement) -> Iterator[str]:
     apart = spread(measured.latency.round_medians_ms)
     if apart > SPREAD:
         yield f"medians of the rounds are {apart:.0%} apart"

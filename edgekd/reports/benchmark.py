@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekd.benchmarking.comparison import row_name
-from edgekd.benchmarking.schema import DeviceRecord, HardwareMeasurement, Report, Row
+from edgekd.benchmarking.schema import DeviceRecord, Findings, HardwareMeasurement, Report, Row, TimedRow
 from edgekd.benchmarking.verdict import judge
 from edgekd.reports.screen import Table
 
@@ -27,18 +27,25 @@ def show(report: Report, console: Console) -> None:
             console.print(_table(name, device, rows))
         if device.failure:
             console.print(f"[red]{escape(name)} failed[/]: {escape(device.failure)}", highlight=False, soft_wrap=True)
-    for failed in report.failed:
-        what = f"{row_name(failed)}, stage {failed.stage}"
-        console.print(f"[red]failed[/] {escape(what)}: {escape(failed.reason)}", highlight=False, soft_wrap=True)
-    for warning, where in warnings(report).items():
-        console.print(f"[yellow]warning[/] ({escape(where)}): {escape(warning)}", highlight=False, soft_wrap=True)
+    show_troubles(report, console)
     found = judge(report)
     console.print(f"[{COLOURS[found.outcome]}]{escape(found.sentence)}[/]", highlight=False, soft_wrap=True)
 
 
-def warnings(report: Report) -> dict[str, str]:
+def show_troubles(report: Findings, console: Console) -> None:
+    """Rows that failed, artefacts that were left out, and numbers that cannot be trusted."""
+    for failed in report.failed:
+        what = f"{row_name(failed)}, stage {failed.stage}"
+        console.print(f"[red]failed[/] {escape(what)}: {escape(failed.reason)}", highlight=False, soft_wrap=True)
+    for one in report.left_out:
+        console.print(f"[red]left out[/] {escape(f'{one.format}: {one.reason}')}", highlight=False, soft_wrap=True)
+    for warning, where in warnings(report).items():
+        console.print(f"[yellow]warning[/] ({escape(where)}): {escape(warning)}", highlight=False, soft_wrap=True)
+
+
+def warnings(report: Findings) -> dict[str, str]:
     """Every kind of warning once, with the rows that it is about, in words; numbers that differ become ranges."""
-    kinds: dict[str, list[tuple[str, Row]]] = {}
+    kinds: dict[str, list[tuple[str, TimedRow]]] = {}
     for row in report.rows:
         for warning in dict.fromkeys(row.warnings):
             kinds.setdefault(NUMBER.sub("#", warning), []).append((warning, row))
@@ -53,7 +60,7 @@ def _merged(texts: list[str]) -> str:
     return NUMBER.sub(lambda _: next(words), texts[0])
 
 
-def _where(rows: list[Row], report: Report) -> str:
+def _where(rows: list[TimedRow], report: Findings) -> str:
     """`all of pi5`, how many of it, or the rows one by one."""
     rows = list({row.key: row for row in rows}.values())
     words = []
@@ -89,14 +96,14 @@ def _table(name: str, device: DeviceRecord, rows: list[Row]) -> Table:
     return table
 
 
-def processor(row: Row) -> str:
+def processor(row: TimedRow) -> str:
     """What it ran on, as the device or its emulator says."""
     if not isinstance(row.measurement, HardwareMeasurement):
         return f"{row.measurement.emulation.cpu_model} in {row.measurement.emulation.emulator}"
     return row.system.cpu or row.system.machine
 
 
-def ran(row: Row) -> str:
+def ran(row: TimedRow) -> str:
     """The runtime: LiteRT 2.1.0 (XNNPACK)."""
     return f"{row.ran.name} {row.ran.version} ({row.ran.delegate})"
 

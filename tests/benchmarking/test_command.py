@@ -1,5 +1,6 @@
 """The command: from a bundle to report.json and its page, with nothing heavy imported."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from edgekd import benchmark, extras
-from edgekd.benchmarking.schema import read_report
+from edgekd.benchmarking.schema import TimesReport, read_report
 from edgekd.errors import EdgekdError
 
 QUICK = ("--rounds", "1", "--runs", "3", "--seconds", "1", "--threads", "1", "--format", "tflite,onnx")
@@ -101,6 +102,43 @@ def test_files_that_did_not_travel_name_the_command_that_writes_them(tiny, tmp_p
     with pytest.raises(EdgekdError):
         benchmark.main([str(folder), "--out", str(tmp_path / "out")])
     assert (folder / "manifest.json").read_text() == manifest
+
+
+@pytest.fixture
+def imageless(tiny, tmp_path):
+    """The bundle on a machine that does not have its images."""
+    folder = shutil.copytree(tiny.folder, tmp_path / "imageless")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["recipe"]["data"]["path"] = str(tmp_path / "not here")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_without_images_there_are_times_and_golden_vectors(imageless, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert benchmark.main([str(imageless), *QUICK, "--out", str(out)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no images: times and golden vectors only" in said
+    assert "nothing is said of accuracy" in said
+    report = TimesReport.model_validate_json((out / "times.json").read_text())
+    assert [(row.format, row.golden.images, row.measurement.latency.count) for row in report.rows] == [
+        ("tflite", 4, 3),
+        ("onnx", 4, 3),
+    ]
+    for row in report.rows:
+        assert row.golden.largest_change < 1e-5
+        assert f"{row.format} 1 " in said
+        assert f" {row.measurement.latency.median_ms:.2f} " in said
+    assert {"report.json", "report.html", "answers.safetensors"}.isdisjoint(p.name for p in out.iterdir())
+    benchmark.main([str(imageless), *QUICK, "--out", str(out), "--resume"])
+    assert "round 1 of 1" not in capsys.readouterr().out
+
+
+def test_images_that_are_asked_for_have_to_be_there(imageless, tmp_path):
+    for arguments, words in ((("--images", "5"), "--data PATH"), (("--data", str(tmp_path / "gone")), "gone")):
+        with pytest.raises(EdgekdError, match=words):
+            benchmark.main([str(imageless), *QUICK, *arguments, "--out", str(tmp_path / "out")])
+    assert not list(tmp_path.glob("out/*.json"))
 
 
 def test_what_could_not_be_shown_is_not_measured(tiny, tmp_path, monkeypatch):

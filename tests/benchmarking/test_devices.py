@@ -56,7 +56,9 @@ def test_a_name_is_no_path(tmp_path):
 def parcel(tiny, tmp_path):
     timing = Timing(warmup_runs=1, min_runs=10**6, min_seconds=0.2)
     workshop = Workshop.open(tiny, subject.images(tiny), timing, tmp_path / "work")
-    [entry] = workshop.entries("local", devices.find("local"), subject.artefacts(tiny, ["tflite"]), (1,))
+    [entry] = workshop.entries(
+        "local", devices.find("local"), subject.artefacts(tiny, ["tflite"], tmp_path / "made", print)[0], (1,)
+    )
     return workshop.parcel(entry, 0, "hardware")
 
 

@@ -36,7 +36,9 @@ def job(tiny, tmp_path):
 
     def make(format="tflite", **changes):
         device = find("local")
-        [entry] = workshop.entries("local", device, subject.artefacts(tiny, [format]), (1,))
+        [entry] = workshop.entries(
+            "local", device, subject.artefacts(tiny, [format], tmp_path / "made", print)[0], (1,)
+        )
         parcel = workshop.parcel(entry, 0, "hardware")
         folder = tmp_path / f"job-{time.monotonic_ns()}"
         parcel.unpack(folder)

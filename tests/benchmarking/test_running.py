@@ -10,7 +10,7 @@ import pytest
 
 from edgekd.benchmarking import running, subject
 from edgekd.benchmarking.report import PARTS, Wish, benchmark
-from edgekd.benchmarking.schema import ANSWERS, FLIPPED, EmulatedMeasurement, read_report
+from edgekd.benchmarking.schema import ANSWERS, FLIPPED, EmulatedMeasurement, TimedRow, TimesReport, read_report
 from edgekd.devices import RUNNER, DeviceError, DeviceLost, DeviceOptions
 from edgekd.devices.document import (
     Conditions,
@@ -373,9 +373,26 @@ def test_other_images_are_compared_with_a_float_artefact(tiny, tmp_path):
     assert report.data.split == "all"
 
 
-def test_artefacts_have_to_be_there(tiny):
+def test_without_images_a_device_replays_golden_vectors_alone(tiny, tmp_path):
+    """An emulator then has nothing but that; and no row has a field for accuracy."""
+    data = tiny.manifest.recipe["data"] | {"path": str(tmp_path / "not here")}
+    recipe = tiny.manifest.recipe | {"data": data}
+    bare = type(tiny)(tiny.folder, tiny.manifest.model_copy(update={"recipe": recipe}))
+    devices = {"a": Fake(), "e": Fake(provenance="emulated"), "lost": Fake(fails)}
+    report = measure(bare, tmp_path, devices)
+    assert isinstance(report, TimesReport)
+    assert TimesReport.model_validate_json((tmp_path / "times.json").read_text()) == report
+    assert [(row.device, row.measurement.provenance) for row in report.rows] == [("a", "hardware")] * 3 + [
+        ("e", "emulated")
+    ] * 3
+    assert len(report.failed) == 3
+    assert not {"numerics", "accuracy"} & set(TimedRow.model_fields)
+    assert len(measure(tiny, tmp_path, {"a": Fake()}).rows) == 3  # with images all is measured, in the same folder
+
+
+def test_artefacts_have_to_be_there(tiny, tmp_path):
     with pytest.raises(EdgekdError, match="tflite-int8"):
-        subject.artefacts(tiny, ["tflite-in8"])
+        subject.artefacts(tiny, ["tflite-in8"], tmp_path, print)
     bare = type(tiny)(tiny.folder, tiny.manifest.model_copy(update={"artefacts": {}}))
     with pytest.raises(EdgekdError, match=r"edgekd\.export"):
-        subject.artefacts(bare)
+        subject.artefacts(bare, (), tmp_path, print)
