@@ -30,7 +30,7 @@ def require(where: str, make: Callable[[int], nn.Module], size: int, num_classes
     if not problem:
         return
     below = size - size % step
-    near = {below + k * step for k in range(5)} | set(own)
+    near = {below + k * step for k in range(3)} | set(own)
     fits = [s for s in sorted(near - {size}) if s in SIZES and not _trial(make, s, num_classes)[0]]
     if not fits:
         raise EdgekdError(where, "options with which it is built and gives logits", problem)
@@ -48,13 +48,13 @@ def _trial(make: Callable[[int], nn.Module], size: int, num_classes: int) -> tup
             body = make(size)
             patches = [p for m in body.modules() if isinstance(m, PatchEmbed) for p in m.patch_size]
             step = math.lcm(*patches) if patches else STRIDE
+            if patches and size % step:  # else the rest of the image would be left out without a word
+                return f"patches of {step} px do not divide it", step
             logits = body(torch.zeros(2, 3, size, size))
     except EdgekdError:
         raise
     except Exception as e:  # every family has its own way to refuse a size
         return _first_line(e), step
-    if patches and size % step:
-        return f"patches of {step} px do not divide it", step
     found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     return ("" if found == (2, num_classes) else f"it gives {found}, not logits (2, {num_classes})"), step
 
