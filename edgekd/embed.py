@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,19 +69,26 @@ def _arguments() -> argparse.ArgumentParser:
 def contents(bundle: Bundle, format: str) -> tuple[AppModel, dict[str, bytes]]:
     """The description of a bundle's artefact, and all files of the app's assets by name.
 
-    Raises: EdgekdError for a format that is not TensorFlow Lite's, an artefact that is missing, was changed or never
-    verified, or that gives other probabilities than when it was verified.
+    A file that did not travel with the bundle is written again, and is that file if its hash is the verified one.
+    Raises: EdgekdError for a format that is not TensorFlow Lite's, an artefact that was never verified or cannot be
+    written again, or that gives other probabilities than when it was verified.
     """
     from edgekd.benchmarking import subject
 
     _need_tflite(format)
-    artefact = subject.artefacts(bundle, [format])[0]
-    record, manifest = artefact.record, bundle.manifest
-    path = artefact.files[next(iter(record.files))]
-    probs = _verified_probs(bundle, artefact)
+    with tempfile.TemporaryDirectory(prefix="edgekd.") as written:
+        (artefact,), _ = subject.artefacts(bundle, [format], Path(written), lambda step: None)
+        probs = _verified_probs(bundle, artefact)
+        content = artefact.files[next(iter(artefact.record.files))].read_bytes()
     golden, images = _golden(bundle, probs, artefact.tolerance)
-    content = path.read_bytes()
-    model = AppModel(
+    model = _description(bundle, format, content, golden)
+    text = json.dumps(model.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False) + "\n"
+    return model, {app_model.MODEL: content, **images, app_model.DESCRIPTION: text.encode()}
+
+
+def _description(bundle: Bundle, format: str, content: bytes, golden: AppGolden) -> AppModel:
+    record, manifest = bundle.manifest.artefacts[format], bundle.manifest
+    return AppModel(
         name=manifest.name,
         format=format,
         label_names=manifest.label_names,
@@ -94,8 +102,6 @@ def contents(bundle: Bundle, format: str) -> tuple[AppModel, dict[str, bytes]]:
         origin=_origin(bundle, format),
         licence=manifest.licence,
     )
-    text = json.dumps(model.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False) + "\n"
-    return model, {app_model.MODEL: content, **images, app_model.DESCRIPTION: text.encode()}
 
 
 def _need_tflite(format: str) -> None:
