@@ -1,7 +1,8 @@
 """Float, post-training quantization and quantization-aware training in every runtime, on the test split of real images.
 
-    python benchmarks/int8_drift.py --data DIR/manifest.csv [BUNDLE ...]
+    python benchmarks/int8_drift.py BUNDLE ... --data DIR/manifest.csv
 
+The images are those that the bundles were made from: their validation and test splits have to be the ones that they know.
 Each file is written from the bundle's graphs, gets its temperature on validation, and answers the test split in a process of
 its own. Drift is against the float student in torch, paired. Writes results/int8_drift.json and .md.
 """
@@ -18,11 +19,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from edgekd import __version__
+from edgekd import __version__, command
 from edgekd.artefacts import graphs, validation
 from edgekd.artefacts.verification import logits_of
 from edgekd.bundle import Bundle
 from edgekd.data.pixels import Pixels
+from edgekd.errors import EdgekdError
 from edgekd.measures.calibration import ece, fit_temperature, softmax
 from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate
@@ -32,12 +34,11 @@ from edgekd.runtimes import FileFacts, find
 from edgekd.runtimes.isolated import Isolated
 
 RESULTS = Path(__file__).parent / "results"
-BUNDLES = ("models/mri4-mobilenetv2", "models/mri4-efficientnet-lite0")
 FLOAT, INT8 = ("onnx", "tflite", "tflite-fp16", "openvino"), ("onnx-int8", "tflite-int8", "openvino-int8")
 
 
-def answers(bundle: Bundle, name: str, graph: Graph, sides: dict[str, Pixels]) -> tuple[dict[str, np.ndarray], dict]:
-    """Logits of a freshly written file on every side, its size and the seconds that writing took."""
+def answers(bundle: Bundle, name: str, graph: Graph, splits: dict[str, Pixels]) -> tuple[dict[str, np.ndarray], dict]:
+    """Logits of a freshly written file on every split, its size and the seconds that writing took."""
     format, module = find(name)
     facts = FileFacts(name, "", bundle.manifest.label_names, bundle.manifest.input, version=__version__)
     with tempfile.TemporaryDirectory() as folder, Isolated() as child:
@@ -47,14 +48,14 @@ def answers(bundle: Bundle, name: str, graph: Graph, sides: dict[str, Pixels]) -
         seconds = time.perf_counter() - begin
         size = sum(path.with_suffix(s).stat().st_size for s in format.suffixes)
         child.load(name, path, threads=2)
-        found = {side: logits_of(child.probs(np.array(p.array)), 1.0) for side, p in sides.items()}
+        found = {split: logits_of(child.probs(np.array(p.array)), 1.0) for split, p in splits.items()}
         return found, {"size_bytes": size, "write_s": round(seconds, 3), "runtime": child.describe()}
 
 
 def rows(bundle: Bundle, data: str, console: Console) -> list[dict]:
-    sides = {side: validation.pixels_of(bundle, data, side) for side in ("val", "test")}
-    labels = {side: np.array([s.label for s in p.dataset.samples]) for side, p in sides.items()}
-    groups = [s.group for s in sides["test"].dataset.samples]
+    splits = {split: validation.pixels_of(bundle, data, split) for split in ("val", "test")}
+    labels = {split: np.array([s.label for s in p.dataset.samples]) for split, p in splits.items()}
+    groups = [s.group for s in splits["test"].dataset.samples]
     record = bundle.manifest.quantization
     trained = {"float": graphs.float_graph(bundle), "qat": graphs.int8_graph(bundle)}
     if record.control_graph:
@@ -67,9 +68,9 @@ def rows(bundle: Bundle, data: str, console: Console) -> list[dict]:
         graph = trained[kind]
         for name in ("torch", *(INT8 if graph.is_quantized else FLOAT)):
             if name == "torch":
-                logits, facts = {s: reference.logits(graph, np.array(p.array)) for s, p in sides.items()}, {}
+                logits, facts = {s: reference.logits(graph, np.array(p.array)) for s, p in splits.items()}, {}
             else:
-                logits, facts = answers(bundle, name, graph, sides)
+                logits, facts = answers(bundle, name, graph, splits)
             row = measure(logits, labels, groups if all(groups) else None, bundle.manifest.label_names)
             probs = softmax(logits["test"])
             first.setdefault(kind, probs)
@@ -105,20 +106,32 @@ def markdown(row: dict) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def need_images(data: str, bundles: list[Bundle]) -> None:
+    """Refuse to begin without images."""
+    for bundle in bundles:
+        path = data or validation.recipe_of(bundle).data.path
+        if path and not Path(path).exists():
+            where, todo = f"images of {bundle.folder}", "--data DIR/manifest.csv"
+            raise EdgekdError(where, "those that it was made from", f"none at {path}", todo)
+
+
 HEAD = """| graph | file | accuracy [95 %] | flips | p | ECE before → after | MB | s |
 |---|---|---|---|---|---|---|---|"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundles", nargs="*", default=BUNDLES)
-    parser.add_argument("--data", required=True, help="the images of the bundles' recipes")
+    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a student with its int8 graph, or several")
+    parser.add_argument(
+        "--data", metavar="PATH", default="", help="the images that they were made from: a CSV or a folder"
+    )
     args = parser.parse_args()
+    opened = [Bundle.open(folder) for folder in args.bundles]
+    need_images(args.data, opened)
     console = Console(stderr=True)
     path = RESULTS / "int8_drift.json"
     results = json.loads(path.read_text()) if path.exists() else {}  # bundles that are not named keep their rows
-    for folder in args.bundles:
-        bundle = Bundle.open(folder)
+    for bundle in opened:
         results[bundle.manifest.name] = rows(bundle, args.data, console)
     RESULTS.mkdir(exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
@@ -128,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(lambda _: main())
