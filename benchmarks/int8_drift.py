@@ -37,8 +37,8 @@ RESULTS = Path(__file__).parent / "results"
 FLOAT, INT8 = ("onnx", "tflite", "tflite-fp16", "openvino"), ("onnx-int8", "tflite-int8", "openvino-int8")
 
 
-def answers(bundle: Bundle, name: str, graph: Graph, splits: dict[str, Pixels]) -> tuple[dict[str, np.ndarray], dict]:
-    """Logits of a freshly written file on every split, its size and the seconds that writing took."""
+def answers(bundle: Bundle, name: str, graph: Graph, sides: dict[str, Pixels]) -> tuple[dict[str, np.ndarray], dict]:
+    """Logits of a freshly written file on every side, its size and the seconds that writing took."""
     format, module = find(name)
     facts = FileFacts(name, "", bundle.manifest.label_names, bundle.manifest.input, version=__version__)
     with tempfile.TemporaryDirectory() as folder, Isolated() as child:
@@ -48,14 +48,14 @@ def answers(bundle: Bundle, name: str, graph: Graph, splits: dict[str, Pixels]) 
         seconds = time.perf_counter() - begin
         size = sum(path.with_suffix(s).stat().st_size for s in format.suffixes)
         child.load(name, path, threads=2)
-        found = {split: logits_of(child.probs(np.array(p.array)), 1.0) for split, p in splits.items()}
+        found = {side: logits_of(child.probs(np.array(p.array)), 1.0) for side, p in sides.items()}
         return found, {"size_bytes": size, "write_s": round(seconds, 3), "runtime": child.describe()}
 
 
 def rows(bundle: Bundle, data: str, console: Console) -> list[dict]:
-    splits = {split: validation.pixels_of(bundle, data, split) for split in ("val", "test")}
-    labels = {split: np.array([s.label for s in p.dataset.samples]) for split, p in splits.items()}
-    groups = [s.group for s in splits["test"].dataset.samples]
+    sides = {side: validation.pixels_of(bundle, data, side) for side in ("val", "test")}
+    labels = {side: np.array([s.label for s in p.dataset.samples]) for side, p in sides.items()}
+    groups = [s.group for s in sides["test"].dataset.samples]
     record = bundle.manifest.quantization
     trained = {"float": graphs.float_graph(bundle), "qat": graphs.int8_graph(bundle)}
     if record.control_graph:
@@ -68,9 +68,9 @@ def rows(bundle: Bundle, data: str, console: Console) -> list[dict]:
         graph = trained[kind]
         for name in ("torch", *(INT8 if graph.is_quantized else FLOAT)):
             if name == "torch":
-                logits, facts = {s: reference.logits(graph, np.array(p.array)) for s, p in splits.items()}, {}
+                logits, facts = {s: reference.logits(graph, np.array(p.array)) for s, p in sides.items()}, {}
             else:
-                logits, facts = answers(bundle, name, graph, splits)
+                logits, facts = answers(bundle, name, graph, sides)
             row = measure(logits, labels, groups if all(groups) else None, bundle.manifest.label_names)
             probs = softmax(logits["test"])
             first.setdefault(kind, probs)
