@@ -1,11 +1,11 @@
 """Ways from one network to an int8 .tflite: time and memory of writing, and the speed of what was written.
 
-    EDGEKD_CONVERT_PYTHON=/path/to/python python benchmarks/export_routes.py [--rounds 3]
+    EDGEKD_CONVERT_PYTHON=/path/to/python python benchmarks/export_routes.py BUNDLE [--rounds 3]
 
-The Python named has the extra `crosscheck`; by default it is the one that runs. Each way runs in a fresh process, start-up
-and imports included, interleaved over the rounds; the parent imports nothing heavy, as Linux counts its memory as the
-child's. Prepared beforehand and not counted: 64 representative images, the int8 graph, the ONNX file. All end with one file;
-nothing is verified.
+BUNDLE is a student of a network that all of them take, as models/mri4-mobilenetv2. The Python named has the extra
+`crosscheck`; by default it is the one that runs. Each way runs in a fresh process, start-up and imports included, interleaved
+over the rounds; the parent imports nothing heavy, as Linux counts its memory as the child's. Prepared beforehand and not
+counted: 64 representative phantoms, the int8 graph, the ONNX file. All end with one file; nothing is verified.
 
     edgekd              the stored int8 graph -> file
     edgekd, calibrated  weights -> lowering -> post-training ranges -> file
@@ -37,7 +37,7 @@ IMAGES, LATENCY_ROUNDS, RUNS, WARMUP = 64, 40, 10, 20
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--bundle", default=str(ROOT / "models" / "mri4-mobilenetv2"))
+    arguments.add_argument("bundle", metavar="BUNDLE", help="the student whose network is written")
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--step", help=argparse.SUPPRESS)
     arguments.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -61,7 +61,7 @@ def main():
 
 def child(args, step):
     """Wall time and the largest resident set of one step, with its own children."""
-    command = [sys.executable, __file__, "--step", step, "--folder", str(args.folder), "--bundle", args.bundle]
+    command = [sys.executable, __file__, "--step", step, "--folder", str(args.folder), args.bundle]
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     with (args.folder / "log").open("w") as log:
         begun = time.perf_counter()

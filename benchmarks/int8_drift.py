@@ -1,7 +1,8 @@
 """Float, post-training quantization and quantization-aware training in every runtime, on the test split of real images.
 
-    python benchmarks/int8_drift.py --data DIR/manifest.csv [BUNDLE ...]
+    python benchmarks/int8_drift.py BUNDLE ... --data DIR/manifest.csv
 
+The images are those that the bundles were made from: their validation and test splits have to be the ones that they know.
 Each file is written from the bundle's graphs, gets its temperature on validation, and answers the test split in a process of
 its own. Drift is against the float student in torch, paired. Writes results/int8_drift.json and .md.
 """
@@ -18,12 +19,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from edgekd import __version__
+from edgekd import __version__, command
 from edgekd.artefacts import graphs, validation
 from edgekd.artefacts.verification import logits_of
 from edgekd.bundle import Bundle
 from edgekd.data.dataset import groups_of
 from edgekd.data.pixels import Pixels
+from edgekd.errors import EdgekdError
 from edgekd.measures.calibration import ece, fit_temperature, softmax
 from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate
@@ -33,7 +35,6 @@ from edgekd.runtimes import FileFacts, find
 from edgekd.runtimes.isolated import Isolated
 
 RESULTS = Path(__file__).parent / "results"
-BUNDLES = ("models/mri4-mobilenetv2", "models/mri4-efficientnet-lite0")
 FLOAT, INT8 = ("onnx", "tflite", "tflite-fp16", "openvino"), ("onnx-int8", "tflite-int8", "openvino-int8")
 
 
@@ -112,20 +113,32 @@ def p_words(row: dict) -> str:
     return by_image if row.get("groups") is None else f"{row['p']:.2f} ({by_image})"
 
 
+def need_images(data: str, bundles: list[Bundle]) -> None:
+    """Refuse to begin without images."""
+    for bundle in bundles:
+        path = data or validation.recipe_of(bundle).data.path
+        if path and not Path(path).exists():
+            where, todo = f"images of {bundle.folder}", "--data DIR/manifest.csv"
+            raise EdgekdError(where, "those that it was made from", f"none at {path}", todo)
+
+
 HEAD = """| graph | file | accuracy [95 %] | flips | p by group (McNemar) | ECE before → after | MB | s |
 |---|---|---|---|---|---|---|---|"""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("bundles", nargs="*", default=BUNDLES)
-    parser.add_argument("--data", required=True, help="the images of the bundles' recipes")
+    parser.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a student with its int8 graph, or several")
+    parser.add_argument(
+        "--data", metavar="PATH", default="", help="the images that they were made from: a CSV or a folder"
+    )
     args = parser.parse_args()
+    opened = [Bundle.open(folder) for folder in args.bundles]
+    need_images(args.data, opened)
     console = Console(stderr=True)
     path = RESULTS / "int8_drift.json"
     results = json.loads(path.read_text()) if path.exists() else {}  # bundles that are not named keep their rows
-    for folder in args.bundles:
-        bundle = Bundle.open(folder)
+    for bundle in opened:
         results[bundle.manifest.name] = rows(bundle, args.data, console)
     RESULTS.mkdir(exist_ok=True)
     path.write_text(json.dumps(results, indent=1) + "\n")
@@ -135,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(lambda _: main())
