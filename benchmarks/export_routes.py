@@ -106,11 +106,11 @@ def calibrated(args):
     import numpy as np
     import torch
 
-    from edgekd.quantization import fake, lowering, ranges
+    from edgekd.quantization import fake, folding, lowering, ranges
 
     pixels = np.load(args.folder / "pixels.npy")
     views = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-    fakes = fake.FakeQuantNetwork(lowering.fold_normalization(lowering.lower(network(args)))).eval()
+    fakes = fake.FakeQuantNetwork(folding.fold_normalization(lowering.lower(network(args)))).eval()
     fakes.set_ranges(ranges.post_training(fakes, lambda: views.split(16))["mse"])
     return fakes.graph()
 

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Console
@@ -17,11 +18,12 @@ from edgekd.files import write_atomic
 from edgekd.reports import screen
 
 OVER_LIMIT = 4  # exit code
-NEEDED = ("jinja2", "safetensors", "scipy", "sklearn")  # as imported: what each runtime needs, its device says
+NEEDED = ("jinja2", "safetensors", "scipy", "sklearn")  # packages, as imported
+RUNTIMES = ("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino")  # one of them, where this machine measures
 
 EXAMPLE = """  python -m edgekd.benchmark                                   # runs/default on this machine
   python -m edgekd.benchmark models/mri4-mobilenetv2            # as cloned: times and golden vectors, no images needed
-  python -m edgekd.benchmark --device local,pi5 --threads 1,2   # see benchmarks/devices
+  python -m edgekd.benchmark --device local,pi5 --threads 1,2   # edgekd lists them
   python -m edgekd.benchmark compare A/report.json B/report.json --limit accuracy_drop_pp=1 --limit latency_ratio=1.2"""
 
 
@@ -83,6 +85,9 @@ def _measure(argv: list[str]) -> int:
     bundle = Bundle.open(args.bundle)
     names = _list("--device", args.device, str)
     places = {name: devices.find(name, Path(args.devices)) for name in names}
+    is_here = any(place.options.kind == "local" and not place.options.python for place in places.values())
+    if is_here and not any(map(find_spec, RUNTIMES)):
+        command.need("benchmark", "export")
     out = Path(args.out or f"runs/benchmark/{bundle.folder.resolve().name}")
     command.confirm_folder(out, args.resume, args.overwrite)
     if args.overwrite:
@@ -116,8 +121,8 @@ def _arguments() -> argparse.ArgumentParser:
     arguments = command.parser("benchmark", "Measure every artefact of a bundle on every device.", EXAMPLE)
     add = arguments.add_argument
     add("bundle", nargs="?", default="runs/default", help="a bundle with artefacts (default: runs/default)")
-    add("--device", metavar="NAME,…", default="local", help="files in benchmarks/devices (default: local)")
-    add("--devices", metavar="DIR", default="benchmarks/devices", help="where these files are")
+    add("--device", metavar="NAME,…", default="local", help="by name; `edgekd` lists devices (default: local)")
+    add("--devices", metavar="DIR", default="benchmarks/devices", help="your own (default: benchmarks/devices)")
     add(
         "--data",
         metavar="PATH",

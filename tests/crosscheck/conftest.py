@@ -70,9 +70,9 @@ def float_graph(bundle: Bundle) -> Graph:
 def int8_graph(float_graph: Graph, pixels: np.ndarray) -> Graph:
     import torch
 
-    from edgekd.quantization import fake, lowering, ranges
+    from edgekd.quantization import fake, folding, ranges
 
-    network = fake.FakeQuantNetwork(lowering.fold_normalization(float_graph)).eval()
+    network = fake.FakeQuantNetwork(folding.fold_normalization(float_graph)).eval()
     views = torch.from_numpy(pixels[:REPRESENTATIVE]).permute(0, 3, 1, 2).float()
     network.set_ranges(ranges.post_training(network, lambda: views.split(16))["mse"])
     return living(network.graph())

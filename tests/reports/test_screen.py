@@ -143,3 +143,12 @@ def test_a_pipe_gets_what_a_wide_terminal_shows(arguments):
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     assert [line.rstrip() for line in piped.splitlines()] == [line.rstrip() for line in plain.splitlines()]
     assert max(map(len, piped.splitlines())) > 90
+
+
+def test_nothing_goes_round_the_screen():
+    """A table or console of rich's own would cut and wrap again."""
+    own = re.compile(r"rich\.table import|\bConsole\(|import (?:Progress|track)\b")
+    found = {
+        p.relative_to(ROOT).as_posix() for p in (ROOT / "edgekd").rglob("*.py") if own.search(p.read_text("utf-8"))
+    }
+    assert found == {"edgekd/reports/screen.py"}
