@@ -76,6 +76,6 @@ def estimates(audit: Audit) -> str:
     limit = f"{100 * settings.longest_chain:g} %"
     return (
         f"No groups are estimated: one chain of alike images would hold {clean.largest_estimated_group} of {images} ({share}; "
-        f"at most {limit}, audit.longest_chain), so it joins more than a patient. {KEPT} "
+        f"at most {limit}, audit.longest_chain), which is taken for several patients. {KEPT} "
         "Best bring patients' ids in a column named group; --estimate-groups writes the chains nevertheless."
     )
