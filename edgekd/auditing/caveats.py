@@ -36,7 +36,7 @@ def patients(audit: Audit) -> str:
     has_splits = any(c.split for c in audit.classes)
     verdict = f"{len(audit.straddling) or 'none'} of them in two splits" if has_splits else "there are no splits yet"
     if not counts.groups:
-        ids = "Patients' ids in a column `group` would be checked."
+        ids = "Patients' ids in a column named group would be checked."
         return f"The set names no groups, so {_unknown(audit, has_splits)} {ids}"
     if counts.without_group:
         checked = f"Groups checked: {counts.groups}, {verdict}"
@@ -76,6 +76,6 @@ def estimates(audit: Audit) -> str:
     limit = f"{100 * settings.longest_chain:g} %"
     return (
         f"No groups are estimated: one chain of alike images would hold {clean.largest_estimated_group} of {images} ({share}; "
-        f"at most {limit}, audit.longest_chain), so it joins more than a patient. {KEPT} "
-        "Best bring patients' ids in a column `group`; --estimate-groups writes the chains nevertheless."
+        f"at most {limit}, audit.longest_chain), which is taken for several patients. {KEPT} "
+        "Best bring patients' ids in a column named group; --estimate-groups writes the chains nevertheless."
     )

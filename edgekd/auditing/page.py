@@ -34,13 +34,13 @@ def write(audit: Audit, listing: Listing, folder: Path) -> None:
     sections = [
         (title, text, len(pairs), [(kind, count, _rows(some, entries, listing)) for kind, count, some in shown])
         for title, text, pairs in _sections(audit)
-        for shown in [selection(pairs, audit.settings.shown)]
+        for shown in [selection(pairs, audit.settings.shown, by_kind=pairs is not audit.line)]
     ]
     text = template.render(audit=audit, sections=sections, words=WORDS, table=class_table(audit), caveats=caveats)
     write_atomic(folder / NAME, text)
 
 
-def _sections(audit: Audit) -> list[tuple[str, str, list[Pair]]]:
+def _sections(audit: Audit) -> list[tuple[str, str, Sequence[Pair]]]:
     """Titles, explanations and pairs, the worst first; a pair may stand in more than one section."""
     line = f"{audit.settings.duplicate:g}"
     return [
@@ -51,8 +51,8 @@ def _sections(audit: Audit) -> list[tuple[str, str, list[Pair]]]:
         ("One picture, two groups", "Two groups (patients, say) share a picture: they may be one.",
          [p for p in audit.pairs if p.two_groups]),
         ("Nearest to the line", f"Pairs just above and below {line} (audit.duplicate). Judge here whether the line lies well.",
-         list(audit.line)),
-        ("Alike in two splits", "Not copies, but alike enough to be of one patient.", list(audit.related)),
+         audit.line),
+        ("Alike in two splits", "Not copies, but alike enough to be of one patient.", audit.related),
         ("Copies in one split", "They count double in training or testing.",
          [p for p in audit.pairs if not p.across_splits and p.kind != "exact"]),
         ("Exact copies in one split", "Equal pixel for pixel.",
@@ -60,11 +60,14 @@ def _sections(audit: Audit) -> list[tuple[str, str, list[Pair]]]:
     ]  # fmt: skip
 
 
-def selection(pairs: Sequence[Pair], places: int) -> list[tuple[str, int, list[Pair]]]:
-    """Kind, how many pairs are of it, and the first of them: at most `places` in all, dealt out evenly to the kinds."""
+def selection(pairs: Sequence[Pair], places: int, by_kind: bool = True) -> list[tuple[str, int, list[Pair]]]:
+    """Kind, how many pairs are of it, and the first of them: at most `places` in all, dealt out evenly to the kinds.
+
+    Without `by_kind` all stay in their order.
+    """
     kinds: dict[str, list[Pair]] = {}
     for pair in pairs:
-        kinds.setdefault(KINDS[pair.kind], []).append(pair)
+        kinds.setdefault(KINDS[pair.kind] if by_kind else "all", []).append(pair)
     dealt = deal([len(found) for found in kinds.values()], places)
     return [(kind, len(found), found[:n]) for (kind, found), n in zip(kinds.items(), dealt, strict=True)]
 

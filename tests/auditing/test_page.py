@@ -105,6 +105,14 @@ def test_every_kind_of_copy_gets_its_share_of_the_page(save, slices, examine, tm
     assert copies.count("<article") == 6
 
 
+def test_the_pairs_nearest_to_the_line_stay_in_order_whatever_their_kind(save, slices, examine, planting):
+    images = {f"a/{i}.png": slices[4 * i] for i in range(6)}
+    images |= {f"b/{i}.png": ImageOps.mirror(slices[4 * i]) if i % 2 else slices[4 * i].rotate(180) for i in range(6)}
+    audit, _ = examine(save(images), similar=0.5)
+    assert len({pair.kind for pair in audit.line}) > 1
+    assert page.selection(audit.line, 40, by_kind=False) == [("all", len(audit.line), list(audit.line))]
+
+
 def test_it_is_said_that_patients_are_unknown_and_what_became_of_the_estimate(parsed):
     assert "The set names no groups, so whether a patient lies in two splits is unknown" in parsed
     assert "An estimated group is no patient." in parsed
