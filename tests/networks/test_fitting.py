@@ -37,7 +37,7 @@ def walk(size):
     assert len(errors) <= 6, errors
     for name, error in errors.items():
         assert f"network {name!r}" in error
-        assert "to do:    for example --set input.size=" in error or "not logits" in error, error
+        assert "to do:    for example --set input.size=" in error or "is built and gives logits" in error, error
 
 
 def test_every_family_works_or_says_what_fits():
