@@ -54,15 +54,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module", autouse=True)
-def lenient():
-    """Rounding moves a network that learnt nothing more than one that did."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verification, "TOP1_AGREEMENT", 0.0)
-        patch.setattr(verification, "LARGEST_MEAN_STEPS", 100.0)
-        yield
-
-
 @pytest.fixture(scope="module")
 def shipped(folder):
     """The run with all its artefacts, and the exit code of the command that wrote them."""

@@ -39,10 +39,18 @@ def test_logits_of_a_certain_answer_are_finite():
 
 def test_an_equal_file_has_perfect_parity():
     found = verification.parity(softmax(LOGITS, 2.0), LOGITS, 2.0, step=0.1)
-    assert (found.images, found.top1_agreement) == (4, 1.0)
+    assert (found.images, found.top1_agreement, found.lost_lead) == (4, 1.0, 0.0)
     assert (found.mean_steps, found.largest_steps) == pytest.approx((0, 0), abs=1e-9)
     assert found.largest_probability_change == pytest.approx(0, abs=1e-12)
     assert all(verification.parity_problems(found, format) == [] for format in (INT8, FP32, FP16))
+
+
+@pytest.mark.parametrize("temperature", [0.05, 20.0])
+def test_an_extreme_temperature_hides_no_parity(temperature):
+    """Where every validation image is right the temperature is 0.05, and most of a file's float32 probabilities are 0 or 1."""
+    found = verification.parity(softmax(5 * LOGITS, temperature).astype(np.float32), 5 * LOGITS, temperature, step=0.02)
+    assert found.largest_steps < 0.01
+    assert verification.parity_problems(found, INT8) == []
 
 
 def test_parity_counts_in_steps_of_the_grid():
@@ -59,8 +67,31 @@ def test_another_answer_and_far_logits_are_problems():
     found = verification.parity(softmax(wrong), LOGITS, 1.0, step=0.01)
     words = " ".join(verification.parity_problems(found, INT8))
     assert found.top1_agreement == 0.25
-    assert "only 25.00% of the answers" in words
+    assert found.lost_lead == 300  # the first answer led by 3.0, in steps of 0.01
+    assert "another answer where the reference leads by 300 steps" in words
     assert "steps from the reference's on average" in words
+
+
+@pytest.mark.parametrize(("lead", "passes"), [(0, True), (1, True), (2, True), (3, False), (50, False)])
+def test_an_int8_file_may_answer_otherwise_where_one_step_of_each_logit_makes_a_tie(lead, passes):
+    scale = float(np.float32(0.0224))
+    reference = (np.array([[40, 40 - lead, 0], [90, 0, 0]]) * np.float32(scale)).astype(np.float32)
+    logits = reference[:, [1, 0, 2]].astype(np.float64)  # another answer to the first, if it is no tie
+    logits[0, 0] -= scale / 4  # and to the tie too
+    logits[1] = reference[1]
+    found = verification.parity(softmax(logits, 1.3), reference, 1.3, scale)
+    assert (found.top1_agreement, found.lost_lead) == (0.5, lead)
+    found = found.model_copy(update={"mean_steps": 0.0})
+    assert (verification.parity_problems(found, INT8) == []) is passes
+
+
+@pytest.mark.parametrize(("format", "lead", "passes"), [(FP32, 5e-5, True), (FP32, 2e-4, False), (FP16, 0.01, True)])
+def test_a_float_file_may_answer_otherwise_only_where_rounding_makes_a_tie(format, lead, passes):
+    expected = np.array([[0.4 + lead / 2, 0.4 - lead / 2, 0.2]] * 2)
+    probs = expected[:, [1, 0, 2]]
+    found = verification.parity(probs, np.log(expected), 1.0, None)
+    assert (found.top1_agreement, found.lost_lead) == (0.0, pytest.approx(lead))
+    assert (verification.parity_problems(found, format) == []) is passes  # however many they are: each is a tie
 
 
 @pytest.mark.parametrize(("format", "change", "passes"), [(FP32, 5e-4, True), (FP32, 5e-3, False), (FP16, 5e-3, True)])
