@@ -34,14 +34,22 @@ def check(recipe: Recipe) -> None:
 
     Raises: EdgekdError.
     """
+    check_teacher(recipe)
+    find_builder(recipe.student)
+    resolve(recipe.distillation.losses)
+
+
+def check_teacher(recipe: Recipe) -> None:
+    """As `check`, for what the teacher alone needs.
+
+    Raises: EdgekdError.
+    """
     if recipe.teacher.bundle:
         Bundle.open(recipe.teacher.bundle)
     else:
         find_builder(recipe.teacher)
     if recipe.teacher.checkpoint and not Path(recipe.teacher.checkpoint).is_file():
         raise EdgekdError(f"teacher.checkpoint {recipe.teacher.checkpoint}", "a file", "no such file")
-    find_builder(recipe.student)
-    resolve(recipe.distillation.losses)
 
 
 def check_batches(run: Run) -> None:
