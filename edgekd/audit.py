@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import time
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     listing = list_images(data, recipe, args.set)
     audit = run(listing, data, recipe, out, console)
     show(audit, out, console, time.perf_counter() - started)
-    console.print(next_command(audit, listing, out), highlight=False, markup=False, soft_wrap=True)
+    console.print(next_command(audit, listing, out, args), highlight=False, markup=False, soft_wrap=True)
     return LEAKS if args.strict and audit.leaks_at_all else 0
 
 
@@ -132,16 +133,17 @@ def show(audit: Audit, out: Path, console: Console, seconds: float) -> None:
     console.print(f"look at {(out / 'audit.html').resolve().as_uri()}", highlight=False, markup=False, soft_wrap=True)
 
 
-def next_command(audit: Audit, listing: Listing, out: Path) -> str:
-    """How to train on the clean split."""
+def next_command(audit: Audit, listing: Listing, out: Path, args: argparse.Namespace) -> str:
+    """How to train on the clean split, or on the images as they are where there is none."""
+    distill = f"next: python -m edgekd.distill{command.given(args, 'recipe', 'set')}"
     if not audit.clean.file:
-        return "next: python -m edgekd.distill"
+        return distill + (f" --data {shlex.quote(args.data)}" if args.data else "")
     split = out / audit.clean.file
     if out.resolve() == Path(listing.root).resolve():
-        return f"next: python -m edgekd.distill --data {shlex.quote(str(split))}"
+        return f"{distill} --data {shlex.quote(str(split))}"
     values = {"source": "csv", "path": split, "options.root": listing.root}
     settings = (f"--set {shlex.quote(f'data.{key}={value}')}" for key, value in values.items())
-    return f"next: python -m edgekd.distill {' '.join(settings)}"
+    return f"{distill} {' '.join(settings)}"
 
 
 if __name__ == "__main__":

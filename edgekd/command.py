@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -77,6 +77,16 @@ def on_data(recipe: Recipe, data: str, settings: Sequence[str]) -> Recipe:
     return recipes.overridden(with_data(recipe, data), own)
 
 
+def given(arguments: argparse.Namespace, *names: str) -> str:
+    """What was given of the arguments `names`, as one types it: ` --recipe FILE --set seed=1`, or nothing."""
+    words = []
+    for name in names:
+        value = getattr(arguments, name)
+        for one in value if isinstance(value, list) else [value] if value else []:
+            words += [f"--{name}", str(one)]
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
 def run(main: Main) -> NoReturn:
     """Run a command and exit: 0 done, 2 a problem the user can mend, 130 interrupted, 70 a fault of edgekd itself.
 
@@ -129,26 +139,3 @@ def confirm_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     if not resume and not overwrite and folder.exists() and any(folder.iterdir()):
         todo = "--resume to continue it, --overwrite to start anew, or --out DIR for another folder"
         raise EdgekdError(str(folder), "a new or empty folder", "it holds a run already", todo)
-
-
-RUN_PARTS = (
-    "manifest.json",
-    "weights.safetensors",
-    "README.md",
-    "log.csv",
-    "curves.png",
-    "comparison.json",
-    "comparison.png",
-)
-RUN_FOLDERS = ("training", "evaluation", "golden", "int8", "artefacts", "teacher", "control")
-
-
-def clear(folder: Path, is_first: bool) -> None:
-    """Remove what a run wrote into `folder`, and nothing else; only the first process removes."""
-    if not is_first:
-        return
-    for name in RUN_PARTS:
-        (folder / name).unlink(missing_ok=True)
-    for name in RUN_FOLDERS:
-        if (folder / name).is_dir() and not (folder / name).is_symlink():
-            shutil.rmtree(folder / name)

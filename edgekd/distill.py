@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,15 +37,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.need("distill", "train", recipe.data)
     command.confirm_folder(folder, args.resume, args.overwrite)
 
-    from edgekd.training import comparison, distributed, finish, qat, run, stages
+    from edgekd.training import comparison, distributed, finish, folders, qat, run, stages
 
+    parts = folders.of_run(recipe, folder)
     stages.check(recipe)
     if recipe.qat.enabled:
         qat.check(recipe)
     processes = distributed.start()
     console = screen.console(quiet=not processes.is_first)
-    if args.overwrite:
-        command.clear(folder, processes.is_first)
+    if args.overwrite and processes.is_first:
+        folders.clear(folder, parts)
     processes.barrier()
     prepared = run.prepare(recipe, folder, processes, console)
     stages.check_batches(prepared)
@@ -67,8 +69,8 @@ def announce(made: dict[str, Bundle], folder: Path, quantized: bool, console: Co
         console.print(f"{role + ':':8} {bundle.folder}", highlight=False)
     console.print(f"pictures: {folder / 'comparison.png'}, {folder / 'curves.png'}", highlight=False)
     verb = "export" if quantized else "evaluate"
-    target = "" if folder == Path("runs/default") else f" {folder}"
-    console.print(f"next:     python -m edgekd.{verb}{target}", highlight=False)
+    target = "" if folder == Path("runs/default") else f" {shlex.quote(str(folder))}"
+    console.print(f"next:     python -m edgekd.{verb}{target}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

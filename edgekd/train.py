@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
 from edgekd import command
 from edgekd.bundle import Bundle
+from edgekd.errors import EdgekdError
+from edgekd.recipe import Recipe
 from edgekd.reports import screen
 
 EXAMPLE = """  python -m edgekd.train                                     # the default teacher on phantom data
   python -m edgekd.train --data DIR --set teacher.network=vit_base_patch16_224 --set teacher.pretrained=true
-  python -m edgekd.distill --data DIR --set teacher.bundle=runs/default/teacher --out runs/student"""
+  python -m edgekd.distill --resume                         # goes on with it; so does the last line that this command prints"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,21 +25,48 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = command.parser("train", "Train the recipe's teacher with labels alone.", EXAMPLE)
     command.add_recipe_arguments(arguments)
     args = arguments.parse_args(argv)
-    recipe, folder = command.read_recipe(args)
+    recipe, out = command.read_recipe(args)
+    folder = out / "teacher"
     command.need("train", "train", recipe.data)
-    command.confirm_folder(folder / "teacher", args.resume, args.overwrite)
+    confirm_training(recipe)
+    command.confirm_folder(folder, args.resume, args.overwrite)
 
-    from edgekd.training import distributed, run, stages
+    from edgekd.training import distributed, folders, run, stages
 
-    stages.check(recipe)
+    parts = folders.of_teacher(recipe, folder)
+    stages.check_teacher(recipe)
     processes = distributed.start()
     console = screen.console(quiet=not processes.is_first)
-    if args.overwrite:
-        command.clear(folder / "teacher", processes.is_first)
+    if args.overwrite and processes.is_first:
+        folders.clear(folder, parts)
     processes.barrier()
-    teacher = stages.teacher(run.prepare(recipe, folder, processes, console), folder / "teacher")
+    teacher = stages.teacher(run.prepare(recipe, out, processes, console), folder)
     show(teacher, console)
+    console.print(next_command(args, out), highlight=False, markup=False, soft_wrap=True)
     distributed.stop()
+
+
+def confirm_training(recipe: Recipe) -> None:
+    """Refuse a recipe whose teacher is trained already.
+
+    Raises: EdgekdError.
+    """
+    if recipe.teacher.bundle:
+        found = f"teacher.bundle = {recipe.teacher.bundle}, which is read as it is"
+        todo = "python -m edgekd.distill, or --set teacher.bundle= to train one"
+        raise EdgekdError("train", "a recipe with a teacher to train", found, todo)
+
+
+def next_command(args: argparse.Namespace, out: Path) -> str:
+    """How to go on with this teacher: in the same run, or, where an earlier teacher's student is in the way, anew."""
+    if not (out / "manifest.json").exists() and not (out / "training").exists():
+        return f"next: python -m edgekd.distill{command.given(args, 'recipe', 'data', 'out', 'set')} --resume"
+    # With a finished teacher the settings that made it would decide nothing.
+    args = argparse.Namespace(
+        **vars(args) | {"set": [s for s in args.set if not s.startswith(("teacher.", "teacher="))]}
+    )
+    bundle = shlex.quote(f"teacher.bundle={out / 'teacher'}")
+    return f"next: python -m edgekd.distill{command.given(args, 'recipe', 'data', 'out', 'set')} --set {bundle} --overwrite"
 
 
 def show(teacher: Bundle, console: Console) -> None:
@@ -47,7 +79,7 @@ def show(teacher: Bundle, console: Console) -> None:
         f"{n.network}: {n.parameters:,} parameters, {n.macs / 1e6:,.1f} M multiply-accumulates", highlight=False
     )
     evaluation.show(Evaluation.load(teacher.file("evaluation/test.json")), console)
-    console.print(f"teacher: {teacher.folder}\nnext: python -m edgekd.distill --set teacher.bundle={teacher.folder}")
+    console.print(f"teacher: {teacher.folder}", highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

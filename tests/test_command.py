@@ -88,13 +88,3 @@ def test_exit_codes(raised, code, shown, capsys, monkeypatch):
         command.run(main)
     assert end.value.code == code
     assert shown in capsys.readouterr().err
-
-
-def test_clear_removes_what_runs_write_and_nothing_else(tmp_path):
-    for name in ("manifest.json", "training/last.safetensors", "teacher/manifest.json", "mine.txt", "photos/1.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("x")
-    command.clear(tmp_path, is_first=False)
-    assert (tmp_path / "manifest.json").exists()
-    command.clear(tmp_path, is_first=True)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine.txt", "photos"]

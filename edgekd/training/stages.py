@@ -34,14 +34,22 @@ def check(recipe: Recipe) -> None:
 
     Raises: EdgekdError.
     """
+    check_teacher(recipe)
+    check_network(recipe.student, recipe.input.size)
+    resolve(recipe.distillation.losses)
+
+
+def check_teacher(recipe: Recipe) -> None:
+    """As `check`, for what the teacher alone needs.
+
+    Raises: EdgekdError.
+    """
     if recipe.teacher.bundle:
         open_teacher(recipe.teacher)
     else:
         check_network(recipe.teacher, recipe.input.size)
     if recipe.teacher.checkpoint and not Path(recipe.teacher.checkpoint).is_file():
         raise EdgekdError(f"teacher.checkpoint {recipe.teacher.checkpoint}", "a file", "no such file")
-    check_network(recipe.student, recipe.input.size)
-    resolve(recipe.distillation.losses)
 
 
 def open_teacher(settings: TeacherRecipe) -> Bundle:
