@@ -34,7 +34,7 @@ def parser(command: str, description: str, example: str) -> argparse.ArgumentPar
 def add_recipe_arguments(arguments: argparse.ArgumentParser) -> None:
     """`--recipe`, `--data`, `--out`, `--set`, `--resume` and `--overwrite` of the commands that train."""
     add = arguments.add_argument
-    add("--recipe", metavar="FILE", help="a recipe in TOML (default: phantom data; see models/recipes)")
+    add("--recipe", metavar="FILE", help="a recipe in TOML, or a bundle's manifest.json (default: phantom data)")
     add(
         "--data",
         metavar="PATH",

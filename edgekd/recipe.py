@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from edgekd.bundle import MANIFEST, read_manifest
 from edgekd.errors import EdgekdError
 from edgekd.section import Section, validate
 
@@ -204,11 +205,14 @@ class Recipe(Section):
 def load(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe file (None: the default recipe) and apply `section.key=value` overrides.
 
+    A bundle's manifest.json stands for the recipe that the bundle was made with.
     Raises: EdgekdError that lists all problems at once, each with the nearest valid name.
     """
     where = str(path) if path else "default recipe"
     values: dict[str, Any] = {}
-    if path:
+    if path and Path(path).name == MANIFEST:
+        values = recorded(read_manifest(Path(path).parent).recipe, str(Path(path).parent)).model_dump(mode="json")
+    elif path:
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -68,10 +68,11 @@ def _row(split: str, e: Evaluation) -> str:
 ARTEFACTS = """## Files
 
 {verdict}Each file was verified in its runtime before it got its name. Drift is against the float network on the validation
-split ({images} images); the temperature was fitted for the very file. `artefacts/NAME.json` holds the details and the
-flipped images.
+split ({images} images); there the temperature was fitted for the very file, so that its ECE after it flatters: for the
+float network the test split's stands above, for a file `python -m edgekd.benchmark` measures it. `artefacts/NAME.json`
+holds the details and the flipped images.
 
-| format | from | MB | change of accuracy | flips | p | ECE before → after | answers as the reference |
+| format | from | MB | change of accuracy | flips | p | ECE val, fitted: before → after | answers as the reference |
 |---|---|---|---|---|---|---|---|
 {rows}
 
