@@ -81,7 +81,8 @@ class ArtefactRecord(Section):
     """
 
     scheme: Literal["fp32", "fp16", "static_wi8_ai8"]
-    source: str  # float, qat, or the method of post-training quantization
+    source: str  # of what it was written: float, qat, ptq-METHOD, or a generic converter
+    instead_of: dict[str, tuple[str, ...]] = {}  # sources that came first, and why the file of each was rejected
     io: Literal["uint8", "int8"] = "uint8"
     files: dict[str, FileRecord] = Field(min_length=1)  # the first is the one to load
     report: str = ""  # JSON file in the bundle: parity, flips, golden probabilities, runtime
@@ -94,7 +95,9 @@ class ArtefactRecord(Section):
     groups: int | None = None  # of the validation images, where they are known
     p: float | None = None  # of the drift, by group; None in a record of an older version, which tested by image alone
     mcnemar_p: float
-    ece_before: float  # with temperature 1
+    # On validation, where the temperature was fitted: before with temperature 1, after it in-sample. A test split's ECE is
+    # measured by evaluate and benchmark.
+    ece_before: float
     ece: float
     nll_before: float
     nll: float

@@ -37,7 +37,9 @@ def add_recipe_arguments(arguments: argparse.ArgumentParser) -> None:
     """`--recipe`, `--data`, `--out`, `--set`, `--resume` and `--overwrite` of the commands that train."""
     add = arguments.add_argument
     add(
-        "--recipe", metavar="FILE", help="a recipe in TOML, or its name if it comes with edgekd (default: phantom data)"
+        "--recipe",
+        metavar="FILE",
+        help="a recipe in TOML, its name if it comes with edgekd, or a bundle's manifest.json (default: phantom data)",
     )
     add(
         "--data",

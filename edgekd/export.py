@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 
 from rich.console import Console
 
 from edgekd import command
-from edgekd.artefacts import graphs, making, needs
+from edgekd.artefacts import advice, graphs, making, needs
 from edgekd.artefacts.graphs import METHODS
 from edgekd.artefacts.making import ExportOutcome, ExportPlan, Writer
 from edgekd.artefacts.validation import Validation
@@ -25,6 +26,7 @@ from edgekd.section import validate
 
 FAILED, REJECTED = 2, 3  # exit codes
 DEFAULT = "tflite-int8"
+FLOAT = "float"
 NNCF = "nncf"
 VIA = "litert-torch"
 EXAMPLE = """  python -m edgekd.export                                    # runs/default as tflite-int8
@@ -95,61 +97,80 @@ class Export:
         self.bundle, self.args, self.console = bundle, args, console
         limits = {"max_drop_pp": args.max_drop_pp, "max_class_drop_pp": args.max_class_drop_pp}
         self.limits = validate(Limits, limits, "limits of the drift gate")
-        self.ptq: str | None = args.ptq
+        self._graphs: dict[str, Graph] = {}
+        self._references: dict[str, ReferenceLogits] = {}
 
     def make(self, name: str) -> ExportOutcome:
-        """One format; where the gate rejects the trained graph, the control of post-training quantization has its turn.
+        """One format, of the first of its sources whose file passes.
 
         Raises: EdgekdError.
         """
-        plan = self.plan(*find(name))
-        outcome = self._make(plan)
-        control = graphs.control_graph(self.bundle) if outcome.problems and plan.source == "qat" else None
-        if control is None:
-            return outcome
-        self.ptq, self.int8_graph = self.bundle.manifest.quantization.control, control
-        del self.int8_reference  # of the other graph
-        return self._make(replace(self.plan(*find(name)), instead_of=tuple(outcome.problems)))
+        format, module = find(name)
+        rejected: dict[str, tuple[str, ...]] = {}
+        for source in self.sources(format):
+            plan = replace(self.plan(format, module, source), instead_of=rejected)
+            outcome = self._make(plan)
+            if not outcome.problems:
+                return outcome
+            rejected = rejected | {source: tuple(outcome.problems)}
+        self._explain(plan, outcome)
+        return outcome
+
+    def sources(self, format: Format) -> list[str]:
+        """What a format can be written of, in the order of trying; each format decides for itself.
+
+        Raises: EdgekdError for int8 of a bundle without a graph on the int8 grid.
+        """
+        if self.args.onnx or self.args.via:
+            return ["onnx2tf" if self.args.onnx else self.args.via]
+        if not format.is_int8:
+            return [FLOAT]
+        if self.args.ptq:
+            return [f"ptq-{self.args.ptq}"]
+        record, before = self.bundle.manifest.quantization, self.bundle.manifest.artefacts.get(format.name)
+        if record is None:
+            todo = advice.without_int8(self.bundle, format.name, self.args.data)
+            raise EdgekdError(f"bundle {self.bundle.folder}", "a graph on the int8 grid", "it was made without", todo)
+        found = [record.method, *([f"ptq-{record.control}"] if record.control_graph else [])]
+        if self.validation is None and before and before.source in found:
+            return [before.source]  # without images only what was verified comes again
+        return found
+
+    def plan(self, format: Format, module: ModuleType, source: str) -> ExportPlan:
+        """How a format is written of a source."""
+        io, write = self.args.io if format.is_int8 else "uint8", self._writer(format)
+        graph = None if self.args.onnx or self.args.via else self.graph(FLOAT if write else source)
+        reference = self.reference(FLOAT if write else source)
+        return ExportPlan(self.bundle, format, module, graph, source, reference, io, self.limits, write)
 
     def _make(self, plan: ExportPlan) -> ExportOutcome:
         name = plan.format.name
         with self.console.status(f"{name} …") as status:
             outcome = making.make(plan, self.validation, lambda step: status.update(f"{name}: {step} …"))
-            if outcome.problems:
-                self._explain(plan, outcome)
-            else:
+            if not outcome.problems:
                 self.bundle = making.enter(plan.bundle, outcome)
         return outcome
 
-    def plan(self, format: Format, module: object) -> ExportPlan:
-        """What is written from what."""
-        io = self.args.io if format.is_int8 else "uint8"
-        graph, source, write = self._origin(format)
-        reference = self.float_reference if not format.is_int8 or write else self.int8_reference
-        return ExportPlan(self.bundle, format, module, graph, source, reference, io, self.limits, write)
-
-    def _origin(self, format: Format) -> tuple[Graph | None, str, Writer | None]:
-        """Graph, name of the source, and the writer if it is not the runtime's own."""
+    def _writer(self, format: Format) -> Writer | None:
+        """The writer if it is not the runtime's own."""
         from edgekd.artefacts import generic
 
         if self.args.onnx:
-            return None, "onnx2tf", generic.from_onnx(format, Path(self.args.onnx), self.representative)
+            return generic.from_onnx(format, Path(self.args.onnx), self.representative)
         if self.args.via:
-            return None, self.args.via, generic.from_torch(format, self.bundle, self.representative)
-        if not format.is_int8:
-            return self.float_graph, "float", None
-        if self.ptq == NNCF:
-            return self.float_graph, "ptq-nncf", generic.by_nncf(format, self.float_graph, self.representative)
-        source = f"ptq-{self.ptq}" if self.ptq else getattr(self.bundle.manifest.quantization, "method", "")
-        return self.int8_graph, source, None
+            return generic.from_torch(format, self.bundle, self.representative)
+        if self.args.ptq == NNCF and format.is_int8:
+            return generic.by_nncf(format, self.graph(FLOAT), self.representative)
+        return None
 
     def _explain(self, plan: ExportPlan, outcome: ExportOutcome) -> None:
-        from edgekd.artefacts.rejection import chance, explain
+        from edgekd.artefacts.rejection import chance, worst_layers
 
         if plan.is_on_grid and self.validation:
-            found = explain(plan.bundle, plan.graph, plan.source, self.validation.pixels)
-            found["try"] = chance(outcome.report["drift"]) + found["try"]
-            making.amend(outcome, found)
+            layers = worst_layers(plan.bundle, plan.graph, self.validation.pixels)
+            drift = outcome.report["drift"]
+            found = advice.after(plan, drift, self.args.data)
+            making.amend(outcome, {"worst_layers_db": layers, "try": [*chance(drift), *found] if found else []})
 
     @cached_property
     def validation(self) -> Validation | None:
@@ -174,20 +195,27 @@ class Export:
 
         return validation.representative_pixels(self.bundle, self.args.data)
 
-    @cached_property
-    def float_graph(self) -> Graph:
-        """The float student."""
-        return graphs.float_graph(self.bundle)
+    def graph(self, source: str) -> Graph:
+        """The graph of a source."""
+        if source not in self._graphs:
+            self._graphs[source] = self._make_graph(source)
+        return self._graphs[source]
 
-    @cached_property
-    def int8_graph(self) -> Graph:
-        """The graph on the int8 grid: the trained one, or that of `--ptq`."""
+    def _make_graph(self, source: str) -> Graph:
+        if source == FLOAT:
+            return graphs.float_graph(self.bundle)
         if self.args.ptq:
             return graphs.post_training_graph(self.bundle, self.args.ptq, self.representative)
-        return graphs.int8_graph(self.bundle)
+        return (graphs.control_graph if source.startswith("ptq-") else graphs.int8_graph)(self.bundle)
 
-    @cached_property
-    def float_reference(self) -> ReferenceLogits:
+    def reference(self, source: str) -> ReferenceLogits:
+        """What files of a source have to reproduce."""
+        if source not in self._references:
+            of_graph = self._float_reference if source == FLOAT else self._int8_reference
+            self._references[source] = of_graph(source)
+        return self._references[source]
+
+    def _float_reference(self, source: str) -> ReferenceLogits:
         """Logits of the float student, as its bundle holds them."""
         from edgekd.artefacts import validation, verification
 
@@ -195,20 +223,20 @@ class Export:
         stored = self.validation.float_logits[:count] if self.validation else None
         return ReferenceLogits(validation.golden(self.bundle)["logits"], stored)
 
-    @cached_property
-    def int8_reference(self) -> ReferenceLogits:
+    def _int8_reference(self, source: str) -> ReferenceLogits:
         """Logits on the int8 grid: of exact integers on golden images, of fake quantization on validation."""
         from edgekd.artefacts import validation, verification
         from edgekd.quantization import integers
 
+        graph = self.graph(source)
         with self.console.status("computing the reference …"):
-            golden = integers.logits(self.int8_graph, validation.golden(self.bundle)["pixels"])
+            golden = integers.logits(graph, validation.golden(self.bundle)["pixels"])
             if self.validation is None:
                 return ReferenceLogits(golden, None)
             from edgekd.quantization import reference
 
             pixels = self.validation.pixels[: verification.PARITY_IMAGES]
-            return ReferenceLogits(golden, reference.logits(self.int8_graph, pixels))
+            return ReferenceLogits(golden, reference.logits(graph, pixels))
 
 
 if __name__ == "__main__":

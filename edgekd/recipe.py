@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from edgekd import named
+from edgekd.bundle import MANIFEST, read_manifest
 from edgekd.errors import EdgekdError, nearest
 from edgekd.section import Section, validate
 
@@ -221,12 +222,15 @@ class Recipe(Section):
 def load(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe, a file or a name (None: the default recipe), and apply `section.key=value` overrides.
 
+    A bundle's manifest.json stands for the recipe that the bundle was made with.
     Raises: EdgekdError that lists all problems at once, each with the nearest valid name.
     """
     path = named.recipe(path) if path else None
     where = str(path) if path else "default recipe"
     values: dict[str, Any] = {}
-    if path:
+    if path and Path(path).name == MANIFEST:
+        values = recorded(read_manifest(Path(path).parent).recipe, str(Path(path).parent)).model_dump(mode="json")
+    elif path:
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

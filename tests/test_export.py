@@ -1,6 +1,8 @@
 """The export command on a tiny distilled run: what ships, what is rejected, what is refused, and what is left behind."""
 
 import json
+import re
+import shlex
 import shutil
 
 import numpy as np
@@ -110,6 +112,15 @@ def test_all_formats_ship_with_record_and_report(shipped):
     assert_nothing_temporary(run)
 
 
+def test_an_ece_of_the_images_that_the_temperature_was_fitted_on_is_called_so(run, capsys):
+    assert export.main([str(run), "--format", "tflite"]) == 0
+    shown = capsys.readouterr().out
+    assert "ECE val," in shown
+    assert "fitted" in shown
+    assert f"of the test split: python -m edgekd.benchmark {run}\n" in shown
+    assert "ECE val, fitted: before → after" in (run / "README.md").read_text()
+
+
 def test_every_operator_of_the_int8_file_was_recomputed(shipped):
     report = json.loads((shipped[0] / "artefacts/tflite-int8.json").read_text())
     record = Bundle.open(shipped[0]).manifest.quantization
@@ -195,34 +206,116 @@ def test_a_rejected_file_is_kept_apart_with_its_reasons(exported, capsys):
     report = json.loads((exported / "artefacts/tflite-int8.rejected.json").read_text())
     assert any("accuracy falls" in problem for problem in report["problems"])
     assert len(report["worst_layers_db"]) == 5
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "tflite-int8 rejected" in shown
-    assert "--qat --resume" in shown
+    assert "tflite-int8 rejected" in capsys.readouterr().out
     assert (exported / (TFLITE + ".rejected")).is_file()
     assert not [name for name in bundle.manifest.files if "rejected" in name]
     assert_nothing_temporary(exported)
 
 
-def test_where_the_trained_graph_is_rejected_the_control_has_its_turn(run, monkeypatch, capsys):
-    gate, calls = verification.gate, []
+FALL = "accuracy falls by 9 pp"
 
-    def first_too_much(*arguments):
-        calls.append(arguments)
-        found, over = gate(*arguments)
-        return found, (["accuracy falls by 9 pp"] if len(calls) == 1 else over)
 
-    monkeypatch.setattr(verification, "gate", first_too_much)
+@pytest.fixture
+def fussy(monkeypatch):
+    """The gate, which rejects the trained graph's file of one format whatever it does."""
+    gate, make = verification.gate, making.make
+
+    def reject(format, sources=("qat",)):
+        def make_fussily(plan, *arguments):
+            with monkeypatch.context() as patch:
+                if plan.format.name == format and plan.source in sources:
+                    patch.setattr(verification, "gate", lambda *given: (gate(*given)[0], [FALL]))
+                return make(plan, *arguments)
+
+        monkeypatch.setattr(making, "make", make_fussily)
+
+    return reject
+
+
+def test_where_the_trained_graph_is_rejected_the_control_has_its_turn(run, fussy, capsys):
+    fussy("tflite-int8")
     assert export.main([str(run), *OPEN]) == 0
     bundle = Bundle.open(run)
     record, control = bundle.manifest.artefacts["tflite-int8"], graphs.control_graph(bundle)
     assert record.source == f"ptq-{bundle.manifest.quantization.control}"
-    report = json.loads(bundle.file(record.report).read_text())
-    assert report["instead_of"] == ["accuracy falls by 9 pp"]
+    assert record.instead_of == {"qat": (FALL,)}
+    assert json.loads(bundle.file(record.report).read_text())["instead_of"] == {"qat": [FALL]}
     probs = tflite_runtime.load(bundle.file(TFLITE)).probs(validation.golden(bundle)["pixels"])
     expected = integers.logits(control, validation.golden(bundle)["pixels"])
     assert np.array_equal(probs.argmax(1), expected.argmax(1))
-    assert "of post-training quantization" in " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"tflite-int8 is from {record.source}: of qat it was rejected, {FALL}" in shown
     assert not list((run / "artefacts").glob("*rejected*"))
+
+
+@pytest.mark.parametrize("order", ["tflite-int8,onnx-int8,tflite", "onnx-int8,tflite,tflite-int8"])
+def test_each_format_is_decided_for_itself_whatever_the_order(order, run, fussy, capsys):
+    fussy("tflite-int8")
+    assert export.main([str(run), "--format", order, *OPEN]) == 0
+    artefacts = Bundle.open(run).manifest.artefacts
+    control = f"ptq-{Bundle.open(run).manifest.quantization.control}"
+    sources = {"tflite-int8": control, "onnx-int8": "qat", "tflite": "float"}
+    assert {name: record.source for name, record in artefacts.items()} == sources
+    assert [name for name, record in artefacts.items() if record.instead_of] == ["tflite-int8"]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    assert {row[0]: row[1] for row in rows if row and row[0] in sources} == sources  # the table's column "from"
+
+
+def test_a_graph_and_its_reference_are_made_once_for_all_formats(run, fussy, monkeypatch):
+    asked, logits = [], integers.logits
+
+    def count(graph, pixels):
+        asked.append(graph)
+        return logits(graph, pixels)
+
+    monkeypatch.setattr(integers, "logits", count)
+    fussy("onnx-int8")
+    assert export.main([str(run), "--format", "onnx-int8,tflite-int8,openvino-int8", *OPEN]) == 0
+    assert len(asked) == len(set(map(id, asked))) == 2  # the trained graph and its control
+
+
+def test_where_both_are_rejected_both_reasons_are_told(run, fussy, capsys):
+    fussy("tflite-int8", ("qat", "ptq-minmax", "ptq-percentile", "ptq-mse"))
+    assert export.main([str(run), *OPEN]) == export.REJECTED
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"tflite-int8 rejected: {FALL}" in shown
+    assert f"of qat it was rejected before: {FALL}" in shown
+
+
+def test_without_images_the_control_that_shipped_comes_again(run, fussy):
+    fussy("tflite-int8")
+    export.main([str(run), *OPEN])
+    before = Bundle.open(run).manifest.artefacts
+    without_data(run)
+    (run / TFLITE).unlink()
+    bundle_without_files(run, [TFLITE])
+    assert export.main([str(run)]) == 0
+    assert Bundle.open(run).manifest.artefacts == before
+
+
+COMMANDS = {"distill": distill.main, "export": export.main}
+
+
+def commands(text):
+    """The commands in a text, each as its name and its arguments."""
+    found = re.findall(r"python -m edgekd\.(\w+) ([^;\n]+)", text)
+    return [(name, shlex.split(arguments)) for name, arguments in found]
+
+
+def test_the_advice_of_a_rejection_works_as_printed(run, capsys):
+    weights = sha256_file(run / "weights.safetensors")
+    assert export.main([str(run), "--max-class-drop-pp", "-200", "--max-drop-pp", "-200"]) == export.REJECTED
+    advice = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  try: ")]
+    found = commands("\n".join(advice))
+    assert [name for name, _ in found] == ["distill", "distill", "export", "export"]
+    for name, arguments in found:
+        assert COMMANDS[name](arguments) in (None, 0, export.REJECTED)
+    bundle = Bundle.open(run)
+    assert sha256_file(run / "weights.safetensors") == weights  # the float stage was read and not repeated
+    training = bundle.manifest.recipe["qat"]["training"]
+    assert training["learning_rate"] == pytest.approx(3e-6)  # of the second command; the first had more epochs
+    assert export.main(found[-1][1]) == 0  # the wider gate
+    assert commands("\n".join(json.loads((run / "artefacts/tflite-int8.json").read_text()).get("try", []))) == []
 
 
 def test_what_cannot_be_written_is_one_error_and_leaves_nothing(run, monkeypatch, capsys):
@@ -319,6 +412,8 @@ def test_a_bundle_without_the_int8_graph_says_how_to_get_one(run, capsys):
     record = bundle.manifest.quantization
     bundle.without([record.graph, record.control_graph], quantization=None)
     assert export.main([str(run), *OPEN]) == export.FAILED
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "--qat --resume" in shown
-    assert "--ptq mse" in shown
+    found = commands(capsys.readouterr().out)
+    assert [name for name, _ in found] == ["distill", "export"]
+    for name, arguments in found:
+        assert COMMANDS[name]([*arguments, *(OPEN if name == "export" else ())]) in (None, 0)
+        assert bool(Bundle.open(run).manifest.quantization)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgekd import recipe
+from edgekd.bundle import read_manifest
 from edgekd.errors import EdgekdError
 
 RECIPES = sorted((Path(__file__).parents[1] / "models" / "recipes").glob("*.toml"))
@@ -20,6 +21,20 @@ def test_defaults_are_the_demo():
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
 def test_shipped_recipes_are_valid_and_named_after_their_file(path):
     assert recipe.load(path).name == path.stem
+
+
+def test_a_bundles_manifest_stands_for_its_recipe():
+    folder = Path(__file__).parents[1] / "models/mri4-mobilenetv2"
+    made_with = recipe.recorded(read_manifest(folder).recipe, str(folder))
+    assert recipe.load(folder / "manifest.json") == made_with
+    changed = recipe.load(folder / "manifest.json", ["qat.training.epochs=10"])
+    assert changed.qat.training.epochs == 10
+    assert changed.student == made_with.student
+
+
+def test_a_folder_without_a_bundle_has_no_recipe(tmp_path):
+    with pytest.raises(EdgekdError, match="no manifest"):
+        recipe.load(tmp_path / "manifest.json")
 
 
 def test_overrides_take_numbers_words_and_tables():

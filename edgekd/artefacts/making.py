@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -47,7 +47,9 @@ class ExportPlan:
     io: Io = "uint8"
     limits: Limits = field(default_factory=Limits)
     write: Writer | None = None  # other than the runtime's own; its file is no writing of the graph, so not linted
-    instead_of: tuple[str, ...] = ()  # the problems of another graph's file, which was rejected before
+    instead_of: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # sources rejected before, and their problems
 
     def facts(self, temperature: float) -> FileFacts:
         """What goes into the file beside the graph."""
@@ -192,7 +194,7 @@ def _facts(plan: ExportPlan, validation: Validation, found: Drift, calibration: 
         "schema": "edgekd.verification/1",
         "format": plan.format.name,
         "source": plan.source,
-        "instead_of": plan.instead_of,
+        "instead_of": dict(plan.instead_of),
         "limits": plan.limits.model_dump(),
         "drift": {
             "images": found.images,
@@ -220,6 +222,7 @@ def _record(
     return ArtefactRecord(
         scheme=plan.format.scheme,
         source=plan.source,
+        instead_of=dict(plan.instead_of),
         io=plan.io,
         files=files,
         report=f"{ARTEFACTS}/{plan.format.name}.json",

@@ -66,7 +66,7 @@ class Operator(Section):
 
 
 class Calibration(Section):
-    """What the temperature does, on validation."""
+    """What the temperature does on validation, where it was fitted: `ece` and `nll` with it are in-sample."""
 
     temperature: float
     ece_before: float

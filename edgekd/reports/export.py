@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE
@@ -35,21 +36,17 @@ def show(
     shipped = [o for o in outcomes if not o.problems]
     if shipped:
         console.print(table(shipped))
+        test = f"of the test split: python -m edgekd.benchmark {shlex.quote(str(bundle.folder))}"
+        console.print(
+            f"ECE is of the images that the temperature was fitted on; {test}", highlight=False, soft_wrap=True
+        )
     for outcome in outcomes:
         if outcome.problems:
-            console.print(f"[red]{outcome.format} rejected[/]: {escape('; '.join(outcome.problems))}", highlight=False)
-            if reasons := outcome.report.get("instead_of"):
-                console.print(f"  the trained graph before it: {escape('; '.join(reasons))}", highlight=False)
-            layers = ", ".join(f"{n} ({db} dB)" for n, db in outcome.report.get("worst_layers_db", {}).items())
-            if layers:
-                console.print(f"  the worst layers: {layers}", highlight=False, soft_wrap=True)
-            for advice in outcome.report.get("try", []):
-                console.print(f"  try: {advice}", highlight=False, markup=False, soft_wrap=True)
-            console.print(f"  kept as {outcome.path}", highlight=False, markup=False, soft_wrap=True)
+            _rejected(outcome, console)
     for outcome in shipped:
-        if reasons := outcome.report.get("instead_of"):
-            text = f"[yellow]{outcome.format} is of post-training quantization[/] ({outcome.record.source})"
-            console.print(f"{text}: the trained graph was rejected, {escape('; '.join(reasons))}", highlight=False)
+        for source, reasons in outcome.record.instead_of.items():
+            text = f"[yellow]{outcome.format} is from {outcome.record.source}[/]: of {source} it was rejected"
+            console.print(f"{text}, {escape('; '.join(reasons))}", highlight=False, soft_wrap=True)
     for name, error in failed.items():
         console.print(f"[red]{name} failed[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
     if bundle.manifest.quantization and any(o.record and o.record.source == "qat" for o in shipped):
@@ -61,17 +58,31 @@ def show(
         console.print(f"written: {outcome.path}", highlight=False, markup=False, soft_wrap=True)
 
 
+def _rejected(outcome: ExportOutcome, console: Console) -> None:
+    console.print(f"[red]{outcome.format} rejected[/]: {escape('; '.join(outcome.problems))}", highlight=False)
+    for source, reasons in outcome.report.get("instead_of", {}).items():
+        console.print(f"  of {source} it was rejected before: {escape('; '.join(reasons))}", highlight=False)
+    layers = ", ".join(f"{n} ({db} dB)" for n, db in outcome.report.get("worst_layers_db", {}).items())
+    if layers:
+        console.print(f"  the worst layers: {layers}", highlight=False, soft_wrap=True)
+    for advice in outcome.report.get("try", []):
+        console.print(f"  try: {advice}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"  kept as {outcome.path}", highlight=False, markup=False, soft_wrap=True)
+
+
 def table(shipped: Sequence[ExportOutcome]) -> Table:
     """Drift from the float student to each file, on validation."""
     images = next((o.record.val_images for o in shipped if o.record), 0)
     found = Table(box=SIMPLE, title_justify="left", title=f"drift to the float student, {images} validation images")
     tests = ["p by\ngroup", "McNemar\np"] if any(o.record.groups for o in shipped) else ["McNemar\np"]
-    for column in ("format", "MiB", "Δ accuracy", "flips", *tests, "ECE before → after", "agrees", "s"):
-        found.add_column(column, justify="left" if column == "format" else "right", no_wrap=column == "format")
+    for column in ("format", "from", "MiB", "Δ accuracy", "flips", *tests, "ECE val,\nfitted", "agrees", "s"):
+        is_text = column in ("format", "from")
+        found.add_column(column, justify="left" if is_text else "right", no_wrap=is_text)
     for outcome in shipped:
         record: ArtefactRecord = outcome.record
         found.add_row(
             outcome.format,
+            record.source,
             f"{sum(f.size_bytes for f in record.files.values()) / MIB:.2f}",
             f"{record.drift_pp:+.2f} pp",
             str(record.flips),

@@ -7,6 +7,7 @@ if it did not, the bundle says that too.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,7 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     if run.processes.decide(bool(student.manifest.quantization) and done.exists() and done.read_text() == named):
         run.console.print(f"qat: finished already, read from {folder}", highlight=False)
         return student
+    _leave_finished(run, done)
     network = FakeQuantNetwork(fold_normalization(lower(from_bundle(student)))).to(run.processes.device)
     rows = representative.choose(run.labels, run.rows("train"), recipe.qat.representative_images, recipe.seed)
     ptq = post_training(run, network, rows)
@@ -79,6 +81,13 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
         write(run, student, ptq, Quantized.of(run, network), rows, progress)
         write_atomic(done, named)
     return finish.opened(run.processes, folder)
+
+
+def _leave_finished(run: Run, done: Path) -> None:
+    """Remove the state of a finished stage with other settings: there is nothing in it to go on with."""
+    if run.processes.is_first and done.exists():
+        shutil.rmtree(done.parent)
+    run.processes.barrier()
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,20 @@ from edgekd.quantization.graph import Graph
 
 @pytest.fixture
 def explained(float_graph, int8_graph, pixels, monkeypatch):
-    """What is said of the int8 graph when one layer's weights are zero."""
+    """The worst layers of the int8 graph when one layer's weights are zero."""
     monkeypatch.setattr(rejection, "float_graph", lambda _: float_graph)
 
-    def explain(layer, source="qat"):
+    def explain(layer):
         name = f"{layer}.weight"
         destroyed = int8_graph.arrays | {name: np.zeros_like(int8_graph.arrays[name])}
-        return rejection.explain(None, Graph(int8_graph.nodes, destroyed), source, pixels)
+        return rejection.worst_layers(None, Graph(int8_graph.nodes, destroyed), pixels)
 
     return explain
 
 
 @pytest.mark.parametrize("layer", ["stem", "wide", "dilated", "head"])
 def test_a_destroyed_layer_is_named(layer, explained):
-    found = explained(layer)["worst_layers_db"]
+    found = explained(layer)
     assert len(found) == rejection.WORST
     assert list(found.values()) == sorted(found.values())
     assert next(iter(found)) == layer  # and none of those after it, although they get its noise
@@ -35,11 +35,6 @@ def test_an_intact_graph_has_little_noise(float_graph, int8_graph, pixels):
     ratios = reference.signal_to_noise(fold_normalization(float_graph), int8_graph, pixels)
     assert list(ratios) == [n.name for n in int8_graph.nodes[1:]]
     assert min(ratios.values()) > 20
-
-
-def test_the_advice_fits_the_source(explained):
-    assert any("--qat" in advice for advice in explained("wide", "ptq-mse")["try"])
-    assert not any("--ptq" in advice for advice in explained("wide", "qat")["try"])
 
 
 def test_a_fall_that_may_be_chance_is_called_so():
