@@ -257,7 +257,7 @@ def test_each_format_is_decided_for_itself_whatever_the_order(order, run, fussy,
     sources = {"tflite-int8": control, "onnx-int8": "qat", "tflite": "float"}
     assert {name: record.source for name, record in artefacts.items()} == sources
     assert [name for name, record in artefacts.items() if record.instead_of] == ["tflite-int8"]
-    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(" ")]
     assert {row[0]: row[1] for row in rows if row and row[0] in sources} == sources  # the table's column "from"
 
 

@@ -73,9 +73,15 @@ def _rejected(outcome: ExportOutcome, console: Console) -> None:
 def table(shipped: Sequence[ExportOutcome]) -> Table:
     """Drift from the float student to each file, on validation."""
     images = next((o.record.val_images for o in shipped if o.record), 0)
-    found = Table(box=SIMPLE, title_justify="left", title=f"drift to the float student, {images} validation images")
+    found = Table(
+        box=SIMPLE,
+        title_justify="left",
+        title=f"drift to the float student in accuracy, {images} validation images",
+        collapse_padding=True,
+        pad_edge=False,
+    )
     tests = ["p by\ngroup", "McNemar\np"] if any(o.record.groups for o in shipped) else ["McNemar\np"]
-    for column in ("format", "from", "MiB", "Δ accuracy", "flips", *tests, "ECE val,\nfitted", "agrees", "s"):
+    for column in ("format", "from", "MiB", "Δ pp", "flips", *tests, "ECE val,\nfitted", "agrees", "s"):
         is_text = column in ("format", "from")
         found.add_column(column, justify="left" if is_text else "right", no_wrap=is_text)
     for outcome in shipped:
@@ -84,7 +90,7 @@ def table(shipped: Sequence[ExportOutcome]) -> Table:
             outcome.format,
             record.source,
             f"{sum(f.size_bytes for f in record.files.values()) / MIB:.2f}",
-            f"{record.drift_pp:+.2f} pp",
+            f"{record.drift_pp:+.2f}",
             str(record.flips),
             *[by_group(record), f"{record.mcnemar_p:.3f}"][-len(tests) :],
             f"{record.ece_before:.3f} → {record.ece:.3f}",
