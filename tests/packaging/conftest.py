@@ -56,7 +56,7 @@ def sdist(builder, tmp_path_factory) -> Path:
 def wheel(builder, sdist, tmp_path_factory) -> Path:
     """The wheel that is built from the source distribution."""
     folder = tmp_path_factory.mktemp("wheel")
-    options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder)
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-cache-dir", "--wheel-dir", folder)
     done = builder.run("python", "-m", "pip", "wheel", *options, sdist, cwd=folder)
     assert done.returncode == 0, done.stderr
     [path] = folder.glob("*.whl")

@@ -114,8 +114,9 @@ def check(environment, extras, case, place):
         return
     assert done.returncode == 2, done.stderr + done.stdout
     assert done.stderr.startswith("error: ")
-    [named] = re.findall(r'pip install "edgekd\[(.+)\]"', done.stderr)
-    assert set(named.split(",")) <= missing
+    found = re.search(r'pip install "edgekd\[(.+)\]"', done.stderr)
+    assert found, done.stderr
+    assert set(found[1].split(",")) <= missing
     assert content(place) == before
 
 
