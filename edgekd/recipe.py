@@ -9,10 +9,15 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
+from edgekd import idle
 from edgekd.errors import EdgekdError
-from edgekd.section import Section, validate
+from edgekd.section import Section, known, validate
+
+# To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
+SCHEMA = "edgekd.recipe/1"
+READ_BACK = ("name", "seed", "licence", "cache", "data", "input", "qat")  # what is read of a bundle's recipe
 
 
 class DataRecipe(Section):
@@ -71,7 +76,7 @@ class Network(Section):
     options: dict[str, Any] = {}  # further arguments of the builder, checked by its signature
 
 
-class TrainingRecipe(Section):
+class StageRecipe(Section):
     """One training stage."""
 
     epochs: int = Field(12, ge=1)
@@ -82,11 +87,9 @@ class TrainingRecipe(Section):
     schedule: Literal["cosine", "plateau"] = "cosine"
     plateau_patience: int = Field(3, ge=0)
     plateau_factor: float = Field(0.3, gt=0, lt=1)
-    head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
     weight_decay: float = Field(0.02, ge=0)
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     class_weights: bool = True  # N / (K n_i), computed on the images trained on
-    mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
     gradient_clip: float = Field(1.0, ge=0)  # largest norm; 0 turns it off
     ema_decay: float = Field(0.99, ge=0, lt=1)  # 0 turns the averaged weights off
     early_stopping_patience: int = Field(0, ge=0)  # epochs without a better val; 0 turns it off
@@ -94,10 +97,17 @@ class TrainingRecipe(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     @model_validator(mode="after")
-    def _stopping(self) -> TrainingRecipe:
+    def _stopping(self) -> StageRecipe:
         if self.early_stopping_patience and self.best_by == "last":
             raise ValueError("early_stopping_patience waits for a better epoch, and best_by = 'last' compares none")
         return self
+
+
+class TrainingRecipe(StageRecipe):
+    """A stage in float, of a network with a classifier, on views of its own."""
+
+    head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
+    mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
 
 
 class TeacherRecipe(Network):
@@ -127,8 +137,14 @@ class DistillationRecipe(Section):
         return self
 
 
-class QatTrainingRecipe(TrainingRecipe):
+class QatTrainingRecipe(StageRecipe):
     """The training of the quantization-aware stage: short, gentle, in float32, so that the grid is the only rounding."""
+
+    elsewhere = {
+        "mixup_alpha": "the stage sees the float stage's views; set training.mixup_alpha",
+        "head_learning_rate_factor": "the stage has one rate for all weights; set qat.range_learning_rate_factor for the "
+        "ranges, or training.head_learning_rate_factor for the float stage",
+    }
 
     epochs: int = Field(3, ge=1)
     learning_rate: float = Field(1e-5, gt=0)  # more moves on, and answers flip
@@ -173,6 +189,9 @@ class AuditRecipe(Section):
 class Recipe(Section):
     """Everything that decides a run. `Recipe()` is the default recipe of `python -m edgekd.distill`."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    schema_: Literal["edgekd.recipe/1"] = Field(SCHEMA, alias="schema")
     name: str = "default"
     seed: int = Field(0, ge=0, lt=2**31)
     licence: str = ""  # of the data and so of the trained weights; written into the bundle
@@ -204,10 +223,11 @@ class Recipe(Section):
 def load(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe file (None: the default recipe) and apply `section.key=value` overrides.
 
-    Raises: EdgekdError that lists all problems at once, each with the nearest valid name.
+    Raises: EdgekdError that lists all problems at once, each with the nearest valid name; for settings without effect too.
     """
     where = str(path) if path else "default recipe"
     values: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     if path:
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -219,7 +239,9 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
             raise EdgekdError(where, "TOML", str(e)) from None
     for override in overrides or []:
         _apply(values, override)
-    return validate(Recipe, values, where)
+        _apply(given, override)
+    recipe = validate(Recipe, values, where)
+    return validate(Recipe, idle.left_out(recipe, values, given, where), where)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
@@ -242,6 +264,30 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def recorded(values: dict[str, Any], where: str) -> Recipe:
     """The recipe that a bundle's manifest holds; `where` names the bundle.
 
-    Raises: EdgekdError as `validate` does.
+    One of an older schema is a record of what was done then, and not judged by what holds today: unknown keys are passed
+    over, and so are sections that no longer fit, unless they are read back.
+    Raises: EdgekdError for a newer schema, a recipe of this one that is wrong, or wrong values in what is read back.
     """
-    return validate(Recipe, values, f"recipe of {where}", from_json=True)
+    where, found = f"recipe of {where}", values.get("schema")
+    if found == SCHEMA:
+        return validate(Recipe, values, where, from_json=True)
+    if found is not None and not _is_older(found):
+        todo = "use the edgekd version that wrote it"
+        raise EdgekdError(where, f"schema {SCHEMA!r} or an older one", repr(found), todo)
+    facts = known(Recipe, {name: value for name, value in values.items() if name != "schema"})
+    facts = {name: value for name, value in facts.items() if name in READ_BACK or _fits(name, value)}
+    return validate(Recipe, facts, where, from_json=True)
+
+
+def _is_older(schema: Any) -> bool:
+    name, _, number = str(schema).rpartition("/")
+    own, _, today = SCHEMA.rpartition("/")
+    return name == own and number.isdecimal() and int(number) < int(today)
+
+
+def _fits(section: str, value: Any) -> bool:
+    try:
+        validate(Recipe, {section: value}, section, from_json=True)
+    except EdgekdError:
+        return False
+    return True
