@@ -9,12 +9,16 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from edgekd import named
+from edgekd import idle, named
 from edgekd.bundle import MANIFEST, read_manifest
 from edgekd.errors import EdgekdError, nearest
-from edgekd.section import Section, validate
+from edgekd.section import Section, known, validate
+
+# To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
+SCHEMA = "edgekd.recipe/1"
+READ_BACK = ("name", "seed", "licence", "cache", "data", "input", "qat")  # what is read of a bundle's recipe
 
 
 class DataRecipe(Section):
@@ -84,7 +88,7 @@ class Network(Section):
         return "" if self.pretrained else self.weights
 
 
-class TrainingRecipe(Section):
+class StageRecipe(Section):
     """One training stage."""
 
     epochs: int = Field(12, ge=1)
@@ -95,11 +99,9 @@ class TrainingRecipe(Section):
     schedule: Literal["cosine", "plateau"] = "cosine"
     plateau_patience: int = Field(3, ge=0)
     plateau_factor: float = Field(0.3, gt=0, lt=1)
-    head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
     weight_decay: float = Field(0.02, ge=0)
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     class_weights: bool = True  # N / (K n_i), computed on the images trained on
-    mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
     gradient_clip: float = Field(1.0, ge=0)  # largest norm; 0 turns it off
     ema_decay: float = Field(0.99, ge=0, lt=1)  # 0 turns the averaged weights off
     early_stopping_patience: int = Field(0, ge=0)  # epochs without a better val; 0 turns it off
@@ -107,10 +109,17 @@ class TrainingRecipe(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
     @model_validator(mode="after")
-    def _stopping(self) -> TrainingRecipe:
+    def _stopping(self) -> StageRecipe:
         if self.early_stopping_patience and self.best_by == "last":
             raise ValueError("early_stopping_patience waits for a better epoch, and best_by = 'last' compares none")
         return self
+
+
+class TrainingRecipe(StageRecipe):
+    """A stage in float, of a network with a classifier, on views of its own."""
+
+    head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
+    mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
 
 
 class TeacherRecipe(Network):
@@ -141,8 +150,14 @@ class DistillationRecipe(Section):
         return self
 
 
-class QatTrainingRecipe(TrainingRecipe):
+class QatTrainingRecipe(StageRecipe):
     """The training of the quantization-aware stage: short, gentle, in float32, so that the grid is the only rounding."""
+
+    elsewhere = {
+        "mixup_alpha": "the stage sees the float stage's views; set training.mixup_alpha",
+        "head_learning_rate_factor": "the stage has one rate for all weights; set qat.range_learning_rate_factor for the "
+        "ranges, or training.head_learning_rate_factor for the float stage",
+    }
 
     epochs: int = Field(3, ge=1)
     learning_rate: float = Field(1e-5, gt=0)  # more moves on, and answers flip
@@ -191,6 +206,9 @@ class AuditRecipe(Section):
 class Recipe(Section):
     """Everything that decides a run. `Recipe()` is the default recipe of `python -m edgekd.distill`."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    schema_: Literal["edgekd.recipe/1"] = Field(SCHEMA, alias="schema")
     name: str = "default"
     seed: int = Field(0, ge=0, lt=2**31)
     licence: str = ""  # of the data and so of the trained weights; written into the bundle
@@ -223,13 +241,15 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
     """Read a recipe, a file or a name (None: the default recipe), and apply `section.key=value` overrides.
 
     A bundle's manifest.json stands for the recipe that the bundle was made with.
-    Raises: EdgekdError that lists all problems at once, each with the nearest valid name.
+    Raises: EdgekdError that lists all problems at once, each with the nearest valid name; for settings without effect too.
     """
     path = named.recipe(path) if path else None
     where = str(path) if path else "default recipe"
     values: dict[str, Any] = {}
-    if path and Path(path).name == MANIFEST:
-        values = recorded(read_manifest(Path(path).parent).recipe, str(Path(path).parent)).model_dump(mode="json")
+    given: dict[str, Any] = {}
+    made_before = path is not None and path.name == MANIFEST  # a whole record: nobody set all that it says
+    if made_before:
+        values = recorded(read_manifest(path.parent).recipe, str(path.parent)).model_dump(mode="json")
     elif path:
         try:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -242,7 +262,12 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
             raise EdgekdError(where, "TOML", str(e)) from None
     for override in overrides or []:
         _apply(values, override)
-    return validate(Recipe, values, where)
+        _apply(given, override)
+    recipe = validate(Recipe, values, where)
+    if made_before:
+        idle.left_out(recipe, given, given, where)  # what was set now has to have an effect
+        return recipe
+    return validate(Recipe, idle.left_out(recipe, values, given, where), where)
 
 
 def overridden(recipe: Recipe, overrides: list[str]) -> Recipe:
@@ -276,6 +301,30 @@ def _apply(values: dict[str, Any], override: str) -> None:
 def recorded(values: dict[str, Any], where: str) -> Recipe:
     """The recipe that a bundle's manifest holds; `where` names the bundle.
 
-    Raises: EdgekdError as `validate` does.
+    One of an older schema is a record of what was done then, and not judged by what holds today: unknown keys are passed
+    over, and so are sections that no longer fit, unless they are read back.
+    Raises: EdgekdError for a newer schema, a recipe of this one that is wrong, or wrong values in what is read back.
     """
-    return validate(Recipe, values, f"recipe of {where}", from_json=True)
+    where, found = f"recipe of {where}", values.get("schema")
+    if found == SCHEMA:
+        return validate(Recipe, values, where, from_json=True)
+    if found is not None and not _is_older(found):
+        todo = "use the edgekd version that wrote it"
+        raise EdgekdError(where, f"schema {SCHEMA!r} or an older one", repr(found), todo)
+    facts = known(Recipe, {name: value for name, value in values.items() if name != "schema"})
+    facts = {name: value for name, value in facts.items() if name in READ_BACK or _fits(name, value)}
+    return validate(Recipe, facts, where, from_json=True)
+
+
+def _is_older(schema: Any) -> bool:
+    name, _, number = str(schema).rpartition("/")
+    own, _, today = SCHEMA.rpartition("/")
+    return name == own and number.isdecimal() and int(number) < int(today)
+
+
+def _fits(section: str, value: Any) -> bool:
+    try:
+        validate(Recipe, {section: value}, section, from_json=True)
+    except EdgekdError:
+        return False
+    return True

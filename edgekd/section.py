@@ -6,7 +6,7 @@ Problems are listed together, each with the nearest valid name; input is never r
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -20,6 +20,8 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    elsewhere: ClassVar[dict[str, str]] = {}  # keys that one may look for here -> why they are not, and what to set
+
 
 def validate(model: type[M], values: Any, where: str, *, from_json: bool = False) -> M:
     """`model` built from plain values (TOML's, or JSON's where lists stand for tuples); integers are taken for floats.
@@ -32,18 +34,33 @@ def validate(model: type[M], values: Any, where: str, *, from_json: bool = False
         raise several(where, [_explain(model, problem) for problem in e.errors()]) from None
 
 
+def known(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+    """The part of `values` whose keys `model` knows, in all its sections."""
+    found = {}
+    for name, field in model.model_fields.items():
+        key, inner = field.alias or name, field.annotation
+        if key in values:
+            is_section = isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(values[key], dict)
+            found[key] = known(inner, values[key]) if is_section else values[key]
+    return found
+
+
 def _explain(model: type[BaseModel], problem: Any) -> str:
     path = [str(p) for p in problem["loc"]]
     if problem["type"] == "extra_forbidden":
-        return f"{'.'.join(path)}: unknown key; {nearest(path[-1], _fields(model, path[:-1]))}"
+        owner = _owner(model, path[:-1])
+        names = [field.alias or name for name, field in owner.model_fields.items()]
+        elsewhere = getattr(owner, "elsewhere", {}).get(path[-1])
+        return f"{'.'.join(path)}: {elsewhere or f'unknown key; {nearest(path[-1], names)}'}"
     found = f", found {problem['input']!r}" if not isinstance(problem["input"], dict) else ""
     return f"{'.'.join(path) or 'recipe'}: {problem['msg'][0].lower()}{problem['msg'][1:]}{found}"
 
 
-def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
+def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
+    """The model that the section at `path` is, as far as there are sections."""
     for name in path:
         field = model.model_fields.get(name)
         if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
-            return list(model.model_fields)
+            return model
         model = field.annotation
-    return list(model.model_fields)
+    return model

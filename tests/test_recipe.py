@@ -1,5 +1,6 @@
 """Recipes are strict: every problem at once, each with the nearest valid name."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -109,7 +110,78 @@ def test_missing_file_is_one_error(tmp_path):
 
 def test_round_trip_through_json():
     r = recipe.load(None, ["student.options={drop_rate=0.1}"])
+    values = r.model_dump(mode="json")
+    assert values["schema"] == "edgekd.recipe/1"
+    assert recipe.recorded(values, "x") == r
+
+
+def test_a_complete_record_is_read_although_most_of_its_settings_have_no_effect():
+    r = recipe.load(None, ["teacher.bundle=b", "distillation.distill_loss_weight=0"])
     assert recipe.recorded(r.model_dump(mode="json"), "x") == r
+
+
+BUNDLES = sorted((Path(__file__).parents[1] / "models").glob("*/manifest.json"))
+
+
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda p: p.parent.name)
+def test_recipes_of_committed_bundles_are_read(path):
+    values = json.loads(path.read_text())["recipe"]
+    found = recipe.recorded(values, str(path.parent))
+    assert found.name == path.parent.name
+    assert found.data.model_dump(mode="json") == values["data"]
+    assert found.input.model_dump(mode="json") == values["input"]
+    assert found.training.model_dump(mode="json") == values["training"]
+    assert found.qat.representative_images == values["qat"]["representative_images"]
+    assert found.qat.training.epochs == values["qat"]["training"]["epochs"]
+
+
+OLD = {
+    "name": "old",
+    "seed": 7,
+    "colour": "red",  # gone since
+    "data": {"source": "csv", "path": "list.csv", "shuffle": True, "validation_fraction": 0.2},
+    "training": {"epochs": 5, "schedule": "step", "step_size": 3},  # a schedule that is gone since
+    "student": {"network": "mobilenetv2", "heads": 3},
+    "qat": {"representative_images": 17, "training": {"epochs": 4, "mixup_alpha": 0.0}},
+}
+
+
+@pytest.mark.parametrize("schema", [None, "edgekd.recipe/0"])
+def test_an_older_record_is_read_for_what_is_known_of_it(schema):
+    found = recipe.recorded(OLD | ({"schema": schema} if schema else {}), "x")
+    data = recipe.DataRecipe(source="csv", path="list.csv", validation_fraction=0.2)
+    assert (found.name, found.seed, found.data) == ("old", 7, data)
+    assert (found.qat.representative_images, found.qat.training.epochs) == (17, 4)
+    assert found.student == recipe.Network()
+    assert found.training == recipe.TrainingRecipe()  # what no longer fits decides nothing any more
+
+
+def test_an_older_record_that_is_wrong_where_it_is_read_is_an_error():
+    with pytest.raises(EdgekdError, match=r"(?s)recipe of x: 1 problem.*data\.path"):
+        recipe.recorded(OLD | {"data": {"path": 3}}, "x")
+
+
+def test_a_record_of_todays_schema_is_read_strictly():
+    values = recipe.load().model_dump(mode="json")
+    with pytest.raises(EdgekdError, match=r"colour: unknown key"):
+        recipe.recorded(values | {"colour": "red"}, "x")
+    with pytest.raises(EdgekdError, match=r"training\.schedule"):
+        recipe.recorded(values | {"training": OLD["training"]}, "x")
+
+
+@pytest.mark.parametrize("schema", ["edgekd.recipe/2", "edgekd.recipe/10", "edgekd.bundle/0", "edgekd.recipe/", 1, {}])
+def test_a_newer_or_foreign_record_is_refused_by_name(schema):
+    with pytest.raises(EdgekdError, match="edgekd version that wrote it") as caught:
+        recipe.recorded(recipe.load().model_dump(mode="json") | {"schema": schema}, "x")
+    assert repr(schema) in caught.value.found
+
+
+def test_a_recipe_file_names_its_schema_if_it_likes(tmp_path):
+    (tmp_path / "r.toml").write_text('schema = "edgekd.recipe/1"')
+    assert recipe.load(tmp_path / "r.toml") == recipe.load()
+    (tmp_path / "r.toml").write_text('schema = "edgekd.recipe/2"')
+    with pytest.raises(EdgekdError, match=r"schema: .*'edgekd\.recipe/1', found 'edgekd\.recipe/2'"):
+        recipe.load(tmp_path / "r.toml")
 
 
 def test_the_ground_needs_neither_torch_nor_tensorflow():

@@ -26,7 +26,7 @@ from edgekd.files import write_atomic
 from edgekd.measures.calibration import nll, softmax
 from edgekd.networks import PixelNetwork
 from edgekd.networks.prediction import predict
-from edgekd.recipe import TrainingRecipe
+from edgekd.recipe import StageRecipe
 from edgekd.training import checkpoint
 from edgekd.training.distributed import Processes
 from edgekd.training.ema import Ema
@@ -77,7 +77,8 @@ class Trainer:
     """Trains one network; its state after every epoch lies in `folder`.
 
     `identity` names everything that decides the result: a state of another identity is refused. `parts` are those of
-    `make_optimizer`; `before_epoch` may change the trainer, as a function of its state after the epoch before alone.
+    `make_optimizer`, by default one; `before_epoch` may change the trainer, as a function of its state after the epoch
+    before alone.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Trainer:
         network: PixelNetwork,
         objective: Objective,
         task: Task,
-        settings: TrainingRecipe,
+        settings: StageRecipe,
         processes: Processes,
         folder: Path,
         identity: str,
@@ -101,7 +102,7 @@ class Trainer:
             raise EdgekdError("training.batch_size", "at most the number of training images", found, "lower it")
         network.to(processes.device, memory_format=torch.channels_last)
         self.ema = Ema(network, settings.ema_decay) if settings.ema_decay else None
-        self.optimizer = make_optimizer(settings, classifier_apart(network, settings) if parts is None else parts)
+        self.optimizer = make_optimizer(settings, parts or {"all": (list(network.parameters()), 1.0)})
         self.before_epoch = before_epoch
         self.schedule = Schedule(settings, self.steps)
         self.precision = autocast_dtype(settings.precision, processes.device)
@@ -245,16 +246,16 @@ def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(rows)
 
 
-def classifier_apart(network: nn.Module, settings: TrainingRecipe) -> Parts:
+def classifier_apart(network: PixelNetwork, head_factor: float) -> Parts:
     """The parameters in two parts: `head`, the classifier, with its own learning rate, and `body`, all others."""
     classifier = network.body.get_classifier() if hasattr(network.body, "get_classifier") else None
     head = list(classifier.parameters()) if isinstance(classifier, nn.Module) else []
     ids = {id(p) for p in head}
     body = [p for p in network.parameters() if id(p) not in ids]
-    return {"body": (body, 1.0), "head": (head, settings.head_learning_rate_factor)}
+    return {"body": (body, 1.0), "head": (head, head_factor)}
 
 
-def make_optimizer(settings: TrainingRecipe, parts: Parts) -> torch.optim.Optimizer:
+def make_optimizer(settings: StageRecipe, parts: Parts) -> torch.optim.Optimizer:
     """AdamW over named parts, each (parameters, factor of the learning rate); no decay on biases and normalization."""
     groups = []
     for part, (parameters, factor) in parts.items():

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from edgekd.distillation.losses import resolve
 from edgekd.distillation.store import TeacherOutputs
-from edgekd.recipe import DistillationRecipe, TrainingRecipe
+from edgekd.recipe import DistillationRecipe, StageRecipe
 from edgekd.training.distributed import Processes
 
 
@@ -51,7 +51,7 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
 class LabelObjective:
     """Cross-entropy with soft targets, label smoothing and class weights: the batch mean of w_y CE."""
 
-    def __init__(self, settings: TrainingRecipe, labels: np.ndarray, classes: int, processes: Processes) -> None:
+    def __init__(self, settings: StageRecipe, labels: np.ndarray, classes: int, processes: Processes) -> None:
         self.smoothing, self.processes = settings.label_smoothing, processes
         self.weights = torch.from_numpy(class_weights(labels, classes)) if settings.class_weights else None
 

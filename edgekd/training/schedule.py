@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from edgekd.recipe import TrainingRecipe
+from edgekd.recipe import StageRecipe
 
 
 class Schedule:
     """The learning rate of each step; `after_epoch` is told the validation NLL (only the plateau schedule listens)."""
 
-    def __init__(self, settings: TrainingRecipe, steps_per_epoch: int) -> None:
+    def __init__(self, settings: StageRecipe, steps_per_epoch: int) -> None:
         self.settings, self.steps_per_epoch = settings, steps_per_epoch
         self.factor, self.best, self.waited = 1.0, math.inf, 0
 

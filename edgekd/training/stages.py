@@ -19,11 +19,11 @@ from edgekd.distillation.store import TeacherOutputs, TeacherStore, store_key
 from edgekd.errors import EdgekdError
 from edgekd.networks import PixelNetwork, build, check_network, cost, from_bundle
 from edgekd.networks.weights import load_weights
-from edgekd.recipe import Recipe, TeacherRecipe, TrainingRecipe
+from edgekd.recipe import Recipe, StageRecipe, TeacherRecipe, TrainingRecipe
 from edgekd.reports.progress import Screen
 from edgekd.training import finish, identity
 from edgekd.training.log import Log
-from edgekd.training.loop import Row, Trainer, TrainingProgress, derived_seed
+from edgekd.training.loop import Row, Trainer, TrainingProgress, classifier_apart, derived_seed
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.precision import autocast_dtype
 from edgekd.training.run import Run
@@ -99,7 +99,7 @@ def teacher(run: Run, folder: Path) -> Bundle:
             settings.training, run.labels[run.rows("train")], len(run.label_names), run.processes
         )
         _announce_network(run, "teacher", network)
-        progress = train(run, "teacher", network, objective, settings.training, folder / "training", named)
+        progress = train_float(run, "teacher", network, objective, settings.training, folder / "training", named)
     return finish.to_bundle(run, "teacher", settings, network, progress, folder, named)
 
 
@@ -125,7 +125,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
         outputs = teacher_outputs(run, teacher_bundle)
         objective = DistillationObjective(objective, recipe.distillation, outputs)
     _announce_network(run, role, network)
-    progress = train(run, role, network, objective, recipe.training, folder / "training", named)
+    progress = train_float(run, role, network, objective, recipe.training, folder / "training", named)
     return finish.to_bundle(run, role, settings, network, progress, folder, named, teacher_bundle)
 
 
@@ -164,21 +164,28 @@ def check_labels(bundle: Bundle, label_names: tuple[str, ...]) -> None:
         raise EdgekdError(f"bundle {bundle.folder}", f"labels {list(label_names)}", f"labels {list(found)}", todo)
 
 
+def train_float(
+    run: Run, role: str, network: PixelNetwork, objective: Objective, settings: TrainingRecipe, state: Path, named: str
+) -> TrainingProgress:
+    """`train` on the stage's own views, the classifier at its own rate."""
+    parts = classifier_apart(network, settings.head_learning_rate_factor)
+    return train(run, role, network, objective, settings, state, named, settings.mixup_alpha, parts=parts)
+
+
 def train(
     run: Run,
     role: str,
     network: nn.Module,
     objective: Objective,
-    settings: TrainingRecipe,
+    settings: StageRecipe,
     state: Path,
-    identity: str,
-    mixup: float | None = None,
+    named: str,
+    mixup: float,
     **options: Any,
 ) -> TrainingProgress:
-    """Train with bars and a log; the state lies in `state`, further `options` are the Trainer's."""
+    """Train with bars and a log; the state lies in `state` under the identity `named`, `options` are the Trainer's."""
     state.mkdir(parents=True, exist_ok=True)
-    task = run.task(settings.mixup_alpha if mixup is None else mixup)
-    trainer = Trainer(network, objective, task, settings, run.processes, state, identity, **options)
+    trainer = Trainer(network, objective, run.task(mixup), settings, run.processes, state, named, **options)
     if not run.processes.is_first:
         return trainer.fit(_Silent())
     log = Log(state)

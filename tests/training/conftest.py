@@ -65,11 +65,14 @@ def tiny_settings(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
-def prepare(tmp_path: Path, tiny_settings: list[str]):
+def prepare(tmp_path: Path):
     """A function that prepares the tiny run with further settings."""
 
+    file = tmp_path / "tiny.toml"
+    file.write_text("\n".join([*TINY, f"cache='{tmp_path / 'cache'}'"]))
+
     def make(*settings: str) -> run.Run:
-        wanted = recipe.load(None, [*tiny_settings, *settings])
+        wanted = recipe.load(file, list(settings))
         return run.prepare(wanted, tmp_path / "run", distributed.start(), Console(quiet=True))
 
     return make

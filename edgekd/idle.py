@@ -1,0 +1,105 @@
+"""Settings that decide nothing because of another one. Whoever makes one expects an effect, and is told that there is none.
+
+An override is there to change what a file says: what it leaves without effect in the file is left out in silence.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from edgekd.errors import several
+
+if TYPE_CHECKING:
+    from edgekd.recipe import QatRecipe, Recipe, StageRecipe, TeacherRecipe
+
+Pair = tuple[str, str]  # a setting without effect, and the setting whose value is the reason
+Values = dict[str, Any]
+STILL_READ = ("precision",)  # of a teacher's training, in which a finished teacher is asked
+
+
+def left_out(recipe: Recipe, values: Values, given: Values, where: str) -> Values:
+    """The `values` that `recipe` was made from, without those of a file that the `given` overrides leave without effect.
+
+    Raises: EdgekdError that names every other setting without effect, and the reason.
+    """
+    found = [pair for pair in settings(recipe) if _is_set(values, pair[0])]
+    yielding = {setting for setting, reason in found if _is_set(given, reason) and not _is_set(given, setting)}
+    problems = [
+        f"{setting} has no effect, as {reason} = {reduce(getattr, reason.split('.'), recipe)!r}"
+        for setting, reason in found
+        if setting not in yielding
+    ]
+    if problems:
+        raise several(where, problems, "take it out, or change the other one", shown=len(problems))
+    values = copy.deepcopy(values)
+    for setting in yielding:
+        *sections, last = setting.split(".")
+        del reduce(dict.__getitem__, sections, values)[last]
+    return values
+
+
+def settings(recipe: Recipe) -> Iterator[Pair]:
+    """Every setting that has no effect in `recipe`, whether it was made or is a default, with the reason."""
+    if recipe.data.source == "phantom":
+        yield "data.path", "data.source"
+    if recipe.input.fit == "squash":
+        yield "input.crop_fraction", "input.fit"
+    if not recipe.augment.elastic_alpha:
+        yield "augment.elastic_sigma", "augment.elastic_alpha"
+    if not recipe.distillation.distill_loss_weight:
+        for name in ("losses", "kd_temperature"):
+            yield f"distillation.{name}", "distillation.distill_loss_weight"
+    yield from _teacher(recipe.teacher)
+    stages = {
+        "training": recipe.training,
+        "teacher.training": recipe.teacher.training,
+        "qat.training": recipe.qat.training,
+    }
+    for section, stage in stages.items():
+        yield from _stage(section, stage)
+    yield from _qat(recipe.qat)
+
+
+def _teacher(teacher: TeacherRecipe) -> Iterator[Pair]:
+    training = [f"training.{name}" for name in type(teacher.training).model_fields if name not in STILL_READ]
+    if teacher.bundle:
+        names, reason = (
+            ["network", "width", "pretrained", "weights", "options", "checkpoint", *training],
+            "teacher.bundle",
+        )
+    elif teacher.checkpoint:
+        names, reason = ["pretrained", "weights", *training], "teacher.checkpoint"
+    else:
+        return
+    for name in names:
+        yield f"teacher.{name}", reason
+
+
+def _stage(section: str, stage: StageRecipe) -> Iterator[Pair]:
+    if stage.schedule != "plateau":
+        for name in ("plateau_patience", "plateau_factor"):
+            yield f"{section}.{name}", f"{section}.schedule"
+    if stage.early_stopping_patience > stage.epochs - 2:  # the first epoch is the best so far, the last ends anyway
+        yield f"{section}.early_stopping_patience", f"{section}.epochs"
+
+
+def _qat(qat: QatRecipe) -> Iterator[Pair]:
+    if qat.taught_by == "student":  # no labels
+        for name in ("label_smoothing", "class_weights"):
+            yield f"qat.training.{name}", "qat.taught_by"
+    if qat.frozen_epochs > qat.training.epochs:
+        yield "qat.frozen_epochs", "qat.training.epochs"
+    if qat.frozen_epochs >= qat.training.epochs:
+        yield "qat.range_learning_rate_factor", "qat.frozen_epochs"
+
+
+def _is_set(values: Values, setting: str) -> bool:
+    inner: Any = values
+    for name in setting.split("."):
+        if not isinstance(inner, dict) or name not in inner:
+            return False
+        inner = inner[name]
+    return True
