@@ -118,7 +118,7 @@ def test_an_ece_of_the_images_that_the_temperature_was_fitted_on_is_called_so(ru
     assert "ECE val," in shown
     assert "fitted" in shown
     assert f"of the test split: python -m edgekd.benchmark {run}\n" in shown
-    assert "ECE val, fitted: before → after" in (run / "README.md").read_text()
+    assert "| ECE val, fitted |" in (run / "README.md").read_text()
 
 
 def test_every_operator_of_the_int8_file_was_recomputed(shipped):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from edgekd import __version__
+from edgekd import __version__, extras
 from edgekd.artefacts import graphs, making
 from edgekd.artefacts.validation import golden
 from edgekd.bundle import FLOAT_GRAPH, WEIGHTS, Bundle
@@ -100,7 +100,7 @@ def test_only_the_tensors_of_the_graph_are_read(bundle):
 
 
 def test_without_torch_a_bundle_without_its_graph_names_the_extra(bundle, monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     assert graphs.float_graph(bundle).nodes
     older = bundle.without([FLOAT_GRAPH])
     for use in (
