@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -16,6 +17,9 @@ from edgekd import command
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.reports import screen
+
+if TYPE_CHECKING:
+    from edgekd.devices.document import Timing
 
 OVER_LIMIT = 4  # exit code
 NEEDED = ("jinja2", "safetensors", "scipy", "sklearn")  # packages, as imported
@@ -78,6 +82,7 @@ def _measure(argv: list[str]) -> int:
     from edgekd.benchmarking.report import Wish, benchmark
     from edgekd.benchmarking.schema import REPORT, TIMES, TimesReport
     from edgekd.bundle import Bundle
+    from edgekd.devices import local
     from edgekd.reports import benchmark_times
     from edgekd.reports.benchmark import show
     from edgekd.reports.benchmark_page import write_page
@@ -85,7 +90,7 @@ def _measure(argv: list[str]) -> int:
     bundle = Bundle.open(args.bundle)
     names = _list("--device", args.device, str)
     places = {name: devices.find(name, Path(args.devices)) for name in names}
-    is_here = any(place.options.kind == "local" and not place.options.python for place in places.values())
+    is_here = any(isinstance(p.options, local.Options) and not p.options.python for p in places.values())
     if is_here and not any(map(find_spec, RUNTIMES)):
         command.need("benchmark", "export")
     out = Path(args.out or f"runs/benchmark/{bundle.folder.resolve().name}")
@@ -141,7 +146,7 @@ def _arguments() -> argparse.ArgumentParser:
     return arguments
 
 
-def _timing(args: argparse.Namespace) -> object:
+def _timing(args: argparse.Namespace) -> Timing:
     from edgekd.devices.document import Timing
     from edgekd.section import validate
 

@@ -56,8 +56,8 @@ class Classifier:
         """End the child process; the classifier answers no more."""
         self._open.close()
 
-    @overload
-    def classify(self, pictures: Picture) -> Answer: ...
+    @overload  # a str is a Sequence too: it is taken for a path, as this comes first
+    def classify(self, pictures: Picture) -> Answer: ...  # type: ignore[overload-overlap]
     @overload
     def classify(self, pictures: Sequence[Picture]) -> list[Answer]: ...
     def classify(self, pictures: Picture | Sequence[Picture]) -> Answer | list[Answer]:

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -110,12 +110,13 @@ def archive() -> str:
     return found
 
 
-def run(command: list[str], what: str, **options: object) -> str:
+def run(command: list[str], what: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
     """What a program prints.
 
     Raises: EdgekdError if it fails, with the last line that it said.
     """
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
+    null = subprocess.DEVNULL
+    done = subprocess.run(command, capture_output=True, text=True, stdin=null, cwd=cwd, env=env)
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines()
         raise EdgekdError(what, f"{Path(command[0]).name} succeeds", lines[-1] if lines else f"code {done.returncode}")

@@ -9,6 +9,7 @@ import math
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from edgekd.files import sha256_bytes, sha256_file
 from edgekd.preprocess import decode, to_pixels
 from edgekd.reports import screen
 from edgekd.runtimes import find, formats
+
+if TYPE_CHECKING:
+    from edgekd.benchmarking.subject import Artefact
 
 RUNTIME = "tflite"
 ACCURACY = 0.9  # of the answers that count
@@ -112,7 +116,7 @@ def _need_tflite(format: str) -> None:
         raise EdgekdError(f"format {format!r}", expected, found, nearest(format, known))
 
 
-def _verified_probs(bundle: Bundle, artefact: object) -> np.ndarray:
+def _verified_probs(bundle: Bundle, artefact: Artefact) -> np.ndarray:
     """The probabilities [G, K] of the golden images that were recorded when the file was verified; it gives them still."""
     from edgekd.artefacts import validation
     from edgekd.runtimes.isolated import Isolated

@@ -21,7 +21,7 @@ from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Array, Graph
 from edgekd.reports import screen
-from edgekd.runtimes import Format, find, formats
+from edgekd.runtimes import Format, Io, find, formats
 from edgekd.section import validate
 
 FAILED, REJECTED = 2, 3  # exit codes
@@ -138,7 +138,8 @@ class Export:
 
     def plan(self, format: Format, module: ModuleType, source: str) -> ExportPlan:
         """How a format is written of a source."""
-        io, write = self.args.io if format.is_int8 else "uint8", self._writer(format)
+        io: Io = self.args.io if format.is_int8 else "uint8"
+        write = self._writer(format)
         graph = None if self.args.onnx or self.args.via else self.graph(FLOAT if write else source)
         reference = self.reference(FLOAT if write else source)
         return ExportPlan(self.bundle, format, module, graph, source, reference, io, self.limits, write)
@@ -166,8 +167,8 @@ class Export:
     def _explain(self, plan: ExportPlan, outcome: ExportOutcome) -> None:
         from edgekd.artefacts.rejection import chance, worst_layers
 
-        if plan.is_on_grid and self.validation:
-            layers = worst_layers(plan.bundle, plan.graph, self.validation.pixels)
+        if self.validation and (graph := plan.int8_graph) is not None:
+            layers = worst_layers(plan.bundle, graph, self.validation.pixels)
             drift = outcome.report["drift"]
             found = advice.after(plan, drift, self.args.data)
             making.amend(outcome, {"worst_layers_db": layers, "try": [*chance(drift), *found] if found else []})
@@ -206,7 +207,11 @@ class Export:
             return graphs.float_graph(self.bundle)
         if self.args.ptq:
             return graphs.post_training_graph(self.bundle, self.args.ptq, self.representative)
-        return (graphs.control_graph if source.startswith("ptq-") else graphs.int8_graph)(self.bundle)
+        if not source.startswith("ptq-"):
+            return graphs.int8_graph(self.bundle)
+        control = graphs.control_graph(self.bundle)
+        assert control is not None  # `sources` names it only where there is one
+        return control
 
     def reference(self, source: str) -> ReferenceLogits:
         """What files of a source have to reproduce."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -13,7 +13,7 @@ from edgekd.bundle import FileRecord, Temperature
 from edgekd.preprocess import Finite, InputContract
 from edgekd.section import Section
 
-SCHEMA = "edgekd.app/1"
+SCHEMA: Final = "edgekd.app/1"
 MODEL, DESCRIPTION = "model.tflite", "model.json"  # file names in the app's assets
 NOTICE = (
     "Research demonstration, not a medical device. It has seen no patients of yours, knows only the classes listed, and "

@@ -12,7 +12,7 @@ from edgekd.bundle import FLOAT_GRAPH, WEIGHTS, Bundle
 from edgekd.errors import EdgekdError
 from edgekd.quantization import reference
 from edgekd.quantization.folding import Tensors, UnfoldedGraph, fold_normalization
-from edgekd.quantization.graph import Array, Graph
+from edgekd.quantization.graph import Array, Graph, in_pixels
 
 METHODS = ("minmax", "percentile", "mse")
 TORCH = ("torch", "timm")  # what networks are built with
@@ -32,8 +32,7 @@ def float_graph(bundle: Bundle) -> Graph:
     path, m = bundle.file(FLOAT_GRAPH), bundle.manifest
     unfolded = UnfoldedGraph.load(path)
     graph = unfolded.fold(_tensors(bundle.file(WEIGHTS), unfolded.keys), str(path))
-    mean, std = (tuple(float(np.float32(255 * v)) for v in values) for values in (m.input.mean, m.input.std))
-    if (graph.input.mean, graph.input.std) != (mean, std):
+    if (graph.input.mean, graph.input.std) != (in_pixels(m.input.mean), in_pixels(m.input.std)):
         raise EdgekdError(str(path), "the normalization of the bundle's input", "another")
     _check_ends(graph, bundle, str(path))
     return graph

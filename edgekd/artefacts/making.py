@@ -60,12 +60,15 @@ class ExportPlan:
     @property
     def step(self) -> float | None:
         """The scale of int8 logits."""
-        return self.graph.grid(self.graph.output.name).scale if self.is_on_grid else None
+        graph = self.int8_graph
+        return graph.grid(graph.output.name).scale if graph is not None else None
 
     @property
-    def is_on_grid(self) -> bool:
-        """Whether the file is a writing of a graph on the int8 grid."""
-        return self.graph is not None and self.graph.is_quantized and self.write is None
+    def int8_graph(self) -> Graph | None:
+        """The graph on the int8 grid that the file is a writing of; None for every other file."""
+        if self.graph is None or self.write is not None:
+            return None
+        return self.graph if self.graph.is_quantized else None
 
     def path(self, folder: Path) -> Path:
         """The file to load, in `folder`."""
@@ -126,8 +129,8 @@ def _again(plan: ExportPlan, temporary: Path, begin: float, step: Step) -> Expor
     step("write")
     path = plan.make(record.calibration_temperature, temporary)
     if hashes(plan, path) != {name: f.sha256 for name, f in record.files.items()}:
-        found = "other bytes than those that were verified (another version of a package writes them)"
-        raise EdgekdError(where, "images to verify it on", f"none, and {found}", todo)
+        others = "other bytes than those that were verified (another version of a package writes them)"
+        raise EdgekdError(where, "images to verify it on", f"none, and {others}", todo)
     step("verify")
     facts = plan.facts(record.calibration_temperature)
     problems = [] if plan.write else plan.module.lint(plan.graph, plan.format, facts, path)
@@ -157,6 +160,7 @@ def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: 
     with Isolated() as child:  # a fresh process, on the file that will ship
         child.load(plan.format.name, path)
         probs, on_golden, runtime = child.probs(images), child.probs(golden_pixels), child.describe()
+    assert plan.reference.validation is not None  # as there are images
     expected = np.concatenate([plan.reference.golden, plan.reference.validation])
     parity = verification.parity(np.concatenate([on_golden, probs]), expected, temperature, plan.step)
     if plan.write is None:  # other writers choose their own ranges: for them the drift gate alone decides
@@ -164,9 +168,9 @@ def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: 
     if np.abs(probs - softmax(logits[: len(images)], temperature)).max() > 1e-4:
         problems.append("with its temperature the file gives other probabilities than without it")
     report: dict[str, Any] = {"parity": parity.model_dump(), "runtime": runtime}
-    if hasattr(plan.module, "KEEPS_TENSORS") and plan.is_on_grid:
+    if hasattr(plan.module, "KEEPS_TENSORS") and (graph := plan.int8_graph) is not None:
         step("operators")
-        report |= _operators(plan, path, golden_pixels, problems)
+        report |= _operators(graph, plan.format, path, golden_pixels, problems)
     step("drift")
     float_probs = softmax(validation.float_logits)
     found, over = verification.gate(softmax(logits, temperature), validation, float_probs, plan.limits)
@@ -178,10 +182,10 @@ def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: 
     return _settle(plan, outcome, path, begin)
 
 
-def _operators(plan: ExportPlan, path: Path, pixels: Array, problems: list[str]) -> dict[str, Any]:
-    found = verification.operators(plan.graph, plan.format, path, pixels)
+def _operators(graph: Graph, format: Format, path: Path, pixels: Array, problems: list[str]) -> dict[str, Any]:
+    found = verification.operators(graph, format, path, pixels)
     images = min(verification.OPERATOR_IMAGES, len(pixels))
-    sizes = {o.node: images * int(np.prod(plan.graph.shapes[o.node])) for o in found}
+    sizes = {o.node: images * int(np.prod(graph.shapes[o.node])) for o in found}
     problems += verification.operator_problems(found, sizes)
     differing = sum(round(o.differing * sizes[o.node]) for o in found)
     summary = {"operators": len(found), "codes": sum(sizes.values()), "differing": differing}
@@ -281,10 +285,12 @@ def amend(outcome: ExportOutcome, found: dict[str, Any]) -> None:
 
 def enter(bundle: Bundle, outcome: ExportOutcome) -> Bundle:
     """The bundle with the outcome's files and record in its manifest."""
-    names = [f"{ARTEFACTS}/{name}" for name in outcome.record.files]
-    if (bundle.folder / outcome.record.report).is_file():
-        names.append(outcome.record.report)
-    artefacts = bundle.manifest.artefacts | {outcome.format: outcome.record}
+    record = outcome.record
+    assert record is not None  # what was verified has one
+    names = [f"{ARTEFACTS}/{name}" for name in record.files]
+    if (bundle.folder / record.report).is_file():
+        names.append(record.report)
+    artefacts = bundle.manifest.artefacts | {outcome.format: record}
     card = model_card(bundle.manifest.model_copy(update={"artefacts": artefacts}), bundle.folder)
     bundle = bundle.without([CARD], artefacts=artefacts)  # so that a kill before the end leaves a bundle that opens
     write_atomic(bundle.folder / CARD, card)

@@ -77,10 +77,13 @@ class Calibration(Section):
 
 @dataclass(frozen=True)
 class ReferenceLogits:
-    """The logits [N, K] that a file has to reproduce: on the golden images and on the first of the validation split."""
+    """The logits [N, K] that a file has to reproduce: on the golden images and on the first of the validation split.
+
+    `validation` None: without images, only what was verified before is made again.
+    """
 
     golden: Array
-    validation: Array
+    validation: Array | None
 
 
 def logits_of(probs: Array, temperature: float) -> Array:

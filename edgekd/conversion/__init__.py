@@ -75,7 +75,7 @@ def _convert(
         raise EdgekdError(f"conversion by {worker}", "io = 'uint8'", f"io = {facts.io!r}")
     np.save(folder / "pixels.npy", _full_range(pixels) if scheme != "fp32" else pixels[:0])
     contract = facts.input
-    request = {"source": source, "pixels": "pixels.npy", "output": "body.tflite", "scheme": scheme}
+    request: dict[str, object] = {"source": source, "pixels": "pixels.npy", "output": "body.tflite", "scheme": scheme}
     request |= {"size": contract.size, "mean": contract.mean, "std": contract.std}
     run_worker(worker, request, folder, python)
     write_atomic(path, wrap((folder / "body.tflite").read_bytes(), facts))

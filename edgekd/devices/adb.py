@@ -151,9 +151,9 @@ class Adb:
         if not self.serial and len(found) > 1:
             raise DeviceLost(self.name, "one phone", f"{len(found)}: {names}", "name one in `serial` of the device")
         if not found or (self.serial and self.serial not in found):
-            words = f"the phone {self.serial}" if self.serial else "a phone"
+            wanted = f"the phone {self.serial}" if self.serial else "a phone"
             todo = "plug it in and allow USB debugging in its developer options; `adb devices` has to list it"
-            raise DeviceLost(self.name, f"{words} in `adb devices`", names, todo)
+            raise DeviceLost(self.name, f"{wanted} in `adb devices`", names, todo)
         self.serial = self.serial or next(iter(found))
         self._need(found[self.serial])
 
@@ -223,9 +223,9 @@ class Adb:
         code, text = self._shell(*words)
         problem = next((line.strip() for line in text.splitlines() if re.match(r"\s*(Error|.*Exception)\b", line)), "")
         if code or problem:
-            words = printable(problem or text.strip()[-200:])[:300]
+            problem = printable(problem or text.strip()[-200:])[:300]
             todo = f"install the app again ({INSTALL.format(self.serial)})"
-            raise DeviceError(f"the app on {self.serial}", f"the activity {ACTIVITY}", words, todo)
+            raise DeviceError(f"the app on {self.serial}", f"the activity {ACTIVITY}", problem, todo)
 
     def _watch(self, run: str, end: float) -> tuple[str, str]:
         """Path and sha256 of the app's report, as soon as the app tells them.
@@ -235,7 +235,7 @@ class Adb:
         process, absent = self._process(), 0
         while True:
             with child.Lines(self._command("shell", f"logcat -v tag -s {TAG}:I {CRASHES}:E")) as lines:
-                crash = ""
+                crash = False
                 while (line := self._next(lines, end)) != "":
                     if line is None:
                         absent = absent + 1 if not self._process() else 0
@@ -249,7 +249,7 @@ class Adb:
                             f"the app on {self.serial}", "a result", f"it crashed: {printable(found[3].strip())[:300]}"
                         )
                     if found and found[2] == CRASHES:
-                        crash = process and re.match(rf"Process: {re.escape(APP)}, PID: {process}\b", found[3])
+                        crash = bool(process and re.match(rf"Process: {re.escape(APP)}, PID: {process}\b", found[3]))
                     elif found and (answer := self._answer(found[3].strip(), run)):
                         return answer
             self._ready()

@@ -152,8 +152,8 @@ class Driver:
             self.timer.cancel()
             self.process.kill()
             self.process.wait()
-            for pipe in (self.process.stdin, self.process.stdout):
-                pipe.close()
+            self.stdin.close()
+            self.stdout.close()
         self.log.close()
 
     def load(self, path: Path, threads: int, size: int) -> None:
@@ -162,7 +162,10 @@ class Driver:
         # Unbuffered: what could not be written must not be tried again when the pipe is closed.
         command = [*self.command, str(path.resolve())]
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, bufsize=0)
-        self.timer = threading.Timer(self.limit_s, self._too_late)
+        assert self.process.stdin
+        assert self.process.stdout
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self.timer = threading.Timer(self.limit_s, self._too_late, [self.process])
         self.timer.start()
         facts = self._line().split()
         if len(facts) != 6:
@@ -177,7 +180,7 @@ class Driver:
         left = memoryview(pixels.tobytes())
         try:
             while left:
-                left = left[self.process.stdin.write(left) :]
+                left = left[self.stdin.write(left) :]
         except OSError:
             raise self._lost() from None
         return np.frombuffer(self._read(self.output_bytes), self.type)[None]
@@ -196,7 +199,7 @@ class Driver:
     def _read(self, count: int) -> bytes:
         found = b""
         while len(found) < count:
-            piece = self.process.stdout.read(count - len(found))
+            piece = self.stdout.read(count - len(found))
             if not piece:
                 raise self._lost()
             found += piece
@@ -206,12 +209,13 @@ class Driver:
         content = os.pread(self.log.fileno(), 2**20, 0)  # seeking would move where the process writes
         return content.decode("utf-8", "replace")
 
-    def _too_late(self) -> None:
+    def _too_late(self, process: subprocess.Popen[bytes]) -> None:
         self.is_late = True
-        self.process.kill()
+        process.kill()
 
     def _lost(self) -> DeviceError:
         """Why the process is gone."""
+        assert self.process is not None  # what was never started is not lost
         code = self.process.wait()
         if self.is_late:
             todo = "raise limit_s of the device"

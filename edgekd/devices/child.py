@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import queue
 import subprocess
 import threading
@@ -48,6 +49,8 @@ def finish(command: Sequence[str], limit_s: float, given: Iterable[bytes] = (), 
     """
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdout
+    assert process.stderr
     late = threading.Event()
 
     def stop() -> None:
@@ -88,7 +91,7 @@ def _feed(stream: IO[bytes], pieces: Iterable[bytes]) -> None:
             stream.write(piece)
 
 
-def _keep(stream: IO[bytes], kept: bytearray) -> None:
+def _keep(stream: io.BufferedReader, kept: bytearray) -> None:
     """Read to the end, and keep the last bytes."""
     for piece in iter(lambda: stream.read1(PIECE), b""):
         kept += piece
@@ -105,6 +108,8 @@ class Lines:
     def __enter__(self) -> Self:
         null, pipe = subprocess.DEVNULL, subprocess.PIPE
         self.process = subprocess.Popen(self.command, stdin=null, stdout=pipe, stderr=null)
+        assert self.process.stdout
+        self.stdout = self.process.stdout
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
         return self
@@ -115,7 +120,7 @@ class Lines:
         self.process.kill()
         self.process.wait()
         self.reader.join()
-        self.process.stdout.close()
+        self.stdout.close()
 
     def next(self, wait_s: float) -> str | None:
         """The next line; None if there is none for so long, "" at the end. A line keeps its newline."""
@@ -125,6 +130,6 @@ class Lines:
             return None
 
     def _read(self) -> None:
-        while line := self.process.stdout.readline(self.longest):
+        while line := self.stdout.readline(self.longest):
             self.queue.put(line)
         self.queue.put(b"")

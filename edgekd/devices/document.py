@@ -254,6 +254,7 @@ def _check_answer(found: DeviceDocument, job: Job, where: str) -> None:
         raise EdgekdError(where, f"an answer to job {asked}", f"one to {got}")
     if found.failure is not None:
         return
+    assert found.golden is not None  # without a failure a document has one, or is none
     expected = f"{len(job.golden.images)} golden images, within {job.golden.tolerance}"
     if found.golden.images != len(job.golden.images) or found.golden.largest_change > job.golden.tolerance:
         raise EdgekdError(where, expected, f"{found.golden.images}, within {found.golden.largest_change}")

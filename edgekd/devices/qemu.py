@@ -113,8 +113,9 @@ class Qemu(RunsTheRunner, NothingToCleanUp):
 
 
 def first_image(job: Job) -> Job:
-    """The job with one golden and one test image."""
-    golden = job.golden
+    """A job that has test images, with one golden and one test image."""
+    golden, test = job.golden, job.test
+    assert test is not None
     one = golden.model_copy(
         update={
             "images": golden.images[:1],
@@ -123,7 +124,7 @@ def first_image(job: Job) -> Job:
         }
     )
     return job.model_copy(
-        update={"golden": one, "test": Test(pixels=job.test.pixels, indices=job.test.indices[:1])},
+        update={"golden": one, "test": Test(pixels=test.pixels, indices=test.indices[:1])},
     )
 
 

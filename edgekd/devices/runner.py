@@ -27,6 +27,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,7 +41,7 @@ clock = time.perf_counter
 
 # Runtimes that tell their makers what they run stay silent, as in edgekd itself.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-sys.modules.setdefault("openvino_telemetry", None)
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None forbids its import
 
 
 class Stop(Exception):
@@ -69,7 +70,8 @@ def decode(content):
     except Exception:  # broken metadata turns nothing
         orientation = 1
     turn = UPRIGHT.get(orientation) if isinstance(orientation, int) else None
-    return to_rgb(image if turn is None else image.transpose(turn))
+    upright = image if turn is None else image.transpose(turn)  # type: ignore[arg-type]  # Pillow 9.0 has no enum for it
+    return to_rgb(upright)
 
 
 def to_rgb(image):
@@ -209,7 +211,7 @@ class Openvino:
         core = self.module.Core()
         model = core.read_model(str(path))
         model.reshape([1, size, size, 3])
-        settings = {
+        settings: dict[str, object] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads,
             "PERFORMANCE_HINT": "LATENCY",
@@ -217,7 +219,9 @@ class Openvino:
             "ENABLE_CPU_PINNING": False,
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         }
-        settings.update([self.cure.split("=")] if self.cure else [])
+        if self.cure:
+            name, value = self.cure.split("=")
+            settings[name] = value
         self.request = core.compile_model(model, "CPU", settings).create_infer_request()
         key = ["edgekd", "logits_scale"]
         self.logits_scale = float(model.get_rt_info(key).astype(str)) if model.has_rt_info(key) else 0.0
@@ -426,7 +430,8 @@ def busy_threads(before, after):
 
 def sample(action, inputs, runs, seconds, fewest=FEWEST_RUNS):
     """Milliseconds of `action(input)`, one by one, the inputs in turn: `runs` of them, or fewer if `seconds` are over."""
-    found, count = [], len(inputs)
+    found: list[float] = []
+    count = len(inputs)
     gc.collect()
     gc.disable()
     end = clock() + seconds
@@ -471,7 +476,7 @@ class Run:
     def __init__(self, folder, job):
         self.folder, self.job, self.stage = folder, job, "files"
         self.is_timed = job["timing"] is not None and job["provenance"] == "hardware"
-        self.runtime = None
+        self.runtime: Any = None  # one of RUNTIMES, as soon as it is loaded
 
     def software(self):
         """The versions above, and that of the package which answered."""

@@ -359,8 +359,8 @@ class Ssh(RunsTheRunner):
         if done.code == LINK_FAILED or done.code < 0:
             said = done.err.decode("utf-8", "replace").strip().splitlines()
             known = (line for line in said for trouble, *_ in TROUBLES if trouble in line)
-            words = next(known, said[-1] if said else "the connection broke")
-            raise LinkDown(words.strip(" @\r")[:300], was_up=begin is not None)
+            reason = next(known, said[-1] if said else "the connection broke")
+            raise LinkDown(reason.strip(" @\r")[:300], was_up=begin is not None)
         if begin is None:
             todo = f"`{self._by_hand()} true` has to work: a login shell that runs commands, and no `exit` in its start"
             raise DeviceLost(self.name, "a POSIX shell", repr(done.words) or "nothing", todo)

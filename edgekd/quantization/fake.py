@@ -6,7 +6,7 @@ passes gradients straight through. Weights are on the per-channel grid of max|w|
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ class FakeQuantNetwork(nn.Module):
         # A view may lie between two grey values; the file sees bytes.
         first = views.clamp(0, 255).round()
         values, scales = {self.structure[0].name: first}, {self.structure[0].name: torch.ones((), device=views.device)}
-        for node, layer, learnt in zip(self.structure[1:], self.layers, self.ranges, strict=True):
+        for node, layer, learnt in self._steps():
             given = [values[name] for name in node.inputs]
             if self.quantizing:
                 scale, zero_point = learnt.parameters_of_grid()
@@ -73,9 +73,15 @@ class FakeQuantNetwork(nn.Module):
                     self.observer(node.name, values[node.name])
         return values[self.structure[-1].name].flatten(1)
 
+    def _steps(self) -> Iterator[tuple[AnyNode, nn.Module, LearntRange]]:
+        """Every node after the input, with its layer and its range."""
+        for node, layer, learnt in zip(self.structure[1:], self.layers, self.ranges, strict=True):
+            assert isinstance(learnt, LearntRange)  # a ModuleList does not say of what
+            yield node, layer, learnt
+
     def set_ranges(self, ranges: dict[str, tuple[float, float]]) -> None:
         """Set the range (low, high) of every activation and quantize from now on."""
-        for node, learnt in zip(self.structure[1:], self.ranges, strict=True):
+        for node, _, learnt in self._steps():
             learnt.set(*ranges[node.name])
         self.quantizing = True
 
@@ -85,7 +91,7 @@ class FakeQuantNetwork(nn.Module):
         nodes: list[AnyNode] = [self.structure[0].model_copy(update={"grid": PIXELS})]
         arrays: dict[str, np.ndarray] = {}
         scales: dict[str, Tensor] = {nodes[0].name: torch.ones(())}
-        for node, layer, learnt in zip(self.structure[1:], self.layers, self.ranges, strict=True):
+        for node, layer, learnt in self._steps():
             scale, zero_point = (t.cpu() for t in learnt.parameters_of_grid())
             scales[node.name] = scale
             grid = Grid(scale=float(scale), zero_point=int(zero_point))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +18,7 @@ from edgekd.files import write_atomic
 from edgekd.quantization.graph import MAX_NODES, AnyNode, Array, Conv, DepthwiseConv, Graph, Name, Weighted
 from edgekd.section import Section, validate
 
-SCHEMA = "edgekd.float_graph/1"
+SCHEMA: Final = "edgekd.float_graph/1"
 MAX_BYTES = 4 * 2**20  # of the file; a student's is some ten KiB
 MAX_WEIGHTS = 2**28  # of all nodes together, as many of them may name one tensor
 ROUTES = "the generic converters: --via litert-torch, or --onnx FILE for an ONNX file of your own"
@@ -170,7 +170,7 @@ def fold_normalization(graph: Graph) -> Graph:
     comes before quantization-aware training, which lets the weights settle with the borders that the file will have.
     """
     source = graph.input
-    mean, std = np.float64(source.mean), np.float64(source.std)
+    mean, std = np.array(source.mean, np.float64), np.array(source.std, np.float64)
     arrays = dict(graph.arrays)
     for node in graph.nodes:
         if source.name not in node.inputs:

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -23,7 +24,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.section import Section, validate
 
-SCHEMA = "edgekd.graph/1"
+SCHEMA: Final = "edgekd.graph/1"
 LOW, HIGH = -128, 127  # codes of an activation
 MAX_SIDE, MAX_CHANNELS, MAX_NODES = 4096, 65536, 4096  # far above any student; keep a hostile file small
 
@@ -121,7 +122,13 @@ AnyNode = Annotated[Input | Conv | DepthwiseConv | Add | Mean | FullyConnected, 
 Weighted = Conv | DepthwiseConv | FullyConnected
 
 
-def no_rule(node: Node, what: str) -> EdgekdError:
+def in_pixels(values: Sequence[float]) -> tuple[float, float, float]:
+    """A mean or deviation per channel, in units of pixel / 255, in the units of `Input`: float32 values of 0..255."""
+    red, green, blue = (float(np.float32(255 * v)) for v in values)
+    return red, green, blue
+
+
+def no_rule(node: AnyNode, what: str) -> EdgekdError:
     """The error of what takes each kind of node in its own way and meets another; a new kind needs a rule everywhere."""
     return EdgekdError(f"graph node {node.name!r}", f"a kind of node that {what} has a rule for", repr(node.kind))
 
@@ -151,7 +158,9 @@ class Graph:
     @property
     def input(self) -> Input:
         """The input node."""
-        return self.nodes[0]  # type: ignore[return-value]
+        first = self.nodes[0]
+        assert isinstance(first, Input)  # as `_check` has seen
+        return first
 
     @property
     def output(self) -> AnyNode:

@@ -6,7 +6,6 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import ValidationError
 from timm.layers import DropPath, SelectAdaptivePool2d
@@ -25,6 +24,7 @@ from edgekd.quantization.graph import (
     Input,
     Mean,
     Weighted,
+    in_pixels,
 )
 
 PIXELS = "pixels"  # the input node
@@ -57,7 +57,7 @@ class Builder:
         self.names: dict[fx.Node, str] = {}
         self.problems: list[str] = []
         self.unknown: set[fx.Node] = set()  # values that depend on a problem; the input stands for them
-        mean, std = (tuple(float(np.float32(255 * v)) for v in values) for values in (network.mean, network.std))
+        mean, std = in_pixels(network.mean), in_pixels(network.std)
         self.nodes: dict[str, AnyNode] = {PIXELS: Input(name=PIXELS, size=network.size, mean=mean, std=std)}
 
     @property

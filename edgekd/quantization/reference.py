@@ -70,7 +70,8 @@ def signal_to_noise(reference: Graph, changed: Graph, pixels: Array) -> dict[str
 
 def run_input(graph: Graph, pixels: Array) -> Array:
     """The normalized pixels [B, S, S, 3] float32."""
-    return (pixels.astype(np.float32) - np.float32(graph.input.mean)) / np.float32(graph.input.std)
+    mean, std = (np.array(values, np.float32) for values in (graph.input.mean, graph.input.std))
+    return (pixels.astype(np.float32) - mean) / std
 
 
 def apply(graph: Graph, node: AnyNode, given: list[Array]) -> Array:

@@ -31,7 +31,8 @@ class Isolated:
 
     def __init__(self, limit_s: float = LIMIT_S) -> None:
         self.limit_s = limit_s
-        self.where, self.facts = "", {}
+        self.where = ""
+        self.facts: dict[str, Any] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Isolated:
@@ -79,7 +80,7 @@ class Isolated:
         if self._process:
             _kill(self._process)
             self._process.wait()
-            for stream in (self._process.stdin, self._process.stdout):
+            for stream in filter(None, (self._process.stdin, self._process.stdout)):
                 with contextlib.suppress(OSError):  # what was not sent cannot be
                     stream.close()
             self._process = None
@@ -99,8 +100,15 @@ class Isolated:
 
     def _ask(self, header: dict[str, Any], pixels: np.ndarray | None) -> tuple[dict[str, Any], Arrays]:
         self._process = process = self._process or self._start()
+        assert process.stdin
+        assert process.stdout
         late = threading.Event()
-        watch = threading.Timer(self.limit_s, lambda: (late.set(), _kill(process)))
+
+        def stop() -> None:
+            late.set()
+            _kill(process)
+
+        watch = threading.Timer(self.limit_s, stop)
         watch.start()
         try:
             send(process.stdin, header | {"where": self.where}, None if pixels is None else {"pixels": pixels})

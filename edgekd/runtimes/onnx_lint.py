@@ -91,7 +91,7 @@ def _weights(graph: Graph, node: Weighted, view: _View) -> Iterator[str]:
 
 def _grid(name: str, grid: Grid, view: _View) -> Iterator[str]:
     """The last rounding of a node's output, both ways."""
-    wanted = np.float32(grid.scale), np.uint8(grid.zero_point + UNSIGNED)
+    wanted: tuple[np.generic, ...] = np.float32(grid.scale), np.uint8(grid.zero_point + UNSIGNED)
     for step, kind in (("codes", QUANTIZE), ("real", DEQUANTIZE)):
         given = view.parameters(f"{name}.{step}", kind)[1:]
         if len(given) != 2 or not all(same(a, b) for a, b in zip(given, wanted, strict=True)):
@@ -113,7 +113,7 @@ def _islands(view: _View) -> list[str]:
     return found
 
 
-def same(found: Array | None, expected: Array) -> bool:
+def same(found: Array | None, expected: Array | np.generic) -> bool:
     """Whether two arrays agree in type, shape and every bit."""
     expected = np.asarray(expected)
     if found is None or found.dtype != expected.dtype or found.shape != expected.shape:

@@ -100,7 +100,7 @@ class _Builder:
         self.nodes.append(helper.make_node(kind, inputs, [output], name, **attributes))
         return output
 
-    def constant(self, name: str, array: Array) -> str:
+    def constant(self, name: str, array: Array | np.generic) -> str:
         """Add an initializer; one of a name is enough."""
         from onnx import numpy_helper
 
@@ -122,7 +122,7 @@ class _Builder:
             x = self.op("Cast", f"{source.name}.float", [x], to=TensorProto.FLOAT)
         if source.grid is not None:
             return self.on_grid(source.name, x, source.grid)  # exact, and tells runtimes that the first layer is int8
-        mean, std = (np.float32(v).reshape(1, 3, 1, 1) for v in (source.mean, source.std))
+        mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (source.mean, source.std))
         x = self.op("Sub", f"{source.name}.centred", [x, self.constant(f"{source.name}.mean", mean)])
         return self.op("Div", f"{source.name}.normalized", [x, self.constant(f"{source.name}.std", std)])
 

@@ -78,7 +78,8 @@ class OpenvinoSession:
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # int8 is what the file says, nothing else
         }
         if self.cure:
-            settings.update([self.cure.split("=")])
+            name, value = self.cure.split("=")
+            settings[name] = value
         return settings
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:

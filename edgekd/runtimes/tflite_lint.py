@@ -99,7 +99,7 @@ def _full_int8(view: _View, graph: Graph, facts: FileFacts) -> list[str]:
         if (
             tensor is None
             or view.type(tensor) != "INT8"
-            or not _is_on(tensor, np.float32([grid.scale]), grid.zero_point)
+            or not _is_on(tensor, np.array([grid.scale], np.float32), grid.zero_point)
         ):
             problems.append(f"{node.name}: the scale or zero point is not the graph's")
         if isinstance(node, Weighted):

@@ -112,7 +112,7 @@ class _Writer:
             self.tensors[name] = self._tensor(INPUT, shape, "INT8", grid=PIXELS)
             self.subgraph.inputs = [self.tensors[name]]
             return
-        pixels = self._tensor(INPUT, shape, "UINT8", scale=np.float32([1.0]), zero_point=0)
+        pixels = self._tensor(INPUT, shape, "UINT8", scale=np.array([1.0], np.float32), zero_point=0)
         self.subgraph.inputs = [pixels]
         # By way of float32, exactly: XNNPACK has both steps, but not the one from uint8 to int8, which costs a tenth of a
         # millisecond without it.
@@ -123,15 +123,15 @@ class _Writer:
     def _float_input(self) -> None:
         source = self.graph.input
         shape = (1, source.size, source.size, 3)
-        value = self._tensor(INPUT, shape, "UINT8", scale=np.float32([1.0]), zero_point=0)
+        value = self._tensor(INPUT, shape, "UINT8", scale=np.array([1.0], np.float32), zero_point=0)
         self.subgraph.inputs = [value]
         # Bytes of scale 1 are dequantized rather than cast: XNNPACK has the former.
         value = self._apply("DEQUANTIZE", [value], f"{source.name}_float", shape, "DequantizeOptions", {})
         if any(source.mean):
-            mean = self._constant("mean", np.float32(source.mean))
+            mean = self._constant("mean", np.array(source.mean, np.float32))
             value = self._apply("SUB", [value, mean], "centred", shape, "SubOptions", {})
         if source.std != (1.0, 1.0, 1.0):
-            factor = self._constant("inverse_std", (1 / np.float64(source.std)).astype(np.float32))
+            factor = self._constant("inverse_std", (1 / np.array(source.std, np.float64)).astype(np.float32))
             value = self._apply("MUL", [value, factor], "normalized", shape, "MulOptions", {})
         self.tensors[source.name] = value
 
@@ -143,7 +143,7 @@ class _Writer:
             return
         if self.graph.is_quantized:
             value = self._apply("DEQUANTIZE", [value], f"{LOGITS}_float", shape, "DequantizeOptions", {})
-        factor = self._constant("inverse_temperature", np.float32([1 / self.facts.calibration_temperature]))
+        factor = self._constant("inverse_temperature", np.array([1 / self.facts.calibration_temperature], np.float32))
         value = self._apply("MUL", [value, factor], "calibrated", shape, "MulOptions", {}, is_float=True)
         out = self._apply("SOFTMAX", [value], OUTPUT, shape, "SoftmaxOptions", {"beta": 1.0}, is_float=True)
         self.subgraph.outputs = [out]
@@ -151,14 +151,15 @@ class _Writer:
     # Nodes
 
     def _node(self, node: AnyNode) -> None:
-        inputs, options = [self.tensors[name] for name in node.inputs], {}
+        inputs = [self.tensors[name] for name in node.inputs]
+        options: dict[str, Any] = {}
         if isinstance(node, Conv | DepthwiseConv):
             operator, kind, inputs, options = self._convolution(node, inputs[0])
         elif isinstance(node, Add):
             operator, kind = "ADD", "AddOptions"
         elif isinstance(node, Mean):
             operator, kind, options = "MEAN", "ReducerOptions", {"keepDims": False}
-            inputs.append(self._constant(f"{node.name}.axes", np.int32([1, 2])))
+            inputs.append(self._constant(f"{node.name}.axes", np.array([1, 2], np.int32)))
         elif isinstance(node, FullyConnected):
             operator, kind = "FULLY_CONNECTED", "FullyConnectedOptions"
             inputs += [self._weight(node, self.graph.weight(node), 0), self._bias(node)]
@@ -201,7 +202,7 @@ class _Writer:
         height, width, channels = self.graph.shapes[before.name]
         shape = (1, height + sum(wanted[0]), width + sum(wanted[1]), channels)
         value = self._tensor(f"{node.name}.padded", shape, "INT8" if before.grid else "FLOAT32", grid=before.grid)
-        amounts = self._constant(f"{node.name}.padding", np.int32([(0, 0), *wanted, (0, 0)]))
+        amounts = self._constant(f"{node.name}.padding", np.array([(0, 0), *wanted, (0, 0)], np.int32))
         self._operator("PAD", [given, amounts], value, "PadOptions", {})
         return value
 
@@ -243,7 +244,7 @@ class _Writer:
         if data is not None:
             tensor.buffer = self._buffer(np.ascontiguousarray(data).tobytes())
         if grid is not None:
-            scale, zero_point = np.float32([grid.scale]), grid.zero_point
+            scale, zero_point = np.array([grid.scale], np.float32), grid.zero_point
         if scale is not None:
             tensor.quantization = self.schema.QuantizationParametersT()
             tensor.quantization.scale = np.ascontiguousarray(scale, np.float32)

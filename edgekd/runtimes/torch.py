@@ -19,7 +19,8 @@ class TorchSession:
 
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.temperature = bundle.manifest.temperature
-        self.network = from_bundle(bundle).to(self.device, memory_format=torch.channels_last)
+        self.network = from_bundle(bundle)
+        self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's types lack it
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""

@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from edgekd.errors import EdgekdError
 Arrays = dict[str, np.ndarray]
 
 
-def send(stream: BinaryIO, header: dict[str, Any], arrays: Arrays | None = None) -> None:
+def send(stream: IO[bytes], header: dict[str, Any], arrays: Arrays | None = None) -> None:
     """Write one frame."""
     contents = {}
     for name, array in (arrays or {}).items():
@@ -36,7 +36,7 @@ def send(stream: BinaryIO, header: dict[str, Any], arrays: Arrays | None = None)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> tuple[dict[str, Any], Arrays] | None:
+def receive(stream: IO[bytes]) -> tuple[dict[str, Any], Arrays] | None:
     """Read one frame; None at the end of the stream."""
     line = stream.readline()
     if not line.endswith(b"\n"):
