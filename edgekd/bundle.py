@@ -12,7 +12,7 @@ import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -22,7 +22,7 @@ from edgekd.files import inside, sha256_file, write_atomic
 from edgekd.preprocess import InputContract
 from edgekd.section import Section, validate
 
-SCHEMA = "edgekd.bundle/1"
+SCHEMA: Final = "edgekd.bundle/1"
 MANIFEST = "manifest.json"
 MAKING = "python -m edgekd.distill"  # what makes a bundle
 CARD = "README.md"  # the model card
@@ -33,6 +33,7 @@ MAX_MANIFEST_BYTES = 4 * 2**20  # a manifest is a few KiB; more is not one of ou
 PACKAGES = ("torch", "timm", "numpy", "pillow", "safetensors")
 
 
+Role = Literal["teacher", "student", "control"]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -110,7 +111,7 @@ class Manifest(Section):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, populate_by_name=True)
 
     schema_: Literal["edgekd.bundle/1"] = Field(SCHEMA, alias="schema")
-    role: Literal["teacher", "student", "control"]
+    role: Role
     name: str
     label_names: tuple[str, ...]
     input: InputContract

@@ -67,10 +67,26 @@ class InputContract(Section):
 class Geometry(Protocol):
     """What of an input recipe or contract decides the pixels."""
 
-    size: int
-    fit: str
-    crop_fraction: float
-    kernel: str
+    # Properties: whoever has them may be frozen, or say more narrowly which texts there are.
+    @property
+    def size(self) -> int:
+        """Side of the square input, px."""
+        ...
+
+    @property
+    def fit(self) -> str:
+        """`squash` or `crop`."""
+        ...
+
+    @property
+    def crop_fraction(self) -> float:
+        """What `crop` keeps of the shorter side, in (0, 1]."""
+        ...
+
+    @property
+    def kernel(self) -> str:
+        """Of the resize, one of `KERNELS`."""
+        ...
 
 
 def decode(source: str | Path | bytes, name: str | None = None) -> Image.Image:

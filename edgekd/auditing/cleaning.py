@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +108,7 @@ def describe(plan: CleanPlan, entries: tuple[Entry, ...], troubles: tuple[Troubl
     )
 
 
-def count_classes(pairs: object) -> tuple[ClassCount, ...]:
+def count_classes(pairs: Iterable[tuple[str, str]]) -> tuple[ClassCount, ...]:
     """Counts of (label, split), splits in the order of a split and then by label."""
     counted = Counter(pairs)
     order = ("", *SPLITS)

@@ -47,8 +47,14 @@ class Matches:
 
     def exact_pair(self, a: int, b: int) -> Pair:
         """The report of an exact copy."""
-        kind = {"kind": "exact", "view": "pixel for pixel", "frame": FRAMES[0], "similarity": 1.0}
-        return Pair(a=self.picture(a), b=self.picture(b), **kind)
+        return Pair(
+            kind="exact",
+            a=self.picture(a),
+            b=self.picture(b),
+            similarity=1.0,
+            view="pixel for pixel",
+            frame=FRAMES[0],
+        )
 
     def pair(self, row: int) -> Pair:
         """The report of a compared pair."""

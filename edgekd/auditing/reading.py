@@ -122,7 +122,7 @@ def _look(listing: Listing, entries: list[Entry]) -> _Chunk:
         kept.append(entry)
         sizes.append(image.size)
         digest = hashlib.sha256(f"{image.size}".encode())
-        digest.update(np.asarray(image))
+        digest.update(np.asarray(image).data)
         pixels.append(digest.digest()[:16])
         thumbs.append(descriptors.thumbnails(image))
     side = descriptors.SIDE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -13,7 +13,7 @@ from edgekd.files import write_atomic
 from edgekd.recipe import AuditRecipe
 from edgekd.section import Section
 
-SCHEMA = "edgekd.audit/2"
+SCHEMA: Final = "edgekd.audit/2"
 NAME = "audit.json"
 
 

@@ -216,7 +216,11 @@ def _pairing(a: Report, b: Report, in_a: Answers, in_b: Answers) -> tuple[Pairin
 
 def _change(a: Row, b: Row, in_a: Answers, in_b: Answers, pairing: Pairing | None) -> Change:
     x, y = a.measurement, b.measurement
-    timed = isinstance(x, HardwareMeasurement) and isinstance(y, HardwareMeasurement)
+    latency: LatencyChange | None = None
+    peak_rss_mib: tuple[float, float] | None = None
+    if isinstance(x, HardwareMeasurement) and isinstance(y, HardwareMeasurement):
+        latency = _latency(x.latency.samples_ms, y.latency.samples_ms)
+        peak_rss_mib = x.memory.peak_rss_mib, y.memory.peak_rss_mib
     return Change(
         device=b.device,
         provenance=y.provenance,
@@ -225,8 +229,8 @@ def _change(a: Row, b: Row, in_a: Answers, in_b: Answers, pairing: Pairing | Non
         accuracy=_accuracy(a, b, in_a, in_b, pairing),
         ece=(a.numerics.evaluation.ece, b.numerics.evaluation.ece),
         size_bytes=(a.size_bytes, b.size_bytes),
-        latency=_latency(x.latency.samples_ms, y.latency.samples_ms) if timed else None,
-        peak_rss_mib=(x.memory.peak_rss_mib, y.memory.peak_rss_mib) if timed else None,
+        latency=latency,
+        peak_rss_mib=peak_rss_mib,
     )
 
 

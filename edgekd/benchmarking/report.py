@@ -106,7 +106,7 @@ def assemble(
         times.save(out)
         return times
     reference, answers = _reference(images, found, probs, bundle.manifest.label_names)
-    if reference:
+    if answers is not None:
         found = [merging.with_drift(row, probs[row.key], answers, images) for row in found]
     report = Report(**facts, data=images.facts, reference=reference, rows=tuple(found))
     _write_arrays(report, images, probs, answers, out)
@@ -190,7 +190,7 @@ def _write_arrays(
     from safetensors.numpy import save
 
     answers = probs | {"labels": np.array(images.facts.labels, np.int64)}
-    if report.reference and report.reference.source == "bundle":
+    if reference is not None and report.reference and report.reference.source == "bundle":
         answers["reference"] = reference.astype(np.float32)
     flips = {f.index for row in report.rows if row.numerics.drift for f in row.numerics.drift.flips}
     write_atomic(out / ANSWERS, save(answers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from edgekd.errors import EdgekdError
 from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate
 from edgekd.measures.latency import core, limit_ms, summarize
+
+Part = TypeVar("Part")
 
 
 def row(
@@ -59,13 +62,19 @@ def timed(entry: Entry, documents: Sequence[DeviceDocument], macs: int) -> Timed
         files=record.files,
         size_bytes=sum(f.size_bytes for f in record.files.values()),
         threads=entry.threads,
-        ran=first.runtime.model_copy(update={"threads_ran": threads_ran(documents)}),
+        ran=_whole(first.runtime).model_copy(update={"threads_ran": threads_ran(documents)}),
         system=first.system,
-        golden=first.golden,
+        golden=_whole(first.golden),
         measurement=_measurement(entry, documents, macs),
     )
     notes = tuple(dict.fromkeys(note for document in documents for note in document.notes))
     return found.model_copy(update={"warnings": (*trust.warnings(found), *notes)})
+
+
+def _whole(part: Part | None) -> Part:
+    """A part that a document without a failure has: `read_document` refuses it otherwise."""
+    assert part is not None
+    return part
 
 
 def answers(document: DeviceDocument) -> np.ndarray:
@@ -130,7 +139,7 @@ def _measurement(
     first = documents[0]
     if first.emulation is not None:
         return EmulatedMeasurement(emulation=first.emulation)
-    times = [d.times for d in documents]
+    times = [_whole(d.times) for d in documents]
     inference = distribution(times, lambda t: t.inference_ms)
     stages = Stages(
         decode=distribution(times, lambda t: t.decode_ms),
@@ -159,7 +168,8 @@ def _measurement(
 
 def threads_ran(documents: Sequence[DeviceDocument]) -> int | None:
     """The most threads that worked in a round: a busy machine may leave one of them without a processor."""
-    return max((d.runtime.threads_ran for d in documents if d.runtime.threads_ran is not None), default=None)
+    ran = [_whole(d.runtime).threads_ran for d in documents]
+    return max((count for count in ran if count is not None), default=None)
 
 
 def distribution(times: Sequence[Times], samples: Callable[[Times], tuple[float, ...]]) -> Distribution:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -83,7 +84,8 @@ def artefacts(
 def _artefact(bundle: Bundle, name: str, files: dict[str, Path]) -> Artefact:
     from edgekd.runtimes import find
 
-    record, runtime = bundle.manifest.artefacts[name], find(name)[1].__name__.rpartition(".")[2]
+    record, module = bundle.manifest.artefacts[name], find(name)[1]
+    runtime = cast(RuntimeName, module.__name__.rpartition(".")[2])  # a device's runtimes are named as their modules
     if record.report in bundle.manifest.files:
         report = json.loads(bundle.file(record.report).read_text(encoding="utf-8"))
         return Artefact(name, runtime, record, files, np.array(report["golden_probs"]), TOLERANCE[record.scheme])

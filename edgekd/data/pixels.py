@@ -136,7 +136,9 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Progress | None) -> dict[str, Any]:
     """Write the array; gives the facts, without which it does not count."""
-    samples, corrupt, ids = dataset.samples, [], []
+    samples = dataset.samples
+    corrupt: list[list[str]] = []
+    ids: list[str] = []
     content = hashlib.sha256()
     temporary = array_path.with_name(f".{array_path.stem}.{uuid.uuid4().hex}.tmp")
     shape = (len(samples), geometry.size, geometry.size, 3)

@@ -97,7 +97,9 @@ class TeacherOutputs:
         if self._teacher is None:
             # Building a network draws random weights; the student's dropout must not notice.
             with torch.random.fork_rng():
-                self._teacher = self._load().eval().to(pixels.device, memory_format=torch.channels_last)
+                teacher = self._load().eval()
+                teacher.to(pixels.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's types lack it
+                self._teacher = teacher
         self.calls += 1
         with torch.autocast(pixels.device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
             return self._teacher(pixels).float()

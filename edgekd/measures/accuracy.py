@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from edgekd.errors import missing_package
 from edgekd.measures.calibration import check
-from edgekd.measures.intervals import RESAMPLES, Interval, exact, has_no_width, members, percentile
+from edgekd.measures.intervals import RESAMPLES, Groups, Interval, exact, has_no_width, members, percentile
 
 
 def _sklearn() -> Any:
@@ -59,7 +58,7 @@ def confusion(probs: np.ndarray, labels: np.ndarray) -> list[list[int]]:
 
 
 def bootstrap_intervals(
-    probs: np.ndarray, labels: np.ndarray, groups: Sequence[str] | None = None, seed: int = 0
+    probs: np.ndarray, labels: np.ndarray, groups: Groups | None = None, seed: int = 0
 ) -> dict[str, Interval]:
     """95 % percentile bootstrap intervals of `accuracy` and `macro_f1` over RESAMPLES resamples of the images.
 

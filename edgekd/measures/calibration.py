@@ -156,9 +156,10 @@ def debiased_ece(probs: np.ndarray, labels: np.ndarray, bins: int = BINS) -> flo
     """
     p, y = check(probs, labels)
     index, confidence, right = mass_index(p.max(1), bins), p.max(1), (p.argmax(1) == y).astype(np.float64)
-    count, c, a = (np.bincount(index, w) for w in (None, confidence, right))
-    n = count[count > 1]  # one image tells nothing of its bin's variance
-    c, a = c[count > 1] / n, a[count > 1] / n
+    count = np.bincount(index)
+    told = count > 1  # one image tells nothing of its bin's variance
+    n = count[told]
+    c, a = (np.bincount(index, w)[told] / n for w in (confidence, right))
     total = (n * ((a - c) ** 2 - a * (1 - a) / (n - 1))).sum() / len(y)
     return float(np.sqrt(max(0.0, total)))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from edgekd.measures import paired
 from edgekd.measures.calibration import check
-from edgekd.measures.intervals import LEVEL, Interval, members
+from edgekd.measures.intervals import LEVEL, Groups, Interval, members
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class Drift:
 
 
 def drift(
-    probs_a: np.ndarray, probs_b: np.ndarray, labels: np.ndarray, groups: Sequence[str] | None = None, seed: int = 0
+    probs_a: np.ndarray, probs_b: np.ndarray, labels: np.ndarray, groups: Groups | None = None, seed: int = 0
 ) -> Drift:
     """Compare B with A; probabilities [N, K] of the same N images, labels [N], `groups` [N] (patients) where known.
 

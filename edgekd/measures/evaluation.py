@@ -15,6 +15,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures import accuracy as acc
 from edgekd.measures import calibration as cal
+from edgekd.measures.intervals import Groups
 from edgekd.section import Section, validate
 
 Interval = tuple[float, float]
@@ -98,7 +99,7 @@ def evaluate(
     labels: np.ndarray,
     label_names: Sequence[str],
     *,
-    groups: Sequence[str] | None = None,
+    groups: Groups | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Measure probabilities [N, K] against labels [N]; `groups` [N] makes the intervals honest about patients.

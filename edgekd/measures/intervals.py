@@ -15,9 +15,10 @@ LEVEL = 0.05  # of tests; intervals hold the rest
 RESAMPLES = 2000
 NO_WIDTH = 1e-12  # shares that are equal but for rounding
 Interval = tuple[float, float]
+Groups = Sequence[str] | np.ndarray  # [N], the patient of each image: a name, or a number that stands for it
 
 
-def members(groups: Sequence[str] | None, images: int) -> np.ndarray:
+def members(groups: Groups | None, images: int) -> np.ndarray:
     """The group [N] of each image as a number from 0; each image is its own where no groups are known.
 
     Raises: ValueError if groups are not one per image.

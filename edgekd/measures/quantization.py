@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from edgekd.bundle import Bundle
 from edgekd.measures.calibration import ece, fit_temperature, softmax
 from edgekd.measures.drift import Drift, drift
 from edgekd.measures.evaluation import evaluate
+from edgekd.measures.intervals import Groups
 
 SCHEMA = "edgekd.int8/1"
 
@@ -24,7 +24,7 @@ def float_logits(student: Bundle) -> Answers:
     return {split: load_file(student.file(f"evaluation/{split}.safetensors"))["logits"] for split in ("val", "test")}
 
 
-def compare(answers: dict[str, Answers], labels: Answers, groups: Sequence[str] | None = None) -> dict[str, Any]:
+def compare(answers: dict[str, Answers], labels: Answers, groups: Groups | None = None) -> dict[str, Any]:
     """Scores of every network on the test split, each with its own temperature (fitted on val), and paired drifts.
 
     `answers`: network -> split -> logits; the networks are float, ptq and qat. Intervals resample `groups` of the test

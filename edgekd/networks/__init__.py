@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -20,7 +21,7 @@ from torch.nn import functional
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError, nearest
 from edgekd.networks import fitting
-from edgekd.networks.normalization import statistics
+from edgekd.networks.normalization import Statistics, statistics
 from edgekd.networks.published import own_sizes, published
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import Network
@@ -38,9 +39,12 @@ class PixelNetwork(nn.Module):
     are resized (bilinear, antialiased). Teacher and student therefore take the very same view.
     """
 
-    def __init__(self, body: nn.Module, size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    _mean: Tensor
+    _std: Tensor
+
+    def __init__(self, body: nn.Module, size: int, mean: Statistics, std: Statistics) -> None:
         super().__init__()
-        self.body, self.size, self.mean, self.std = body, size, tuple(mean), tuple(std)
+        self.body, self.size, self.mean, self.std = body, size, mean, std
         self.register_buffer("_mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
 
@@ -131,7 +135,7 @@ def _check_options(name: str, builder: Builder, options: dict[str, object]) -> N
 
 
 def _timm_builder(name: str) -> Builder:
-    def build_timm(num_classes: int, size: int, width: float, pretrained: bool, **options: object) -> nn.Module:
+    def build_timm(num_classes: int, size: int, width: float, pretrained: bool, **options: Any) -> nn.Module:
         if width != 1.0:
             raise EdgekdError(f"network {name!r}", "width = 1.0 (timm's own networks have no multiplier)", f"{width}")
         return published(name, num_classes, size, pretrained, **options)

@@ -91,8 +91,8 @@ def hybrid_cnn_vit(
     cnn = Branch(published(backbone, 0, size, pretrained))
     channels = cnn.body.num_features
     if vit:
-        encoder = Branch(published(vit, 0, size, pretrained))
-        return HybridCnnVit(cnn, encoder, channels + encoder.body.num_features, num_classes, hidden, drop_rate)
+        beside = Branch(published(vit, 0, size, pretrained))
+        return HybridCnnVit(cnn, beside, channels + beside.body.num_features, num_classes, hidden, drop_rate)
     with torch.no_grad():
         side = cnn.eval().forward_features(torch.zeros(1, 3, size, size)).shape[-1]
     encoder = FeatureEncoder(channels, side * side, dim, depth, heads)

@@ -6,6 +6,8 @@ trained on, whatever its neighbours want.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,10 @@ class Branch(nn.Module):
 
     The statistics are buffers, so they travel with the weights.
     """
+
+    body: Any  # a module with timm's `forward_features` and `num_features`, which torch's types cannot say
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import timm
 from timm.models import get_pretrained_cfg
 from torch import nn
@@ -13,7 +15,7 @@ REACHING_OUT = ("checkpoint_path", "cache_dir", "pretrained_cfg", "pretrained_cf
 SIZE = 224  # px; of a network without a configuration
 
 
-def published(name: str, num_classes: int, size: int, pretrained: bool, **options: object) -> nn.Module:
+def published(name: str, num_classes: int, size: int, pretrained: bool, **options: Any) -> nn.Module:
     """timm's network `name` for square images of `size` px; 0 classes leave its classifier off.
 
     Raises: EdgekdError for a name that timm does not know, or an option that would reach out of the network.

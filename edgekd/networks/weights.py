@@ -74,7 +74,8 @@ def load_weights(body: nn.Module, path: str | Path, *, other_head: bool = False)
 
 
 def _head_names(body: nn.Module) -> tuple[str, ...]:
-    head = body.get_classifier() if hasattr(body, "get_classifier") else None
+    get_classifier = getattr(body, "get_classifier", None)
+    head = get_classifier() if get_classifier else None
     if head is None:
         return ()
     modules = {id(m) for m in head.modules()}

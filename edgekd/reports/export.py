@@ -44,8 +44,9 @@ def show(
         if outcome.problems:
             _rejected(outcome, console)
     for outcome in shipped:
-        for source, reasons in outcome.record.instead_of.items():
-            text = f"[yellow]{outcome.format} is from {outcome.record.source}[/]: of {source} it was rejected"
+        record = _record(outcome)
+        for source, reasons in record.instead_of.items():
+            text = f"[yellow]{outcome.format} is from {record.source}[/]: of {source} it was rejected"
             console.print(f"{text}, {escape('; '.join(reasons))}", highlight=False, soft_wrap=True)
     for name, error in failed.items():
         console.print(f"[red]{name} failed[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
@@ -80,12 +81,12 @@ def table(shipped: Sequence[ExportOutcome]) -> Table:
         collapse_padding=True,
         pad_edge=False,
     )
-    tests = ["p by\ngroup", "McNemar\np"] if any(o.record.groups for o in shipped) else ["McNemar\np"]
+    tests = ["p by\ngroup", "McNemar\np"] if any(_record(o).groups for o in shipped) else ["McNemar\np"]
     for column in ("format", "from", "MiB", "Δ pp", "flips", *tests, "ECE val,\nfitted", "agrees", "s"):
         is_text = column in ("format", "from")
         found.add_column(column, justify="left" if is_text else "right", no_wrap=is_text)
     for outcome in shipped:
-        record: ArtefactRecord = outcome.record
+        record = _record(outcome)
         found.add_row(
             outcome.format,
             record.source,
@@ -98,3 +99,9 @@ def table(shipped: Sequence[ExportOutcome]) -> Table:
             f"{outcome.seconds:.1f}",
         )
     return found
+
+
+def _record(outcome: ExportOutcome) -> ArtefactRecord:
+    """The record of a file that ships."""
+    assert outcome.record is not None
+    return outcome.record

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from copy import copy
 from dataclasses import replace
+from typing import Any
 
 from rich import table
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.progress import Progress, ProgressColumn
 from rich.text import Text
@@ -18,9 +19,9 @@ WIDE = 10**6  # characters: no line is longer
 class Screen(Console):
     """rich's console, which leaves what is wider than the terminal for the terminal to wrap; rich would cut it off."""
 
-    def print(self, *objects: object, **options: object) -> None:
+    def print(self, *objects: object, **options: Any) -> None:
         """As rich's."""
-        super().print(*objects, **({"crop": False} | options))
+        super().print(*objects, **{"crop": False, **options})
 
 
 def console(quiet: bool = False) -> Console:
@@ -55,7 +56,7 @@ class Table(table.Table):
         """The table's width when every column that may be folded is."""
         wide = options.update(width=WIDE)
 
-        def width(*cells: object) -> int:
+        def width(*cells: RenderableType) -> int:
             return max((Measurement.get(console, wide, cell).maximum for cell in cells), default=0)
 
         foldable = (c for c in self.columns if not c.no_wrap)

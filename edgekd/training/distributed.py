@@ -122,9 +122,16 @@ def use_global_batch_norm(network: nn.Module) -> None:
 class _GlobalBatchNorm(nn.BatchNorm2d):
     """Mixed in before a BatchNorm2d class (timm's fused activations included); needs momentum and running statistics."""
 
+    act: nn.Module  # of timm's BatchNormAct2d, which has both
+    drop: nn.Module
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
         mean, var, count = _global_statistics(x)
         with torch.no_grad():
             self.num_batches_tracked.add_(1)

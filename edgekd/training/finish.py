@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import safetensors.torch
@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from edgekd import bundle as bundles
-from edgekd.bundle import CARD, FLOAT_GRAPH, WEIGHTS, Bundle, Manifest, NetworkRecord, TeacherRecord
+from edgekd.bundle import CARD, FLOAT_GRAPH, WEIGHTS, Bundle, Manifest, NetworkRecord, Role, TeacherRecord
 from edgekd.data.dataset import groups_of
 from edgekd.data.phantom import phantom
 from edgekd.errors import EdgekdError
@@ -46,7 +46,7 @@ def is_finished(folder: Path, identity: str) -> bool:
 
 def to_bundle(
     run: Run,
-    role: Literal["teacher", "student", "control"],
+    role: Role,
     settings: Network,
     network: PixelNetwork,
     progress: TrainingProgress,
@@ -153,8 +153,7 @@ def _logs(folder: Path, progress: TrainingProgress) -> list[str]:
 
 def input_contract(run: Run, network: PixelNetwork) -> InputContract:
     """How an image becomes this network's input."""
-    mean, std = tuple(map(float, network.mean)), tuple(map(float, network.std))
-    return InputContract(**run.recipe.input.model_dump(), mean=mean, std=std)
+    return InputContract(**run.recipe.input.model_dump(), mean=network.mean, std=network.std)
 
 
 def network_record(settings: Network, network: PixelNetwork) -> NetworkRecord:

@@ -36,7 +36,7 @@ def of_run(recipe: Recipe, folder: Path) -> tuple[str, ...]:
     Raises: EdgekdError if the recipe reads one of them.
     """
     paths = _read(recipe) | {"student.weights": recipe.student.weights}
-    parts = (*BUNDLE, CONTROL, TEACHER)
+    parts: tuple[str, ...] = (*BUNDLE, CONTROL, TEACHER)
     if recipe.teacher.bundle and _lies_in(recipe.teacher.bundle, folder / TEACHER):
         parts = tuple(part for part in parts if part != TEACHER)
     return _unread(folder, parts, paths)

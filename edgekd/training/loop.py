@@ -24,7 +24,6 @@ from edgekd.data.augment import Augmenter
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import nll, softmax
-from edgekd.networks import PixelNetwork
 from edgekd.networks.prediction import predict
 from edgekd.recipe import StageRecipe
 from edgekd.training import checkpoint
@@ -83,7 +82,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: PixelNetwork,
+        network: nn.Module,
         objective: Objective,
         task: Task,
         settings: StageRecipe,
@@ -100,7 +99,7 @@ class Trainer:
         if not self.steps:
             found = f"{settings.batch_size} for {len(task.train_rows)} training images"
             raise EdgekdError("training.batch_size", "at most the number of training images", found, "lower it")
-        network.to(processes.device, memory_format=torch.channels_last)
+        network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's types lack it
         self.ema = Ema(network, settings.ema_decay) if settings.ema_decay else None
         self.optimizer = make_optimizer(settings, parts or {"all": (list(network.parameters()), 1.0)})
         self.before_epoch = before_epoch
@@ -248,7 +247,8 @@ def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 
 def classifier_apart(network: PixelNetwork, head_factor: float) -> Parts:
     """The parameters in two parts: `head`, the classifier, with its own learning rate, and `body`, all others."""
-    classifier = network.body.get_classifier() if hasattr(network.body, "get_classifier") else None
+    get_classifier = getattr(network.body, "get_classifier", None)
+    classifier = get_classifier() if get_classifier else None
     head = list(classifier.parameters()) if isinstance(classifier, nn.Module) else []
     ids = {id(p) for p in head}
     body = [p for p in network.parameters() if id(p) not in ids]

@@ -179,7 +179,10 @@ def freeze(trainer: Trainer, settings: QatRecipe) -> None:
     """
     frozen = trainer.progress.epochs_done >= settings.training.epochs - settings.frozen_epochs
     if frozen:
-        trainer.network.ranges.load_state_dict(trainer.shipped.ranges.state_dict())
+        trained, averaged = trainer.network, trainer.shipped
+        assert isinstance(trained, FakeQuantNetwork)
+        assert isinstance(averaged, FakeQuantNetwork)
+        trained.ranges.load_state_dict(averaged.ranges.state_dict())
     for group in trainer.optimizer.param_groups:
         if group["part"] == "ranges":
             group["factor"] = 0.0 if frozen else settings.range_learning_rate_factor

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgekd.bundle import Bundle
+from edgekd.bundle import Bundle, Role
 from edgekd.distillation.losses import resolve
 from edgekd.distillation.store import TeacherOutputs, TeacherStore, store_key
 from edgekd.errors import EdgekdError
@@ -109,7 +109,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     Both start from the same weights and see the same views in the same order, so their difference is the teaching.
     """
     recipe, settings = run.recipe, run.recipe.student
-    role = "student" if teacher_bundle else "control"
+    role: Role = "student" if teacher_bundle else "control"
     told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
     network_facts = identity.of_network(settings)
     facts = {"network": network_facts, "training": recipe.training.model_dump(), "distillation": told}
@@ -118,12 +118,11 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
         return _announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
     network = build(settings, len(run.label_names), recipe.input.size)
-    objective: Objective = LabelObjective(
-        recipe.training, run.labels[run.rows("train")], len(run.label_names), run.processes
-    )
+    labels = LabelObjective(recipe.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
+    objective: Objective = labels
     if teacher_bundle:
         outputs = teacher_outputs(run, teacher_bundle)
-        objective = DistillationObjective(objective, recipe.distillation, outputs)
+        objective = DistillationObjective(labels, recipe.distillation, outputs)
     _announce_network(run, role, network)
     progress = train_float(run, role, network, objective, recipe.training, folder / "training", named)
     return finish.to_bundle(run, role, settings, network, progress, folder, named, teacher_bundle)
