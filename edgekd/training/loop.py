@@ -24,6 +24,7 @@ from edgekd.data.augment import Augmenter
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import nll, softmax
+from edgekd.networks import PixelNetwork
 from edgekd.networks.prediction import predict
 from edgekd.recipe import StageRecipe
 from edgekd.training import checkpoint
