@@ -5,10 +5,10 @@ from __future__ import annotations
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from edgekd.benchmarking.schema import DeviceRecord, HardwareMeasurement, TimedRow, TimesReport
 from edgekd.reports.benchmark import MIB, processor, ran, show_troubles
+from edgekd.reports.screen import Table
 
 SILENT = (
     "nothing is said of accuracy: there were no images to answer; --data PATH names some, in class folders or a CSV"
