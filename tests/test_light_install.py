@@ -139,21 +139,20 @@ def test_a_rejected_file_is_explained(made, tmp_path, without_heavy):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("arguments", "extra"),
     [
-        (("edgekd.export", "--ptq", "mse"), "--ptq mse"),
-        (("edgekd.export", "--via", "litert-torch"), "--via litert-torch"),
-        (("edgekd.evaluate",), "the float network of"),
+        (("edgekd.export", "--ptq", "mse"), "train"),
+        (("edgekd.export", "--via", "litert-torch"), "convert"),
+        (("edgekd.evaluate",), "train"),
     ],
 )
-def test_what_needs_torch_says_so_before_it_starts(arguments, named, made, without_heavy):
+def test_what_needs_torch_says_so_before_it_starts(arguments, extra, made, without_heavy):
     module, *options = arguments
     done = without_heavy(module, made / "run", *options)
     text = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 2
-    assert named in text
-    assert "needs the package 'torch'" in text
-    assert 'pip install "edgekd[train]"' in text
+    assert f"the command {module.removeprefix('edgekd.')} needs the packages 'torch', 'torchvision', 'timm'" in text
+    assert f'pip install "edgekd[{extra}]"' in text
     assert "Traceback" not in text
 
 
@@ -163,6 +162,6 @@ def test_a_bundle_without_the_graph_says_so_before_it_starts(made, tmp_path, wit
     done = without_heavy("edgekd.export", run, "--format", "onnx,tflite-int8")
     text = " ".join((done.stdout + done.stderr).split())
     assert done.returncode == 2
-    assert "which the bundle does not hold, needs the package 'torch'" in text
+    assert "which the bundle does not hold, needs the packages 'torch', 'timm'" in text
     assert 'pip install "edgekd[train]"' in text
     assert graphs.float_graph(Bundle.open(run)).nodes == graphs.float_graph(Bundle.open(made / "run")).nodes
