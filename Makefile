@@ -31,6 +31,7 @@ demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (10 to
 test: $(VENV)/.dev  ## install what tests need and run the checks and the default suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy edgekd
 	$(BIN)/python -m pytest
 
 apk:  ## build the Android demo into android_demo/build (needs a JDK and Maven, no Android SDK)
