@@ -17,7 +17,7 @@ from edgekd.errors import EdgekdError, nearest
 from edgekd.section import Section, known, validate
 
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
-SCHEMA = "edgekd.recipe/1"
+SCHEMA: Literal["edgekd.recipe/1"] = "edgekd.recipe/1"
 READ_BACK = ("name", "seed", "licence", "cache", "data", "input", "qat")  # what is read of a bundle's recipe
 
 
@@ -247,8 +247,9 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
     where = str(path) if path else "default recipe"
     values: dict[str, Any] = {}
     given: dict[str, Any] = {}
-    made_before = path is not None and path.name == MANIFEST  # a whole record: nobody set all that it says
-    if made_before:
+    is_record = False
+    if path and path.name == MANIFEST:
+        is_record = True
         values = recorded(read_manifest(path.parent).recipe, str(path.parent)).model_dump(mode="json")
     elif path:
         try:
@@ -264,8 +265,8 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
         _apply(values, override)
         _apply(given, override)
     recipe = validate(Recipe, values, where)
-    if made_before:
-        idle.left_out(recipe, given, given, where)  # what was set now has to have an effect
+    if is_record:  # it names every setting, with effect or not: the overrides alone are judged
+        idle.left_out(recipe, given, given, where)
         return recipe
     return validate(Recipe, idle.left_out(recipe, values, given, where), where)
 

@@ -40,8 +40,10 @@ def known(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
     for name, field in model.model_fields.items():
         key, inner = field.alias or name, field.annotation
         if key in values:
-            is_section = isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(values[key], dict)
-            found[key] = known(inner, values[key]) if is_section else values[key]
+            if isinstance(inner, type) and issubclass(inner, BaseModel) and isinstance(values[key], dict):
+                found[key] = known(inner, values[key])
+            else:
+                found[key] = values[key]
     return found
 
 

@@ -67,7 +67,7 @@ def check_batches(run: Run) -> None:
     Raises: EdgekdError.
     """
     recipe, images = run.recipe, len(run.rows("train"))
-    sections = {"training": recipe.training}
+    sections: dict[str, StageRecipe] = {"training": recipe.training}
     if not (recipe.teacher.bundle or recipe.teacher.checkpoint):
         sections["teacher.training"] = recipe.teacher.training
     if recipe.qat.enabled:
