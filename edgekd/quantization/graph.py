@@ -237,7 +237,8 @@ def _check(graph: Graph) -> None:
     names = [node.name for node in graph.nodes]
     if len(set(names)) != len(names):
         raise EdgekdError("graph", "one name per node", "a name that occurs twice")
-    if [node.kind for node in graph.nodes].index("input") or sum(node.kind == "input" for node in graph.nodes) != 1:
+    kinds = [node.kind for node in graph.nodes]
+    if kinds[:1] != ["input"] or kinds.count("input") != 1:
         raise EdgekdError("graph", "one input, as the first node", "another order")
     quantized = graph.is_quantized
     for index, node in enumerate(graph.nodes):

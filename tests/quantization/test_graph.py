@@ -63,6 +63,8 @@ def test_grid_rounds_half_to_even_and_clamps():
         (lambda n, a: (n[:2], {k: v for k, v in a.items() if "stem" in k}), "logits"),
         (lambda n, a: ((n[0].model_copy(update={"grid": PIXELS}), *n[1:]), a), "a grid on all nodes"),
         (lambda n, a: ((n[0].model_copy(update={"size": 1}), *n[1:]), a), "at least 3 px"),
+        (lambda n, a: (n[1:], a), "one input, as the first node"),
+        (lambda n, a: ((), {}), "one input, as the first node"),
     ],
 )
 def test_what_does_not_fit_is_named(change, expected):
