@@ -142,13 +142,23 @@ def test_a_killed_stage_ends_with_the_same_bits(folder, whole, copy, distill_kil
     assert not list(copy.rglob("*.tmp"))
 
 
-def test_a_finished_stage_is_read_and_a_changed_one_is_refused(folder, whole, monkeypatch):
+def test_a_finished_stage_is_read(folder, whole, monkeypatch):
     monkeypatch.setattr(stages.Trainer, "fit", lambda *_: pytest.fail("trained again"))
     again = quantize(folder, whole[0].folder)
     assert again.manifest == Bundle.open(whole[0].folder).manifest
-    monkeypatch.undo()
+
+
+def test_a_finished_stage_with_other_settings_is_made_anew_and_an_interrupted_one_refused(folder, whole, tmp_path):
+    target = shutil.copytree(whole[0].folder, tmp_path / "changed")
+    changed = "qat.training.learning_rate=1e-3"
+    made = quantize(folder, target, changed).manifest
+    graph = made.quantization.graph
+    assert made.recipe["qat"]["training"]["learning_rate"] == 1e-3
+    assert made.files[graph] != Bundle.open(whole[0].folder).manifest.files[graph]
+    (target / "training/qat/identity.txt").unlink()  # as if it had been killed before its end
     with pytest.raises(EdgekdError, match="another one's"):
-        quantize(folder, whole[0].folder, "qat.training.learning_rate=1e-3")
+        quantize(folder, target, "qat.training.learning_rate=1e-4")
+    assert Bundle.open(target).manifest == made
 
 
 def test_a_stage_done_again_forgets_what_was_exported_from_the_earlier_graph(folder, whole, tmp_path):
