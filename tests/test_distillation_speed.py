@@ -49,6 +49,8 @@ def test_a_claim_is_the_lower_end_rounded_down_and_never_above_the_limit(speed, 
 
 
 def test_the_stored_result_says_what_its_rounds_say(speed):
+    if not speed.RESULT.is_file():
+        pytest.skip("no speed is stored, and so none may be quoted: python benchmarks/distillation_speed.py")
     found = json.loads(speed.RESULT.read_text(encoding="utf-8"))
     rounds = {len(s) for s in found["images_per_s"].values()}
     assert rounds == {found["rounds"]}
