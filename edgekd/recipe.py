@@ -135,7 +135,9 @@ class TeacherRecipe(Network):
 class DistillationRecipe(Section):
     """L = task_loss_weight * CE + distill_loss_weight * sum_i weight_i * loss_i."""
 
-    losses: dict[str, float] = {"kd": 1.0}  # name in edgekd/distillation/losses.py -> weight
+    losses: dict[str, float | dict[str, Any]] = {
+        "kd": 1.0
+    }  # a file in edgekd/distillation/losses -> weight, or options
     task_loss_weight: float = Field(0.3, ge=0)
     distill_loss_weight: float = Field(0.7, ge=0)
     kd_temperature: float = Field(4.0, gt=0)
@@ -143,7 +145,8 @@ class DistillationRecipe(Section):
 
     @model_validator(mode="after")
     def _weights(self) -> DistillationRecipe:
-        if any(w < 0 for w in self.losses.values()):
+        weights = [w.get("weight", 1.0) if isinstance(w, dict) else w for w in self.losses.values()]
+        if any(isinstance(w, int | float) and w < 0 for w in weights):
             raise ValueError("every weight in losses must be >= 0")
         if not any((self.task_loss_weight, self.distill_loss_weight)):
             raise ValueError("task_loss_weight and distill_loss_weight are both 0: nothing would be learnt")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from edgekd.data.dataset import Dataset, Sample, listing_hash
 from edgekd.errors import CorruptImage, EdgekdError, several
@@ -25,7 +26,7 @@ try:
 except ImportError:  # Windows: temporary names keep processes apart, only leftovers of killed ones stay
     fcntl = None  # type: ignore[assignment]
 
-VERSION = 1  # to be raised when the same files give other pixels or facts: a cache of another version is not read
+VERSION = 2  # to be raised when the same files give other pixels or facts: a cache of another version is not read
 Progress = Callable[[int, int], None]
 
 
@@ -33,7 +34,8 @@ Progress = Callable[[int, int], None]
 class Pixels:
     """The readable images of a set: `array` [N, S, S, 3] uint8 RGB in the order of `dataset.samples`.
 
-    `ids` [N] uint64 name each image by its pixels alone: they are the same in every listing, order and split.
+    `ids` [N] uint64 name each picture by its pixels as they were decoded: they are the same in every listing, order and split,
+    and at every size of the input.
     `corrupt` names the images that were left out, with the reason. `sha256` is that of names, labels and pixels.
     """
 
@@ -150,10 +152,9 @@ def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Pr
             if isinstance(found, CorruptImage):
                 corrupt.append([sample.name, found.found or found.where])
             else:
-                array[len(ids)] = found
-                pixels = found.tobytes()
-                content.update(f"{sample.name}\0{sample.label}\0".encode() + pixels)
-                ids.append(hashlib.sha256(pixels).hexdigest()[:16])
+                array[len(ids)], picture = found
+                content.update(f"{sample.name}\0{sample.label}\0".encode() + array[len(ids)].tobytes())
+                ids.append(picture)
             if progress:
                 progress(done, len(samples))
         with _writing(array_path.parent):
@@ -165,6 +166,11 @@ def _decode(dataset: Dataset, geometry: Geometry, array_path: Path, progress: Pr
     return {"corrupt": corrupt, "ids": ids, "sha256": content.hexdigest()}
 
 
+def picture_id(image: Image.Image) -> str:
+    """16 hexadecimal digits that name a decoded picture by its size and pixels."""
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()[:16]
+
+
 def _reserve(path: Path) -> None:
     """Take the disk space now: a memory map that finds the disk full later kills the process (SIGBUS)."""
     if hasattr(os, "posix_fallocate"):
@@ -172,12 +178,13 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
-def _each(dataset: Dataset, geometry: Geometry) -> Iterator[tuple[Sample, np.ndarray | CorruptImage]]:
-    """Samples in order with their pixels or the reason why there are none; Pillow decodes outside Python's lock."""
+def _each(dataset: Dataset, geometry: Geometry) -> Iterator[tuple[Sample, tuple[np.ndarray, str] | CorruptImage]]:
+    """Samples in order, each with pixels and the picture's id or the reason for none; Pillow decodes outside Python's lock."""
 
-    def one(sample: Sample) -> np.ndarray | CorruptImage:
+    def one(sample: Sample) -> tuple[np.ndarray, str] | CorruptImage:
         try:
-            return to_pixels(dataset.open_image(sample), geometry)
+            image = dataset.open_image(sample)
+            return to_pixels(image, geometry), picture_id(image)
         except CorruptImage as e:
             return e
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from torch.nn import functional
 
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError, nearest
-from edgekd.networks import fitting
+from edgekd.networks import fitting, taps
 from edgekd.networks.normalization import Statistics, statistics
 from edgekd.networks.published import own_sizes, published
+from edgekd.networks.taps import Outputs
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import Network
 
@@ -50,9 +51,21 @@ class PixelNetwork(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """Logits of pixel views."""
+        return self.body(self.normalized(views))
+
+    def tapped(self, views: Tensor, names: Sequence[str]) -> Outputs:
+        """Logits of pixel views, and the body's features by name."""
+        return taps.outputs(self.body, self.normalized(views), names)
+
+    def tap_names(self) -> tuple[str, ...]:
+        """The taps of the body."""
+        return taps.names_of(self.body)
+
+    def normalized(self, views: Tensor) -> Tensor:
+        """What the body takes of pixel views."""
         if views.shape[-1] != self.size or views.shape[-2] != self.size:
             views = functional.interpolate(views, (self.size, self.size), mode="bilinear", antialias=True)
-        return self.body((views - self._mean) / self._std)
+        return (views - self._mean) / self._std
 
 
 def builders() -> dict[str, Builder]:

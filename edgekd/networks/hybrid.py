@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -9,8 +10,10 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from edgekd.errors import EdgekdError
+from edgekd.networks import taps
 from edgekd.networks.normalization import PIXELS, Branch
 from edgekd.networks.published import published
+from edgekd.networks.taps import Outputs
 
 
 class HybridCnnVit(nn.Module):
@@ -45,9 +48,24 @@ class HybridCnnVit(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Logits [B, K] of pixels [B, 3, H, W] in 0..1."""
-        features = self.backbone.forward_features(pixels)
+        return self.head(self._join(self.backbone.forward_features(pixels), pixels))
+
+    def tapped(self, pixels: Tensor, names: Sequence[str]) -> Outputs:
+        """Logits, the backbone's maps, and the embedding before the last layer."""
+        maps = [name for name in names if name in taps.MAPS]
+        found = taps.outputs(self.backbone, pixels, [*maps, "last"])
+        embedding = self.head[:-1](self._join(found.features["last"], pixels))
+        features = {name: found.features[name] for name in maps} | {taps.EMBEDDING: embedding}
+        return Outputs(self.head[-1](embedding), {name: features[name] for name in names})
+
+    def tap_names(self) -> tuple[str, ...]:
+        """The backbone's."""
+        return taps.names_of(self.backbone)
+
+    def _join(self, features: Tensor, pixels: Tensor) -> Tensor:
+        """The vector [B, C] of both branches, of the backbone's map and the pixels."""
         token = self.encoder(features if isinstance(self.encoder, FeatureEncoder) else pixels)
-        return self.head(torch.cat([features.mean((2, 3)), token], dim=1))
+        return torch.cat([features.mean((2, 3)), token], dim=1)
 
     def get_classifier(self) -> nn.Module:
         """The last linear layer, as timm's networks name it."""

@@ -6,11 +6,14 @@ trained on, whatever its neighbours want.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from edgekd.networks import taps
+from edgekd.networks.taps import Outputs
 from edgekd.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 Statistics = tuple[float, float, float]
@@ -45,8 +48,20 @@ class Branch(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """The network's answer: features where its classifier was taken off, else logits."""
-        return self.body((pixels - self.mean) / self.std)
+        return self.body(self.normalized(pixels))
 
     def forward_features(self, pixels: Tensor) -> Tensor:
         """The network's last feature map or tokens."""
-        return self.body.forward_features((pixels - self.mean) / self.std)
+        return self.body.forward_features(self.normalized(pixels))
+
+    def tapped(self, pixels: Tensor, names: Sequence[str]) -> Outputs:
+        """The network's answer, and its features by name."""
+        return taps.outputs(self.body, self.normalized(pixels), names)
+
+    def tap_names(self) -> tuple[str, ...]:
+        """The taps of the network."""
+        return taps.names_of(self.body)
+
+    def normalized(self, pixels: Tensor) -> Tensor:
+        """What the network takes of pixels."""
+        return (pixels - self.mean) / self.std

@@ -6,7 +6,7 @@ passes gradients straight through. Weights are on the per-channel grid of max|w|
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edgekd.networks import taps
+from edgekd.networks.taps import Outputs
 from edgekd.quantization.graph import (
     HIGH,
     LOW,
@@ -56,6 +58,36 @@ class FakeQuantNetwork(nn.Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """Logits of pixel views."""
+        return self._values(views)[self.structure[-1].name].flatten(1)
+
+    def tapped(self, views: Tensor, names: Sequence[str]) -> Outputs:
+        """Logits of pixel views, and the float network's taps as the graph holds them."""
+        values = self._values(views)
+        features = {name: values[node] for name, node in self._taps(values).items() if name in names}
+        if taps.EMBEDDING in features:
+            features[taps.EMBEDDING] = features[taps.EMBEDDING].flatten(1)
+        return Outputs(values[self.structure[-1].name].flatten(1), features)
+
+    def tap_names(self) -> tuple[str, ...]:
+        """The taps that a graph has: a mean ends the maps."""
+        with torch.no_grad():
+            device = next(self.parameters()).device
+            return tuple(self._taps(self._values(torch.zeros(1, 3, self.size, self.size, device=device))))
+
+    def _taps(self, values: dict[str, Tensor]) -> dict[str, str]:
+        """Tap -> node. A stage ends with a sum or a linear convolution: what widens a block is not the block's output."""
+        mean = next((node for node in self.structure if isinstance(node, Mean)), None)
+        found = {}
+        for node in self.structure[1:]:
+            ends = isinstance(node, Add) or getattr(node, "activation", "") == "none"
+            side = values[node.name].shape[-1]
+            name = next((name for name, stride in taps.STRIDES.items() if -(-self.size // stride) == side), "")
+            if name and ends and not isinstance(node, Mean | FullyConnected):
+                found[name] = node.name
+        return found | ({"last": mean.inputs[0], taps.EMBEDDING: mean.name} if mean else {})
+
+    def _values(self, views: Tensor) -> dict[str, Tensor]:
+        """What every node gives, by name."""
         if views.shape[-1] != self.size or views.shape[-2] != self.size:
             views = functional.interpolate(views, (self.size, self.size), mode="bilinear", antialias=True)
         # A view may lie between two grey values; the file sees bytes.
@@ -71,7 +103,7 @@ class FakeQuantNetwork(nn.Module):
                 values[node.name] = learnt.activate(layer(*given, None))
                 if self.observer:
                     self.observer(node.name, values[node.name])
-        return values[self.structure[-1].name].flatten(1)
+        return values
 
     def _steps(self) -> Iterator[tuple[AnyNode, nn.Module, LearntRange]]:
         """Every node after the input, with its layer and its range."""

@@ -18,6 +18,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 
 SEPARATOR = "/"
+LAST = "last.safetensors"  # the state after the last epoch, in a training's folder
 
 
 def save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -30,21 +31,21 @@ def save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optim
     write_atomic(path, safetensors.torch.save(tensors, metadata={"state": json.dumps(state)}))
 
 
+def restore_module(path: Path, part: str, module: nn.Module) -> None:
+    """Fill one module from the part of a file of `save`.
+
+    Raises: EdgekdError if the file is not one of ours or belongs to another network.
+    """
+    _fill({part: module}, _read(path)[1], path)
+
+
 def restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """Fill modules and optimizer from a file of `save`; gives its `state`.
 
     Raises: EdgekdError if the file is not one of ours or belongs to another network.
     """
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            state = json.loads((file.metadata() or {})["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        for part, module in modules.items():
-            prefix = part + SEPARATOR
-            module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
-    except (safetensors.SafetensorError, KeyError, ValueError, RuntimeError, OSError) as e:
-        todo = "start anew with --overwrite"
-        raise EdgekdError(f"checkpoint {path}", "the state of this training", str(e).splitlines()[0], todo) from None
+    state, tensors = _read(path)
+    _fill(modules, tensors, path)
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimizer" + SEPARATOR):
@@ -52,3 +53,26 @@ def restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Op
             moments.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
     return state
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            state = json.loads((file.metadata() or {})["state"])
+            return state, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (safetensors.SafetensorError, KeyError, ValueError, OSError) as e:
+        raise _foreign(path, e) from None
+
+
+def _fill(modules: dict[str, nn.Module], tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        for part, module in modules.items():
+            prefix = part + SEPARATOR
+            module.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
+    except (RuntimeError, ValueError) as e:
+        raise _foreign(path, e) from None
+
+
+def _foreign(path: Path, error: Exception) -> EdgekdError:
+    found = str(error).splitlines()[0]
+    return EdgekdError(f"checkpoint {path}", "the state of this training", found, "start anew with --overwrite")

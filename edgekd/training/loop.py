@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.data.augment import Augmenter
+from edgekd.distillation.batch import Batch
+from edgekd.distillation.loss import Values
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import nll, softmax
@@ -31,11 +33,12 @@ from edgekd.training import checkpoint
 from edgekd.training.distributed import Processes
 from edgekd.training.ema import Ema
 from edgekd.training.memory import keep_freed_memory
-from edgekd.training.objective import Batch, Objective, Term
+from edgekd.training.objective import Objective, Term
 from edgekd.training.precision import autocast, autocast_dtype
 from edgekd.training.schedule import Schedule
+from edgekd.training.taught import Taught
 
-VERSION = 1  # to be raised when the same settings train another network: a state of another version is not continued
+VERSION = 2  # to be raised when the same settings train another network: a state of another version is not continued
 Row = dict[str, float]
 Parts = dict[str, tuple[list[nn.Parameter], float]]  # name -> parameters, factor of the learning rate
 
@@ -100,9 +103,11 @@ class Trainer:
         if not self.steps:
             found = f"{settings.batch_size} for {len(task.train_rows)} training images"
             raise EdgekdError("training.batch_size", "at most the number of training images", found, "lower it")
-        network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's types lack it
+        self.taught = Taught(network, objective.losses)
+        self.taught.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's types lack it
         self.ema = Ema(network, settings.ema_decay) if settings.ema_decay else None
-        self.optimizer = make_optimizer(settings, parts or {"all": (list(network.parameters()), 1.0)})
+        parts = parts or {"all": (list(network.parameters()), 1.0)}
+        self.optimizer = make_optimizer(settings, parts | {"losses": (list(objective.losses.parameters()), 1.0)})
         self.before_epoch = before_epoch
         self.schedule = Schedule(settings, self.steps)
         self.precision = autocast_dtype(settings.precision, processes.device)
@@ -113,9 +118,9 @@ class Trainer:
 
         Raises: EdgekdError for a foreign state or a loss that is no longer finite.
         """
-        if (self.folder / "last.safetensors").exists():
+        if (self.folder / checkpoint.LAST).exists():
             self._resume()
-        trained = self.processes.wrap(self.network)
+        trained = self.processes.wrap(self.taught)
         while self.progress.epochs_done < self.settings.epochs and not self._stopped_early():
             begin = time.perf_counter()
             if self.before_epoch:
@@ -154,18 +159,21 @@ class Trainer:
         return {"epoch": epoch + 1, "learning_rate": rate} | row | {"images_per_s": speed}
 
     def _step(self, trained: nn.Module, batch: Batch) -> Row:
-        with autocast(self.processes.device, self.precision):
-            logits = trained(batch.pixels).float()
-        terms = self.objective(logits, batch)
+        def student(views: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Values]]:
+            with autocast(self.processes.device, self.precision):
+                return trained(views, targets)
+
+        logits, terms = self.objective(student, batch)
         total = weighted_sum(terms)
         self.optimizer.zero_grad(set_to_none=True)
         (total * self.processes.gradient_scale()).backward()
         if self.settings.gradient_clip:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
+            nn.utils.clip_grad_norm_(self.taught.parameters(), self.settings.gradient_clip)
         self.optimizer.step()
         if self.ema:
             self.ema.update(self.network)
-        right = (logits.argmax(1) == batch.targets.argmax(1)).float().mean()
+        labelled = batch.targets.sum(1) > 0
+        right = (logits.argmax(1) == batch.targets.argmax(1))[labelled].float().mean().nan_to_num()
         values = {"train_loss": total, "train_accuracy": self.processes.mean(right)} | {
             f"loss_{t.name}": t.value for t in terms
         }
@@ -199,7 +207,7 @@ class Trainer:
             if is_best:
                 tensors = {name: t.contiguous() for name, t in self.shipped.state_dict().items()}
                 write_atomic(self.folder / "best.safetensors", safetensors.torch.save(tensors))
-            checkpoint.save(self.folder / "last.safetensors", self._modules(), self.optimizer, self._state())
+            checkpoint.save(self.folder / checkpoint.LAST, self._modules(), self.optimizer, self._state())
             watcher.epoch(p.history)
         self.processes.barrier()
 
@@ -208,7 +216,8 @@ class Trainer:
         return bool(patience) and self.progress.epochs_done - self.progress.best_epoch >= patience
 
     def _modules(self) -> dict[str, nn.Module]:
-        return {"network": self.network} | ({"ema": self.ema.network} if self.ema else {})
+        found: dict[str, nn.Module] = {"network": self.network, "losses": self.objective.losses}
+        return found | ({"ema": self.ema.network} if self.ema else {})
 
     def _state(self) -> dict[str, object]:
         return {
@@ -219,7 +228,7 @@ class Trainer:
         }
 
     def _resume(self) -> None:
-        path = self.folder / "last.safetensors"
+        path = self.folder / checkpoint.LAST
         state = checkpoint.restore(path, self._modules(), self.optimizer)
         if state["identity"] != self.identity:
             todo = "resume with the recipe and data of that run, or start anew with --overwrite"

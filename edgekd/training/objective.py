@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from edgekd.distillation.losses import resolve
-from edgekd.distillation.store import TeacherOutputs
+from edgekd.distillation.batch import Batch, taught
+from edgekd.distillation.loss import LOGITS, Loss, Values
+from edgekd.distillation.teacher_outputs import TeacherOutputs
 from edgekd.recipe import DistillationRecipe, StageRecipe
 from edgekd.training.distributed import Processes
-
-
-@dataclass(frozen=True)
-class Batch:
-    """This process's part of a global batch: views [B, 3, S, S], soft targets [B, K], rows [B] of the set, the epoch."""
-
-    epoch: int
-    rows: np.ndarray
-    pixels: Tensor
-    targets: Tensor
 
 
 @dataclass(frozen=True)
@@ -35,11 +27,16 @@ class Term:
     value: Tensor
 
 
-class Objective(Protocol):
-    """Terms of the loss for student logits [B, K] of a batch."""
+Student = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Values]]]  # what `Taught` gives of views and targets
 
-    def __call__(self, logits: Tensor, batch: Batch) -> list[Term]:
-        """The terms, differentiable."""
+
+class Objective(Protocol):
+    """Asks the student about a batch and judges its answer. `losses` are what it trains beside the student."""
+
+    losses: nn.ModuleDict
+
+    def __call__(self, student: Student, batch: Batch) -> tuple[Tensor, list[Term]]:
+        """The student's logits [B, K] of this process's rows, and the terms of the loss, differentiable."""
 
 
 def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -54,29 +51,45 @@ class LabelObjective:
     def __init__(self, settings: StageRecipe, labels: np.ndarray, classes: int, processes: Processes) -> None:
         self.smoothing, self.processes = settings.label_smoothing, processes
         self.weights = torch.from_numpy(class_weights(labels, classes)) if settings.class_weights else None
+        self.losses = nn.ModuleDict()
 
-    def __call__(self, logits: Tensor, batch: Batch) -> list[Term]:
+    def __call__(self, student: Student, batch: Batch) -> tuple[Tensor, list[Term]]:
         """The one term `task`, over the global batch."""
+        logits, _ = student(batch.pixels, batch.targets)
+        return logits, [self.term(logits, batch)]
+
+    def term(self, logits: Tensor, batch: Batch) -> Term:
+        """The term of logits of this process's rows; rows without a label do not count."""
         logits, targets = self.processes.gather(logits), self.processes.gather(batch.targets)
         weights = self.weights.to(logits.device) if self.weights is not None else None
+        labelled = targets.sum(1) > 0
+        if not labelled.all():
+            logits, targets = logits[labelled], targets[labelled]
         value = functional.cross_entropy(logits, targets, weights, label_smoothing=self.smoothing)
-        return [Term("task", 1.0, value)]
+        return Term("task", 1.0, value if len(targets) else logits.sum())
 
 
 class DistillationObjective:
-    """task_loss_weight · CE + distill_loss_weight · Σ weight_i · loss_i on the teacher's logits of the same views."""
+    """task_loss_weight · CE + distill_loss_weight · Σ weight_i · loss_i, on what the teacher says of the same views."""
 
-    def __init__(self, task: LabelObjective, settings: DistillationRecipe, teacher: TeacherOutputs) -> None:
-        self.task, self.settings, self.teacher = task, settings, teacher
-        self.losses = resolve(settings.losses)
+    def __init__(
+        self, task: LabelObjective, settings: DistillationRecipe, teacher: TeacherOutputs, losses: nn.ModuleDict
+    ) -> None:
+        self.task, self.settings, self.teacher, self.losses = task, settings, teacher, losses
 
-    def __call__(self, logits: Tensor, batch: Batch) -> list[Term]:
+    def __call__(self, student: Student, batch: Batch) -> tuple[Tensor, list[Term]]:
         """The task term and one term per distillation loss, over the global batch."""
         s, gather = self.settings, self.task.processes.gather
-        terms = [Term(t.name, s.task_loss_weight * t.weight, t.value) for t in self.task(logits, batch)]
-        teacher = gather(self.teacher.logits(batch.epoch, batch.rows, batch.pixels))
-        logits, targets = gather(logits), gather(batch.targets)
-        for name, (weight, loss) in self.losses.items():
-            value = loss(logits, teacher, targets, s.kd_temperature)
-            terms.append(Term(name, s.distill_loss_weight * weight, value))
-        return terms
+        losses = {name: loss for name, loss in self.losses.items() if isinstance(loss, Loss)}
+        teacher, taught_values = self.teacher.of(batch, losses)
+        targets = taught(batch.targets, teacher)
+        logits, values = student(batch.pixels, targets)
+        task = self.task.term(logits, batch)
+        terms = [Term(task.name, s.task_loss_weight * task.weight, task.value)]
+        whole, of_teacher, of_student = gather(targets), gather(teacher), gather(logits)
+        for name, loss in losses.items():
+            said = {LOGITS: of_student} | {key: gather(value) for key, value in values[name].items()}
+            told = {LOGITS: of_teacher} | {key: gather(v) for key, v in taught_values.get(name, {}).items()}
+            value = loss.compare(said, told, whole, s.kd_temperature)
+            terms.append(Term(name, s.distill_loss_weight * loss.options.weight, value))
+        return logits, terms

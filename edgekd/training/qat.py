@@ -33,7 +33,8 @@ from edgekd.quantization.lowering import lower
 from edgekd.recipe import QatRecipe, Recipe
 from edgekd.reports import quantization
 from edgekd.reports.card import model_card
-from edgekd.training import finish, identity, stages
+from edgekd.training import checkpoint, finish, identity, stages
+from edgekd.training.checkpoint import LAST
 from edgekd.training.loop import Parts, Trainer, TrainingProgress, epoch_order
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.run import Run
@@ -76,7 +77,7 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     rows = representative.choose(run.labels, run.rows("train"), recipe.qat.representative_images, recipe.seed)
     ptq = post_training(run, network, rows)
     network.set_ranges(ranges.running(network, observed(run)))
-    progress = train(run, network, objective_of(run, student, teacher), folder, named)
+    progress = train(run, network, objective_of(run, network, student, teacher), folder, named)
     if run.processes.is_first:
         write(run, student, ptq, Quantized.of(run, network), rows, progress)
         write_atomic(done, named)
@@ -138,14 +139,19 @@ def observed(run: Run) -> Iterator[Tensor]:
         yield task.augmenter.views(0, order[step * size : (step + 1) * size], run.processes.device).pixels
 
 
-def objective_of(run: Run, student: Bundle, teacher: Bundle) -> DistillationObjective:
+def objective_of(run: Run, network: FakeQuantNetwork, student: Bundle, teacher: Bundle) -> DistillationObjective:
     """What the stage minimises: the distillation loss on the stored outputs of whoever teaches it."""
     recipe = run.recipe
     labels = LabelObjective(recipe.qat.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
     if recipe.qat.taught_by == "teacher":
-        return DistillationObjective(labels, recipe.distillation, stages.teacher_outputs(run, teacher))
+        objective = stages.distilling(run, labels, network, teacher)
+        if any(True for _ in objective.losses.parameters()):  # they go on from where the float stage left them
+            checkpoint.restore_module(student.folder / "training" / LAST, "losses", objective.losses)
+        return objective
     outputs = stages.teacher_outputs(run, student, precision="fp32")  # what it said, without another rounding
-    return DistillationObjective(labels, recipe.distillation.model_copy(update=FAITHFUL), outputs)
+    settings = recipe.distillation.model_copy(update=FAITHFUL)
+    losses = stages.build_losses(settings, network, lambda: from_bundle(student))
+    return DistillationObjective(labels, settings, outputs, losses)
 
 
 def train(run: Run, network: FakeQuantNetwork, objective: Objective, folder: Path, identity: str) -> TrainingProgress:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +41,12 @@ class Run:
     def labels(self) -> np.ndarray:
         """Labels [N] of all images."""
         return np.array([s.label for s in self.pixels.dataset.samples])
+
+    @cached_property
+    def labels_sha256(self) -> str:
+        """sha256 of which image has which label, in any order."""
+        pairs = sorted(zip(self.pixels.ids.tolist(), self.labels.tolist(), strict=True))
+        return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()
 
     def rows(self, split: str) -> np.ndarray:
         """The rows of one split."""

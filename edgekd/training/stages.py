@@ -14,12 +14,13 @@ import torch
 from torch import nn
 
 from edgekd.bundle import Bundle, Role
-from edgekd.distillation.losses import resolve
-from edgekd.distillation.store import TeacherOutputs, TeacherStore, store_key
+from edgekd.distillation import losses
+from edgekd.distillation.store import TeacherStore, store_key
+from edgekd.distillation.teacher_outputs import TeacherOutputs
 from edgekd.errors import EdgekdError
-from edgekd.networks import PixelNetwork, build, check_network, cost, from_bundle
+from edgekd.networks import PixelNetwork, build, check_network, cost, from_bundle, taps
 from edgekd.networks.weights import load_weights
-from edgekd.recipe import Recipe, StageRecipe, TeacherRecipe, TrainingRecipe
+from edgekd.recipe import DistillationRecipe, Network, Recipe, StageRecipe, TeacherRecipe, TrainingRecipe
 from edgekd.reports.progress import Screen
 from edgekd.training import finish, identity
 from edgekd.training.log import Log
@@ -36,7 +37,51 @@ def check(recipe: Recipe) -> None:
     """
     check_teacher(recipe)
     check_network(recipe.student, recipe.input.size)
-    resolve(recipe.distillation.losses)
+    check_losses(recipe)
+
+
+def check_losses(recipe: Recipe) -> None:
+    """Find out whether the losses, their options and the taps of student and teacher fit together.
+
+    Raises: EdgekdError.
+    """
+    made, size = recipe.teacher, recipe.input.size
+    student = build(_random(recipe.student), 2, size)
+    build_losses(
+        recipe.distillation,
+        student,
+        lambda: from_bundle(open_teacher(made)) if made.bundle else build(_random(made), 2, size),
+    )
+
+
+def _random(settings: Network) -> Network:
+    return settings.model_copy(update={"weights": "", "pretrained": False})
+
+
+def build_losses(
+    settings: DistillationRecipe, student: nn.Module, teacher: Callable[[], PixelNetwork]
+) -> nn.ModuleDict:
+    """The losses of a recipe for the networks whose taps they read; `teacher` builds it and is called if one reads its taps.
+
+    Raises: EdgekdError for an unknown loss or option, a tap that a network does not have, or taps that cannot meet.
+    """
+    named = losses.resolve(settings.losses)
+    shapes = [
+        _shapes(named, "student", lambda: student),
+        _shapes(named, "teacher", teacher),
+    ]
+    return losses.build(named, *shapes)
+
+
+def _shapes(named: tuple[losses.Named, ...], side: str, load: Callable[[], Any]) -> taps.Shapes:
+    wanted = {loss.name: getattr(loss.taps, side) for loss in named}
+    if not any(wanted.values()):
+        return {}
+    network, found = load(), dict[str, tuple[int, ...]]()
+    for name, asked in wanted.items():
+        taps.require(network, asked, f"distillation.losses.{name}: {side} tap")
+        found |= taps.shapes(network, network.size, asked) if asked else {}
+    return found
 
 
 def check_teacher(recipe: Recipe) -> None:
@@ -121,11 +166,18 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     labels = LabelObjective(recipe.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
     objective: Objective = labels
     if teacher_bundle:
-        outputs = teacher_outputs(run, teacher_bundle)
-        objective = DistillationObjective(labels, recipe.distillation, outputs)
+        objective = distilling(run, labels, network, teacher_bundle)
     _announce_network(run, role, network)
     progress = train_float(run, role, network, objective, recipe.training, folder / "training", named)
     return finish.to_bundle(run, role, settings, network, progress, folder, named, teacher_bundle)
+
+
+def distilling(run: Run, labels: LabelObjective, network: nn.Module, teacher_bundle: Bundle) -> DistillationObjective:
+    """What a network minimises that the recipe's teacher teaches."""
+    torch.manual_seed(derived_seed(run.recipe.seed, "losses"))
+    outputs = teacher_outputs(run, teacher_bundle)
+    modules = build_losses(run.recipe.distillation, network, lambda: from_bundle(teacher_bundle))
+    return DistillationObjective(labels, run.recipe.distillation, outputs, modules)
 
 
 def teacher_outputs(run: Run, teacher_bundle: Bundle, precision: str | None = None) -> TeacherOutputs:
@@ -149,7 +201,7 @@ def outputs_of(
     views = identity.of_views(run, recipe.training.mixup_alpha)
     key = store_key(teacher=facts, views=views, precision=str(dtype), device=device.type)
     folder = Path(recipe.cache) / "teacher" / key
-    return TeacherOutputs(load, TeacherStore(folder, run.pixels.ids, len(run.label_names)), dtype)
+    return TeacherOutputs(load, TeacherStore(folder, run.pixels.ids), dtype, labels=run.labels_sha256)
 
 
 def check_labels(bundle: Bundle, label_names: tuple[str, ...]) -> None:

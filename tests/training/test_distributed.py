@@ -14,12 +14,13 @@ from edgekd.bundle import Bundle
 # divides by their size, and would hide a factor. The network is in float64, so that rounding hides none either.
 STEP = """
 import sys, numpy as np, torch, safetensors.torch
-from edgekd.distillation.losses import LOSSES
+from edgekd.distillation import losses
+from edgekd.distillation.batch import Batch
 from edgekd.networks import build
-from edgekd.recipe import Network, TrainingRecipe
+from edgekd.recipe import DistillationRecipe, Network, TrainingRecipe
 from edgekd.training import distributed
 from edgekd.training.loop import Task, Trainer
-from edgekd.training.objective import Batch, LabelObjective, Term
+from edgekd.training.objective import DistillationObjective, LabelObjective
 processes = distributed.start()
 torch.manual_seed(0)
 network = build(Network(width=0.35, options={"drop_rate": 0.0}), 4, 32).double()
@@ -28,14 +29,17 @@ labels = torch.tensor([0, 0, 1, 3, 2, 2, 1, 0])
 targets = torch.nn.functional.one_hot(labels, 4).double()
 settings = TrainingRecipe(batch_size=8, class_weights=False, gradient_clip=0, ema_decay=0)
 label_objective = LabelObjective(settings, labels.numpy(), 4, processes)
-def objective(logits, batch):
-    whole = processes.gather(logits)
-    taught = [Term(name, 1.0, loss(whole, teacher, targets, 2.0)) for name, loss in LOSSES.items()]
-    return label_objective(logits, batch) + taught
+class Says:
+    def of(self, batch, losses):
+        return teacher[own], {}
+ALL = {name: 1.0 for name in ("kd", "dkd", "dist", "logit_std", "mse")}
+distillation = DistillationRecipe(losses=ALL, task_loss_weight=1.0, distill_loss_weight=1.0, kd_temperature=2.0)
+modules = losses.build(losses.resolve(ALL), {}, {})
+own = processes.share(8)
+objective = DistillationObjective(label_objective, distillation, Says(), modules)
 task = Task(None, labels.numpy(), np.arange(8), np.arange(8), None, 0)
 trainer = Trainer(network, objective, task, settings, processes, None, "")
-own = processes.share(8)
-trained = processes.wrap(trainer.network.train())
+trained = processes.wrap(trainer.taught.train())
 row = trainer._step(trained, Batch(0, np.arange(8)[own], pixels[own], targets[own]))
 tensors = {n: p.grad for n, p in network.named_parameters()} | {n: b.double() for n, b in network.named_buffers()}
 if processes.is_first:

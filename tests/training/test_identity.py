@@ -10,6 +10,7 @@ from PIL import Image
 
 from edgekd import networks
 from edgekd.data import augment, phantom
+from edgekd.distillation.batch import Batch
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file
 from edgekd.training import identity, loop, stages
@@ -120,7 +121,8 @@ def told(run, store):
     task, found = run.task(run.recipe.training.mixup_alpha), {}
     for begin in range(0, len(task.train_rows), 4):
         rows = task.train_rows[begin : begin + 4]
-        logits = outputs.logits(0, rows, task.augmenter.views(0, rows, torch.device("cpu")).pixels)
+        views = task.augmenter.views(0, rows, torch.device("cpu"))
+        logits = outputs.logits(Batch(0, rows, views.pixels, views.targets))
         found |= {
             run.pixels.dataset.samples[row].name: tuple(line) for row, line in zip(rows, logits.tolist(), strict=True)
         }
