@@ -119,7 +119,7 @@ def _timm(body: Any, x: Tensor, names: Sequence[str]) -> Outputs:
     if ATTENTION in names:
         wanted[ATTENTION] = len(body.blocks) - 2  # what the last block reads
     indices = sorted(set(wanted.values()))
-    final, maps = body.forward_intermediates(x, indices=indices)
+    final, maps = body.forward_intermediates(x, indices=indices) if indices else (body.forward_features(x), [])
     by_index = dict(zip(indices, maps, strict=True))
     features = {name: by_index[index] for name, index in wanted.items()}
     if "last" in names:
