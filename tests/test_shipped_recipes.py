@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from edgekd import recipe
 from edgekd.data import sources, splitting
 from edgekd.networks import build
-from edgekd.training import stages
+from edgekd.training import check
 
 RECIPES = sorted((Path(__file__).parents[1] / "models" / "recipes").glob("*.toml"))
 BY_NAME = pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -35,7 +35,7 @@ def test_it_starts_beside_links_to_data_and_weights(path, shared, tmp_path, monk
         (tmp_path / name).symlink_to(shared / name)
     monkeypatch.chdir(tmp_path)
     r = recipe.load(path)
-    stages.check(r)
+    check.recipe(r)
     data = splitting.complete(sources.read(r.data), r.data.validation_fraction, r.data.test_fraction, r.seed)
     assert Counter(s.split for s in data.samples).keys() == {"train", "val", "test"}
     assert not splitting.leaking_groups(data)
@@ -53,4 +53,4 @@ def test_without_them_the_error_names_the_file(path, tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EdgekdError, match=r"weights/deit_tiny_patch16_224\.imagenet\.safetensors"):
-        stages.check(recipe.load(path))
+        check.recipe(recipe.load(path))

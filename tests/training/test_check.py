@@ -4,12 +4,12 @@ import pytest
 
 from edgekd import recipe
 from edgekd.errors import EdgekdError
-from edgekd.training import stages
+from edgekd.training import check
 
 
 def refusal(*settings):
     with pytest.raises(EdgekdError) as refused:
-        stages.check(recipe.load(None, list(settings)))
+        check.recipe(recipe.load(None, list(settings)))
     return str(refused.value)
 
 
@@ -23,7 +23,7 @@ def test_a_teacher_bundle_that_is_not_there_names_the_command_that_makes_it(tmp_
 def test_a_weights_file_that_is_not_there_gives_way_to_published_weights(tmp_path):
     missing = f"teacher.weights={tmp_path / 'w.safetensors'}"
     assert "no such file" in refusal(missing)
-    stages.check(recipe.load(None, [missing, "teacher.pretrained=true"]))
+    check.recipe(recipe.load(None, [missing, "teacher.pretrained=true"]))
 
 
 @pytest.mark.parametrize("section", ["teacher", "student"])
@@ -33,4 +33,4 @@ def test_a_size_that_does_not_fit_is_found_before_training(section):
 
 
 def test_a_vit_of_timm_is_taken_at_the_recipes_size():
-    stages.check(recipe.load(None, ["teacher.network=deit3_small_patch16_224", "input.size=96"]))
+    check.recipe(recipe.load(None, ["teacher.network=deit3_small_patch16_224", "input.size=96"]))
