@@ -66,14 +66,14 @@ class Loss(nn.Module):
     `needs_teacher_gradient`: whether `of_teacher` differentiates the teacher's outputs. `kept`: the name of
     the one value that `of_teacher` gives where that is small enough for the store; it is a function of the teacher and the
     options alone, as every student reads it, and VERSION is raised when it gives other values for the same outputs.
-    `instead`: what to use where a network lacks a tap.
+    `instead`: what else to use where a network lacks a tap.
     Raises (when built): EdgekdError if the taps of student and teacher cannot meet.
     """
 
     VERSION: ClassVar[int] = 1
     Options: ClassVar[type[LossOptions]] = LossOptions
     needs_teacher_gradient: ClassVar[bool] = False
-    instead: ClassVar[str] = "use a loss on logits, for example kd"
+    instead: ClassVar[str] = ""
     kept: str = ""
 
     def __init__(self, options: LossOptions, student: Shapes, teacher: Shapes) -> None:

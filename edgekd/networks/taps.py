@@ -75,18 +75,19 @@ def names_of(network: nn.Module) -> tuple[str, ...]:
     return (*stages(network), "last", EMBEDDING, *([ATTENTION] if _attends(network) else []))
 
 
-def require(
-    network: nn.Module, names: Sequence[str], where: str = "tap", instead: str = "use a loss on logits"
-) -> None:
+def require(network: nn.Module, names: Sequence[str], where: str = "tap", instead: str = "") -> None:
     """Refuse names that are no taps of `network`.
 
-    Raises: EdgekdError with the nearest name, and what to do `instead`.
+    Raises: EdgekdError with the nearest name, and what else to do `instead`.
     """
     found = names_of(network)
     for name in names:
         if name not in found:
             kind = type(getattr(network, "body", network)).__name__
-            todo = f"{nearest(name, found)} (taps of {kind}: {', '.join(found)}); or {instead}" if found else instead
+            close = f"{nearest(name, found)} (taps of {kind}: {', '.join(found)})" + (
+                f"; or {instead}" if instead else ""
+            )
+            todo = close if found else "use a loss on logits"
             raise EdgekdError(f"{where} {name!r}", f"a tap of {kind}", "none of that name", todo)
 
 

@@ -21,7 +21,7 @@ class CosineFeature(Loss):
 
     Options = TapOptions
     options: TapOptions
-    instead = "compare another tap, for example tap = 'last' with teacher_tap = 'last'"
+    instead = "tap = 'last' with teacher_tap = 'last', which all have"
 
     def __init__(self, options: LossOptions, student: Shapes, teacher: Shapes) -> None:
         super().__init__(options, student, teacher)
