@@ -50,12 +50,12 @@ def build_losses(
 
 
 def _shapes(named: tuple[losses.Named, ...], side: str, load: Callable[[], Any]) -> taps.Shapes:
-    wanted = {loss.name: getattr(loss.taps, side) for loss in named}
-    if not any(wanted.values()):
+    wanted = [(loss, getattr(loss.taps, side)) for loss in named]
+    if not any(asked for _, asked in wanted):
         return {}
     network, found = load(), dict[str, tuple[int, ...]]()
-    for name, asked in wanted.items():
-        taps.require(network, asked, f"distillation.losses.{name}: {side} tap")
+    for loss, asked in wanted:
+        taps.require(network, asked, f"distillation.losses.{loss.name}: {side} tap", loss.kind.instead)
         found |= taps.shapes(network, network.size, asked) if asked else {}
     return found
 
