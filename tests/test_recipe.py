@@ -130,7 +130,7 @@ def test_recipes_of_committed_bundles_are_read(path):
     assert found.name == path.parent.name
     assert found.data.model_dump(mode="json") == values["data"]
     assert found.input.model_dump(mode="json") == values["input"]
-    assert found.training.model_dump(mode="json") == values["training"]
+    assert found.training.model_dump(mode="json", exclude_none=True) == values["training"]
     assert found.qat.representative_images == values["qat"]["representative_images"]
     assert found.qat.training.epochs == values["qat"]["training"]["epochs"]
 

@@ -27,6 +27,11 @@ class Term:
     value: Tensor
 
 
+def weighted_sum(terms: list[Term]) -> Tensor:
+    """Σ weight · value."""
+    return torch.stack([t.weight * t.value for t in terms]).sum()
+
+
 Student = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Values]]]  # what `Taught` gives of views and targets
 
 

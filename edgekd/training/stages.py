@@ -22,10 +22,11 @@ from edgekd.networks import PixelNetwork, build, check_network, cost, from_bundl
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import DistillationRecipe, Network, Recipe, StageRecipe, TeacherRecipe, TrainingRecipe
 from edgekd.reports.progress import Screen
-from edgekd.training import finish, identity
+from edgekd.training import fine_tuning, finish, identity
 from edgekd.training.log import Log
-from edgekd.training.loop import Row, Trainer, TrainingProgress, classifier_apart, derived_seed
+from edgekd.training.loop import Row, Trainer, TrainingProgress, derived_seed
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
+from edgekd.training.optimizer import classifier_apart
 from edgekd.training.precision import autocast_dtype
 from edgekd.training.run import Run
 
@@ -37,7 +38,19 @@ def check(recipe: Recipe) -> None:
     """
     check_teacher(recipe)
     check_network(recipe.student, recipe.input.size)
+    check_fine_tuning(recipe.student, recipe.training, recipe.input.size)
     check_losses(recipe)
+
+
+def check_fine_tuning(network: Network, training: TrainingRecipe, size: int) -> None:
+    """Find out whether the network has the parts that the stages of its training let learn.
+
+    Raises: EdgekdError.
+    """
+    if training.stages:
+        built = build(_random(network), 2, size)
+        for stage in fine_tuning.stages_of(training):
+            stage.learning(built)
 
 
 def check_losses(recipe: Recipe) -> None:
@@ -93,6 +106,7 @@ def check_teacher(recipe: Recipe) -> None:
         open_teacher(recipe.teacher)
     else:
         check_network(recipe.teacher, recipe.input.size)
+        check_fine_tuning(recipe.teacher, recipe.teacher.training, recipe.input.size)
     if recipe.teacher.checkpoint and not Path(recipe.teacher.checkpoint).is_file():
         raise EdgekdError(f"teacher.checkpoint {recipe.teacher.checkpoint}", "a file", "no such file")
 
@@ -157,7 +171,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     role: Role = "student" if teacher_bundle else "control"
     told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
     network_facts = identity.of_network(settings)
-    facts = {"network": network_facts, "training": recipe.training.model_dump(), "distillation": told}
+    facts = {"network": network_facts, "training": recipe.training.model_dump(exclude_none=True), "distillation": told}
     named = identity.of_stage(run, facts, teacher_bundle)
     if run.processes.decide(finish.is_finished(folder, named)):
         return _announce(run, finish.opened(run.processes, folder))
@@ -240,7 +254,7 @@ def train(
     if not run.processes.is_first:
         return trainer.fit(_Silent())
     log = Log(state)
-    with contextlib.closing(log), Screen(run.console, role, settings.epochs) as screen:
+    with contextlib.closing(log), Screen(run.console, role, fine_tuning.total_epochs(settings)) as screen:
         return trainer.fit(_Watchers(screen, log))
 
 

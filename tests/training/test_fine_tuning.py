@@ -1,0 +1,198 @@
+"""Fine-tuning in stages: what stands still does so to the bit, what begins anew does, and the best of each is kept."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from edgekd import recipe
+from edgekd.errors import EdgekdError
+from edgekd.networks import blocks, build
+from edgekd.recipe import Network
+from edgekd.training import stages
+from edgekd.training.loop import TrainingProgress, derived_seed
+from edgekd.training.objective import Term
+
+HEAD = "{epochs=1, learning_rate=1e-2, train='head'}"
+TOP = "{epochs=1, learning_rate=1e-3, train='top'}"
+ALL = "{epochs=1, learning_rate=5e-4, train='all'}"
+NETWORKS = {
+    "mobilenetv2": "student={width=0.35}",
+    "hybrid_resnet_vit": "student={network='hybrid_resnet_vit', options={depth=1, dim=32, heads=2, hidden=16}}",
+    "vit_tiny_patch16_224": "student={network='vit_tiny_patch16_224'}",
+}
+
+
+def training(*staged, **settings):
+    """The `--set` value of a training in stages."""
+    others = "".join(f", {name}={value!r}" for name, value in settings.items())
+    return f"training={{batch_size=16, stages=[{', '.join(staged)}]{others}}}"
+
+
+def log(bundle):
+    with bundle.file("log.csv").open() as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("averaged", [0.99, 0.0], ids=["averaged", "plain"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_what_stands_still_does_so_to_the_bit(prepare, tmp_path, network, averaged):
+    run = prepare(NETWORKS[network], training(HEAD, TOP, ALL, weight_decay=0.5, ema_decay=averaged))
+    made = stages.student(run, None, tmp_path / "control")
+    torch.manual_seed(derived_seed(0, "student"))
+    built = build(run.recipe.student, 4, 32)
+    states = [built.state_dict()]
+    states += [load_file(made.folder / f"training/stage{n}_best.safetensors") for n in (1, 2, 3)]
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    for before, after, train in zip(states, states[1:], ("head", "top", "all"), strict=False):
+        learns = blocks.learning(built, train, 0.3)
+        moved = {name for name in after if not torch.equal(before[name], after[name])}
+        tracked = {n for n in after if n.endswith(statistics) and f"{n.rpartition('.')[0]}.weight" in learns}
+        assert moved <= learns | tracked, train
+        assert tracked <= moved, train
+        assert len(moved & learns) > 0.9 * len(learns), train  # a bias before a normalization has no gradient
+    bests = [row["val_nll"] for row in log(made)]
+    best = load_file(made.folder / "training/best.safetensors")
+    assert all(torch.equal(best[name], t) for name, t in states[1 + bests.index(min(bests))].items())
+
+
+def test_schedules_begin_anew_and_the_log_counts_on(prepare, tmp_path):
+    first = "{epochs=2, learning_rate=1e-2, train='head', warmup_epochs=0.0, min_learning_rate=1e-3}"
+    second = "{epochs=3, learning_rate=1e-3, train='all', schedule='plateau', plateau_patience=0, plateau_factor=0.5}"
+    run = prepare(training(first, second, warmup_epochs=1.0, early_stopping_patience=0))
+    rows = log(stages.student(run, None, tmp_path / "control"))
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
+    assert [row["stage"] for row in rows] == [1, 1, 2, 2, 2]
+    # Three steps an epoch; the log holds that of an epoch's last step, so step 2 and step 5 of the 6 of the cosine.
+    cosine = [1e-3 + 9e-3 * (1 + np.cos(np.pi * step / 6)) / 2 for step in (2, 5)]
+    assert [row["learning_rate"] for row in rows[:3]] == pytest.approx([*cosine, 1e-3], rel=1e-5)
+    expected, best = 1e-3, rows[2]["val_nll"]
+    for before, row in zip(rows[2:], rows[3:], strict=False):
+        expected *= 1.0 if before is rows[2] or before["val_nll"] < best else 0.5
+        best = min(best, before["val_nll"])
+        assert row["learning_rate"] == pytest.approx(expected, rel=1e-5)
+
+
+# NLL by epoch: the first stage stops one epoch after its best, the third, whose start is worse, after its third.
+VALIDATION = (0.9, 0.5, 0.7, 0.4, 0.3, 0.8, 0.7, 0.75)
+
+
+def test_each_stage_stops_for_itself_and_begins_from_the_best_of_the_one_before(prepare, tmp_path, monkeypatch):
+    began, ended = [], []
+
+    def entering(trainer):
+        enter(trainer)
+        began.append({name: t.clone() for name, t in trainer.network.state_dict().items()})
+        assert not trainer.optimizer.state
+        assert trainer.ema.updates == 0
+
+    def scripted(trainer):
+        ended.append({name: t.clone() for name, t in trainer.shipped.state_dict().items()})
+        return {"val_nll": VALIDATION[len(ended) - 1], "val_accuracy": 0.5}
+
+    enter = stages.Trainer._enter_next_stage
+    monkeypatch.setattr(stages.Trainer, "_enter_next_stage", entering)
+    monkeypatch.setattr(stages.Trainer, "_validate", scripted)
+    long = [stage.replace("epochs=1", f"epochs={n}") for stage, n in ((HEAD, 5), (TOP, 2), (ALL, 9))]
+    run = prepare(training(*long, early_stopping_patience=1))
+    made = stages.student(run, None, tmp_path / "control")
+    assert [row["stage"] for row in log(made)] == [1, 1, 1, 2, 2, 3, 3, 3]
+    kept = [
+        load_file(made.folder / f"training/{name}.safetensors")
+        for name in ("stage1_best", "stage2_best", "stage3_best", "best")
+    ]
+    for state, epoch in zip([*began, *kept], (2, 5, 2, 5, 7, 5), strict=True):
+        assert all(torch.equal(t, ended[epoch - 1][name]) for name, t in state.items())
+
+
+class Projecting:
+    """Labels, and the distance of a projection of the logits from 1: what a loss with parameters of its own does."""
+
+    def __init__(self, labels):
+        self.labels = labels
+        self.losses = nn.ModuleDict({"projector": nn.Linear(4, 4)})
+
+    def __call__(self, student, batch):
+        logits, terms = self.labels(student, batch)
+        return logits, [*terms, Term("projected", 1.0, (self.losses["projector"](logits) - 1).square().mean())]
+
+
+class Nobody:
+    def step(self, *_):
+        pass
+
+    epoch = step
+
+
+def test_parameters_of_losses_learn_in_every_stage(prepare, tmp_path):
+    run = prepare(training(HEAD, TOP, ALL))
+    settings, network = run.recipe.training, build(run.recipe.student, 4, 32)
+    objective = Projecting(stages.LabelObjective(settings, run.labels[run.rows("train")], 4, run.processes))
+    seen = []
+
+    class Watching(Nobody):
+        def epoch(self, history):
+            seen.append(objective.losses["projector"].weight.detach().clone())
+
+    seen.append(objective.losses["projector"].weight.detach().clone())
+    trainer = stages.Trainer(network, objective, run.task(0.0), settings, run.processes, tmp_path, "x")
+    trainer.fit(Watching())
+    assert len(seen) == 4
+    assert not any(torch.equal(a, b) for a, b in zip(seen, seen[1:], strict=False))
+
+
+def test_gradients_of_an_earlier_stage_do_not_count_in_the_clipped_norm(prepare, tmp_path):
+    run = prepare(training(ALL, HEAD))
+    network = build(run.recipe.student, 4, 32)
+    labels = stages.LabelObjective(run.recipe.training, run.labels[run.rows("train")], 4, run.processes)
+    trainer = stages.Trainer(network, labels, run.task(0.0), run.recipe.training, run.processes, tmp_path, "x")
+    trainer.fit(Nobody())
+    assert {name for name, p in network.named_parameters() if p.grad is not None} == {
+        "body.classifier.weight",
+        "body.classifier.bias",
+    }
+
+
+def test_what_never_learns_by_itself_does_not_learn_in_a_stage_either(prepare, tmp_path):
+    run = prepare(training(HEAD, ALL))
+    network = build(run.recipe.student, 4, 32)
+    network.body.conv_stem.weight.requires_grad_(False)
+    labels = stages.LabelObjective(run.recipe.training, run.labels[run.rows("train")], 4, run.processes)
+    trainer = stages.Trainer(network, labels, run.task(0.0), run.recipe.training, run.processes, tmp_path, "x")
+    trainer.fit(Nobody())
+    assert {name for name, p in network.named_parameters() if not p.requires_grad} == {"body.conv_stem.weight"}
+
+
+def test_two_stages_of_everything_are_not_one(prepare, tmp_path):
+    """Moments, averages and warm-up begin anew, so the second half differs; the first is the same to the bit."""
+    half = "{epochs=2, learning_rate=1e-3, train='all'}"
+    two = stages.student(prepare(training(half, half, best_by="last")), None, tmp_path / "two")
+    one = prepare("training={epochs=2, learning_rate=1e-3, batch_size=16, best_by='last'}")
+    first = stages.student(one, None, tmp_path / "one").folder / "training/best.safetensors"
+    assert first.read_bytes() == (two.folder / "training/stage1_best.safetensors").read_bytes()
+    assert first.read_bytes() != (two.folder / "training/best.safetensors").read_bytes()
+
+
+def test_a_training_without_stages_writes_no_stage(prepare, tmp_path):
+    made = stages.student(prepare("training={epochs=1, batch_size=16}"), None, tmp_path / "control")
+    assert "stage" not in log(made)[0]
+    assert not list((made.folder / "training").glob("stage*"))
+
+
+def test_a_state_of_before_there_were_stages_goes_on():
+    old = {"epochs_done": 3, "best": 0.5, "best_epoch": 2, "seconds": 1.0, "history": []}
+    found = TrainingProgress(**old)
+    assert (found.stage, found.stage_begin, found.best_before) == (0, 0, float("inf"))
+
+
+def test_a_network_that_cannot_be_parted_is_found_before_training(monkeypatch):
+    staged = recipe.load(None, [f"training.stages=[{HEAD}, {ALL}]"])
+    stages.check(staged)
+    monkeypatch.setattr(stages, "build", lambda *_: headless)
+    headless = build(Network(width=0.35), 2, 32)
+    headless.body.classifier = nn.Identity()
+    with pytest.raises(EdgekdError, match="a classifier after the backbone"):
+        stages.check_fine_tuning(staged.student, staged.training, 32)
