@@ -1,6 +1,7 @@
 """Fine-tuning in stages: what stands still does so to the bit, what begins anew does, and the best of each is kept."""
 
 import csv
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from edgekd.errors import EdgekdError
 from edgekd.networks import blocks, build
 from edgekd.recipe import Network
 from edgekd.training import stages
+from edgekd.training.freezing import Freezing
 from edgekd.training.loop import TrainingProgress, derived_seed
 from edgekd.training.objective import Term
 
@@ -32,20 +34,32 @@ def training(*staged, **settings):
     return f"training={{batch_size=16, stages=[{', '.join(staged)}]{others}}}"
 
 
-def log(bundle):
-    with bundle.file("log.csv").open() as file:
+def trained(run, folder):
+    """The student's network without a teacher, trained into `folder`."""
+    settings = run.recipe.training
+    torch.manual_seed(derived_seed(0, "student"))
+    network = build(run.recipe.student, 4, 32)
+    labels = stages.LabelObjective(settings, run.labels[run.rows("train")], 4, run.processes)
+    stages.train_float(run, "control", network, labels, settings, folder, "identity")
+    return network
+
+
+def log(folder):
+    with (folder / "log.csv").open() as file:
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("averaged", [0.99, 0.0], ids=["averaged", "plain"])
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(
+    ("network", "averaged"),
+    [("mobilenetv2", 0.99), ("mobilenetv2", 0.0), ("hybrid_resnet_vit", 0.99), ("vit_tiny_patch16_224", 0.0)],
+)
 def test_what_stands_still_does_so_to_the_bit(prepare, tmp_path, network, averaged):
     run = prepare(NETWORKS[network], training(HEAD, TOP, ALL, weight_decay=0.5, ema_decay=averaged))
-    made = stages.student(run, None, tmp_path / "control")
+    trained(run, tmp_path)
     torch.manual_seed(derived_seed(0, "student"))
     built = build(run.recipe.student, 4, 32)
     states = [built.state_dict()]
-    states += [load_file(made.folder / f"training/stage{n}_best.safetensors") for n in (1, 2, 3)]
+    states += [load_file(tmp_path / f"stage{n}_best.safetensors") for n in (1, 2, 3)]
     statistics = ("running_mean", "running_var", "num_batches_tracked")
     for before, after, train in zip(states, states[1:], ("head", "top", "all"), strict=False):
         learns = blocks.learning(built, train, 0.3)
@@ -54,8 +68,8 @@ def test_what_stands_still_does_so_to_the_bit(prepare, tmp_path, network, averag
         assert moved <= learns | tracked, train
         assert tracked <= moved, train
         assert len(moved & learns) > 0.9 * len(learns), train  # a bias before a normalization has no gradient
-    bests = [row["val_nll"] for row in log(made)]
-    best = load_file(made.folder / "training/best.safetensors")
+    bests = [row["val_nll"] for row in log(tmp_path)]
+    best = load_file(tmp_path / "best.safetensors")
     assert all(torch.equal(best[name], t) for name, t in states[1 + bests.index(min(bests))].items())
 
 
@@ -63,14 +77,15 @@ def test_schedules_begin_anew_and_the_log_counts_on(prepare, tmp_path):
     first = "{epochs=2, learning_rate=1e-2, train='head', warmup_epochs=0.0, min_learning_rate=1e-3}"
     second = "{epochs=3, learning_rate=1e-3, train='all', schedule='plateau', plateau_patience=0, plateau_factor=0.5}"
     run = prepare(training(first, second, warmup_epochs=1.0, early_stopping_patience=0))
-    rows = log(stages.student(run, None, tmp_path / "control"))
+    trained(run, tmp_path)
+    rows = log(tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
     assert [row["stage"] for row in rows] == [1, 1, 2, 2, 2]
     # Three steps an epoch; the log holds that of an epoch's last step, so step 2 and step 5 of the 6 of the cosine.
     cosine = [1e-3 + 9e-3 * (1 + np.cos(np.pi * step / 6)) / 2 for step in (2, 5)]
     assert [row["learning_rate"] for row in rows[:3]] == pytest.approx([*cosine, 1e-3], rel=1e-5)
     expected, best = 1e-3, rows[2]["val_nll"]
-    for before, row in zip(rows[2:], rows[3:], strict=False):
+    for before, row in pairwise(rows[2:]):
         expected *= 1.0 if before is rows[2] or before["val_nll"] < best else 0.5
         best = min(best, before["val_nll"])
         assert row["learning_rate"] == pytest.approx(expected, rel=1e-5)
@@ -98,11 +113,10 @@ def test_each_stage_stops_for_itself_and_begins_from_the_best_of_the_one_before(
     monkeypatch.setattr(stages.Trainer, "_validate", scripted)
     long = [stage.replace("epochs=1", f"epochs={n}") for stage, n in ((HEAD, 5), (TOP, 2), (ALL, 9))]
     run = prepare(training(*long, early_stopping_patience=1))
-    made = stages.student(run, None, tmp_path / "control")
-    assert [row["stage"] for row in log(made)] == [1, 1, 1, 2, 2, 3, 3, 3]
+    trained(run, tmp_path)
+    assert [row["stage"] for row in log(tmp_path)] == [1, 1, 1, 2, 2, 3, 3, 3]
     kept = [
-        load_file(made.folder / f"training/{name}.safetensors")
-        for name in ("stage1_best", "stage2_best", "stage3_best", "best")
+        load_file(tmp_path / f"{name}.safetensors") for name in ("stage1_best", "stage2_best", "stage3_best", "best")
     ]
     for state, epoch in zip([*began, *kept], (2, 5, 2, 5, 7, 5), strict=True):
         assert all(torch.equal(t, ended[epoch - 1][name]) for name, t in state.items())
@@ -120,66 +134,53 @@ class Projecting:
         return logits, [*terms, Term("projected", 1.0, (self.losses["projector"](logits) - 1).square().mean())]
 
 
-class Nobody:
-    def step(self, *_):
-        pass
-
-    epoch = step
-
-
 def test_parameters_of_losses_learn_in_every_stage(prepare, tmp_path):
     run = prepare(training(HEAD, TOP, ALL))
     settings, network = run.recipe.training, build(run.recipe.student, 4, 32)
     objective = Projecting(stages.LabelObjective(settings, run.labels[run.rows("train")], 4, run.processes))
-    seen = []
+    weight = objective.losses["projector"].weight
+    seen = [weight.detach().clone()]
 
-    class Watching(Nobody):
+    class Watching:
+        def step(self, *_):
+            pass
+
         def epoch(self, history):
-            seen.append(objective.losses["projector"].weight.detach().clone())
+            seen.append(weight.detach().clone())
 
-    seen.append(objective.losses["projector"].weight.detach().clone())
-    trainer = stages.Trainer(network, objective, run.task(0.0), settings, run.processes, tmp_path, "x")
-    trainer.fit(Watching())
+    stages.Trainer(network, objective, run.task(0.0), settings, run.processes, tmp_path, "x").fit(Watching())
     assert len(seen) == 4
-    assert not any(torch.equal(a, b) for a, b in zip(seen, seen[1:], strict=False))
+    assert not any(torch.equal(a, b) for a, b in pairwise(seen))
 
 
 def test_gradients_of_an_earlier_stage_do_not_count_in_the_clipped_norm(prepare, tmp_path):
-    run = prepare(training(ALL, HEAD))
-    network = build(run.recipe.student, 4, 32)
-    labels = stages.LabelObjective(run.recipe.training, run.labels[run.rows("train")], 4, run.processes)
-    trainer = stages.Trainer(network, labels, run.task(0.0), run.recipe.training, run.processes, tmp_path, "x")
-    trainer.fit(Nobody())
-    assert {name for name, p in network.named_parameters() if p.grad is not None} == {
-        "body.classifier.weight",
-        "body.classifier.bias",
-    }
+    network = trained(prepare(training(ALL, HEAD)), tmp_path)
+    classifier = {"body.classifier.weight", "body.classifier.bias"}
+    assert {name for name, p in network.named_parameters() if p.grad is not None} == classifier
 
 
-def test_what_never_learns_by_itself_does_not_learn_in_a_stage_either(prepare, tmp_path):
-    run = prepare(training(HEAD, ALL))
-    network = build(run.recipe.student, 4, 32)
+def test_what_never_learns_by_itself_does_not_learn_in_a_stage_either():
+    network = build(Network(width=0.35), 4, 32)
     network.body.conv_stem.weight.requires_grad_(False)
-    labels = stages.LabelObjective(run.recipe.training, run.labels[run.rows("train")], 4, run.processes)
-    trainer = stages.Trainer(network, labels, run.task(0.0), run.recipe.training, run.processes, tmp_path, "x")
-    trainer.fit(Nobody())
+    freezing = Freezing(network)
+    for train in ("head", "all"):
+        freezing.only(blocks.learning(network, train, 0.3))
     assert {name for name, p in network.named_parameters() if not p.requires_grad} == {"body.conv_stem.weight"}
 
 
-def test_two_stages_of_everything_are_not_one(prepare, tmp_path):
-    """Moments, averages and warm-up begin anew, so the second half differs; the first is the same to the bit."""
+def test_a_stage_of_everything_is_a_training_and_a_second_one_is_no_more_of_it(prepare, tmp_path):
     half = "{epochs=2, learning_rate=1e-3, train='all'}"
-    two = stages.student(prepare(training(half, half, best_by="last")), None, tmp_path / "two")
-    one = prepare("training={epochs=2, learning_rate=1e-3, batch_size=16, best_by='last'}")
-    first = stages.student(one, None, tmp_path / "one").folder / "training/best.safetensors"
-    assert first.read_bytes() == (two.folder / "training/stage1_best.safetensors").read_bytes()
-    assert first.read_bytes() != (two.folder / "training/best.safetensors").read_bytes()
+    trained(prepare(training(half, half, best_by="last")), tmp_path / "two")
+    trained(prepare("training={epochs=2, learning_rate=1e-3, batch_size=16, best_by='last'}"), tmp_path / "one")
+    first = (tmp_path / "one/best.safetensors").read_bytes()
+    assert first == (tmp_path / "two/stage1_best.safetensors").read_bytes()
+    assert first != (tmp_path / "two/best.safetensors").read_bytes()
 
 
 def test_a_training_without_stages_writes_no_stage(prepare, tmp_path):
-    made = stages.student(prepare("training={epochs=1, batch_size=16}"), None, tmp_path / "control")
-    assert "stage" not in log(made)[0]
-    assert not list((made.folder / "training").glob("stage*"))
+    trained(prepare("training={epochs=1, batch_size=16}"), tmp_path)
+    assert "stage" not in log(tmp_path)[0]
+    assert not list(tmp_path.glob("stage*"))
 
 
 def test_a_state_of_before_there_were_stages_goes_on():
