@@ -125,13 +125,13 @@ def curves(history: list[dict[str, float]], path: Path) -> None:
         first, last = history[0]["epoch"], history[-1]["epoch"]
         space = 0.5 if first == last else 0.02 * (last - first)
         axes.set(title=title, xlabel="epoch", xlim=(first - space, last + space))
-        for before, row in pairwise(history):
-            if row.get("stage") != before.get("stage"):
-                axes.axvline(before["epoch"] + 0.5, color=GREY, linewidth=0.8, linestyle=":")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _tidy(axes)
         if axes.lines and axes is not rate:
             axes.legend(frameon=False)
+        for before, row in pairwise(history):
+            if row.get("stage") != before.get("stage"):
+                axes.axvline(before["epoch"] + 0.5, color=GREY, linewidth=0.8, linestyle=":")
     losses.set_ylim(0, None)
     _save(figure, path)
 

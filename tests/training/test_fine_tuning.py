@@ -75,20 +75,20 @@ def test_what_stands_still_does_so_to_the_bit(prepare, tmp_path, network, averag
 
 def test_schedules_begin_anew_and_the_log_counts_on(prepare, tmp_path):
     first = "{epochs=2, learning_rate=1e-2, train='head', warmup_epochs=0.0, min_learning_rate=1e-3}"
-    second = "{epochs=3, learning_rate=1e-3, train='all', schedule='plateau', plateau_patience=0, plateau_factor=0.5}"
-    run = prepare(training(first, second, warmup_epochs=1.0, early_stopping_patience=0))
-    trained(run, tmp_path)
+    second = "{epochs=4, learning_rate=1e-3, train='all', schedule='plateau', plateau_patience=0, plateau_factor=0.5}"
+    trained(prepare(training(first, second, warmup_epochs=2.0)), tmp_path)
     rows = log(tmp_path)
-    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5]
-    assert [row["stage"] for row in rows] == [1, 1, 2, 2, 2]
-    # Three steps an epoch; the log holds that of an epoch's last step, so step 2 and step 5 of the 6 of the cosine.
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["stage"] for row in rows] == [1, 1, 2, 2, 2, 2]
+    # Three steps an epoch, and the log holds the rate of the last: of steps 2 and 5 of the 6 of the cosine.
     cosine = [1e-3 + 9e-3 * (1 + np.cos(np.pi * step / 6)) / 2 for step in (2, 5)]
-    assert [row["learning_rate"] for row in rows[:3]] == pytest.approx([*cosine, 1e-3], rel=1e-5)
-    expected, best = 1e-3, rows[2]["val_nll"]
-    for before, row in pairwise(rows[2:]):
-        expected *= 1.0 if before is rows[2] or before["val_nll"] < best else 0.5
-        best = min(best, before["val_nll"])
-        assert row["learning_rate"] == pytest.approx(expected, rel=1e-5)
+    warm_up = [1e-3 * 3 / 6, 1e-3]
+    plateau, factor, best = [], 1.0, float("inf")
+    for row in rows[2:5]:
+        factor *= 1.0 if row["val_nll"] < best else 0.5
+        best = min(best, row["val_nll"])
+        plateau.append(1e-3 * factor)
+    assert [row["learning_rate"] for row in rows] == pytest.approx([*cosine, *warm_up, *plateau[1:]], rel=1e-5)
 
 
 # NLL by epoch: the first stage stops one epoch after its best, the third, whose start is worse, after its third.

@@ -55,8 +55,14 @@ STAGED = [
     "qat.enabled=false",
 ]
 BORDERS = [
-    ("edgekd.training.loop.Trainer._enter_next_stage", 1),  # the first stage's last epoch is written, the second not begun
-    ("edgekd.training.loop.write_atomic", 2),  # the second stage's best weights are written, those of all stages are not
+    (
+        "edgekd.training.loop.Trainer._enter_next_stage",
+        1,
+    ),  # the first stage's last epoch is written, the second not begun
+    (
+        "edgekd.training.loop.write_atomic",
+        2,
+    ),  # the second stage's best weights are written, those of all stages are not
     ("edgekd.training.checkpoint.save", 1),  # both are, and the state is not
     ("edgekd.reports.progress.Screen.step", 4),  # in the second stage's second epoch
 ]
