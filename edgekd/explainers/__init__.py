@@ -23,7 +23,7 @@ import numpy as np
 from edgekd import extras
 from edgekd.errors import EdgekdError, nearest
 from edgekd.preprocess import InputContract
-from edgekd.section import Section
+from edgekd.section import Section, validate
 
 NETWORK = "network"
 
@@ -38,9 +38,12 @@ class Method:
     reads_network: bool
 
     def options(self, contract: InputContract, **given: Any) -> Section:
-        """Its options for a network with this input: what is hidden gets the colour that normalization makes 0."""
+        """Its options for a network with this input: what is hidden gets the colour that normalization makes 0.
+
+        Raises: EdgekdError for options that the method does not have.
+        """
         own = {"colour": neutral(contract)} if "colour" in self.kind.model_fields else {}
-        return self.kind(**(own | given))
+        return validate(self.kind, own | given, f"options of the explainer {self.name!r}")
 
 
 def names() -> list[str]:
