@@ -125,7 +125,7 @@ def test_a_setting_with_effect_is_none(line):
 
 def test_defaults_are_silent():
     assert len(list(idle.settings(recipe.load()))) > 5
-    assert recipe.load() == recipe.Recipe()
+    assert recipe.load() == recipe.Recipe.model_validate(recipe.DEFAULT)
 
 
 def test_all_are_listed_at_once():
