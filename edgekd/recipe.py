@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 from edgekd import idle, named
 from edgekd.bundle import MANIFEST, read_manifest
 from edgekd.errors import EdgekdError, nearest
+from edgekd.fine_tuning import FineTuningStage
 from edgekd.section import Section, known, validate
 
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
@@ -125,6 +126,18 @@ class TrainingRecipe(StageRecipe):
 
     head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
     mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
+    # One after the other, each from the best weights of the one before; None: everything learns in all epochs.
+    stages: tuple[FineTuningStage, ...] | None = Field(None, strict=False)
+
+    @model_validator(mode="after")
+    def _some_stage(self) -> TrainingRecipe:
+        if self.stages == ():
+            raise ValueError("stages is empty; leave it out, and everything learns in all epochs")
+        return self
+
+    def within(self, stage: FineTuningStage) -> TrainingRecipe:
+        """The settings that hold in a stage."""
+        return self.model_copy(update=stage.given() | {"stages": None})
 
 
 class MemberRecipe(Network):
@@ -187,6 +200,7 @@ class QatTrainingRecipe(StageRecipe):
         "mixup_alpha": "the stage sees the float stage's views; set training.mixup_alpha",
         "head_learning_rate_factor": "the stage has one rate for all weights; set qat.range_learning_rate_factor for the "
         "ranges, or training.head_learning_rate_factor for the float stage",
+        "stages": "all weights learn on the int8 grid at once; set training.stages for the float stage",
     }
 
     epochs: int = Field(3, ge=1)

@@ -157,3 +157,23 @@ def test_two_processes_give_the_losses_of_one(tmp_path, tiny_settings):
                 if name in a:
                     assert b[name] == pytest.approx(a[name], rel=1e-3), (part, name)
     assert Bundle.open(tmp_path / "two").manifest.role == "student"
+
+
+def test_two_processes_go_through_the_stages_as_one_does(tmp_path, tiny_settings):
+    """What does not learn neither stops the processes nor moves; the rest agrees."""
+    training = ", ".join(f"{{epochs=1, learning_rate=1e-5, train='{train}'}}" for train in ("head", "top", "all"))
+    settings = [*tiny_settings[:-1], *SETTINGS[:3], f"teacher.training={{batch_size=16, stages=[{training}]}}"]
+    for name, prefix in (("one", [sys.executable]), ("two", TORCHRUN)):
+        command = [*prefix, "-m", "edgekd.train", "--out", str(tmp_path / name)]
+        for setting in [*settings, f"cache={tmp_path / name / 'cache'}"]:
+            command += ["--set", setting]
+        call(command)
+    one, two = losses(tmp_path / "one/teacher"), losses(tmp_path / "two/teacher")
+    assert [row["stage"] for row in two] == [1, 2, 3]
+    for a, b in zip(one, two, strict=True):
+        for name in ("train_loss", "train_accuracy", "val_nll"):
+            assert b[name] == pytest.approx(a[name], rel=1e-3), name
+    first, second = (load_file(tmp_path / f"two/teacher/training/stage{n}_best.safetensors") for n in (1, 2))
+    stem = [name for name in first if name.startswith(("body.backbone.body.conv_stem", "body.backbone.body.bn1"))]
+    assert len(stem) == 6
+    assert all((first[name] == second[name]).all() for name in stem)

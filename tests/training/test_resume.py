@@ -75,6 +75,41 @@ def test_a_run_with_projectors_is_resumed_to_the_same_bits_and_ships_none(run, t
     assert {"loss_task", "loss_kd", "loss_cosine_feature", "loss_rkd"} <= set(first.split(","))
 
 
+STAGED = [
+    "training.stages=[{epochs=2, learning_rate=1e-2, train='head'}, {epochs=2, learning_rate=1e-3, train='all'}]",
+    "training.batch_size=16",
+    "teacher.training={epochs=1, batch_size=16}",
+    "qat.enabled=false",
+]
+BORDERS = [
+    (
+        "edgekd.training.loop.Trainer._enter_next_stage",
+        1,
+    ),  # the first stage's last epoch is written, the second not begun
+    (
+        "edgekd.training.loop.write_atomic",
+        2,
+    ),  # the second stage's best weights are written, those of all stages are not
+    ("edgekd.training.checkpoint.save", 1),  # both are, and the state is not
+    ("edgekd.reports.progress.Screen.step", 4),  # in the second stage's second epoch
+]
+
+
+def test_runs_killed_where_two_stages_meet_end_with_the_same_bits(run, tmp_path, tiny_settings):
+    settings = [*tiny_settings[:-2], *STAGED]  # without the tiny recipe's epochs
+    whole = run(tmp_path / "whole", settings)
+    assert whole.returncode == 0, whole.stderr
+    for place, calls in BORDERS:
+        killed = run(tmp_path / "killed", settings, place, calls)
+        assert killed.returncode == -9, f"{place}: not reached\n{killed.stderr}"
+    finished = run(tmp_path / "killed", settings)
+    assert finished.returncode == 0, finished.stderr
+    for name in ("stage1_best", "stage2_best", "best"):
+        path = f"training/{name}.safetensors"
+        assert sha256_file(tmp_path / "whole" / path) == sha256_file(tmp_path / "killed" / path), name
+    assert sha256_file(tmp_path / "whole/weights.safetensors") == sha256_file(tmp_path / "killed/weights.safetensors")
+
+
 @pytest.mark.parametrize("arguments", [[], ["--resume", "--overwrite"]])
 def test_a_used_folder_is_not_mixed_up(tmp_path, arguments):
     (tmp_path / "file").write_text("mine")
