@@ -108,8 +108,9 @@ def stages(body: Any) -> dict[str, int]:
 
 def _timm(body: Any, x: Tensor, names: Sequence[str]) -> Outputs:
     wanted = {name: index for name, index in stages(body).items() if name in names}
-    final, maps = body.forward_intermediates(x, indices=sorted(wanted.values()))
-    by_index = dict(zip(sorted(wanted.values()), maps, strict=True))
+    indices = sorted(wanted.values()) or [0]  # timm does not take none
+    final, maps = body.forward_intermediates(x, indices=indices)
+    by_index = dict(zip(indices, maps, strict=True))
     features = {name: by_index[index] for name, index in wanted.items()}
     if "last" in names:
         features["last"] = as_map(body, final)

@@ -33,7 +33,7 @@ from edgekd.training import checkpoint
 from edgekd.training.distributed import Processes
 from edgekd.training.ema import Ema
 from edgekd.training.memory import keep_freed_memory
-from edgekd.training.objective import Objective, Term
+from edgekd.training.objective import Objective, Term, penalty
 from edgekd.training.precision import autocast, autocast_dtype
 from edgekd.training.schedule import Schedule
 from edgekd.training.taught import Taught
@@ -164,6 +164,7 @@ class Trainer:
                 return trained(views, targets)
 
         logits, terms = self.objective(student, batch)
+        terms = [*terms, *penalty(self.network, self.processes)]
         total = weighted_sum(terms)
         self.optimizer.zero_grad(set_to_none=True)
         (total * self.processes.gradient_scale()).backward()

@@ -45,6 +45,12 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.where(counts > 0, len(labels) / (classes * np.maximum(counts, 1)), 0.0).astype(np.float32)
 
 
+def penalty(network: nn.Module, processes: Processes) -> list[Term]:
+    """The term that a network adds to whatever it learns, where its body has a `penalty() -> Tensor`, else none."""
+    own = getattr(getattr(network, "body", network), "penalty", None)
+    return [Term("l2", 1.0, processes.once(own()))] if own else []
+
+
 class LabelObjective:
     """Cross-entropy with soft targets, label smoothing and class weights: the batch mean of w_y CE."""
 
