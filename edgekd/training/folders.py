@@ -58,6 +58,7 @@ def _read(recipe: Recipe) -> dict[str, str]:
     return {
         "data.path": data.path,
         "data.options.root": str(root),
+        "data.unlabelled": data.unlabelled,
         "teacher.bundle": teacher.bundle,
         "teacher.checkpoint": teacher.checkpoint,
         "teacher.weights": teacher.weights,

@@ -60,7 +60,7 @@ def of_bundle(bundle: Bundle) -> dict[str, Any]:
 def of_views(run: Run, mixup: float) -> dict[str, Any]:
     """What decides the training views: the images in any order and split, the augmentation, and the partners of mixup."""
     ids, recipe = run.pixels.ids, run.recipe
-    partners = hashlib.sha256(ids[run.rows("train")].tobytes()).hexdigest()
+    partners = hashlib.sha256(ids[run.labelled_rows].tobytes()).hexdigest()
     return {
         "images": hashlib.sha256(np.unique(ids).tobytes()).hexdigest(),
         "augment": recipe.augment.model_dump(),

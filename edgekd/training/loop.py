@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,22 @@ class TrainingProgress:
     best_epoch: int = 0
     seconds: float = 0.0
     history: list[Row] = field(default_factory=list)
+
+
+class Means:
+    """Running means of named values over steps; NaN, as an accuracy where no image has a label, does not count."""
+
+    def __init__(self) -> None:
+        self.row: Row = {}
+        self._counts: Counter[str] = Counter()
+
+    def add(self, values: Row) -> None:
+        """Take in one step."""
+        for name, value in values.items():
+            mean = self.row.setdefault(name, 0.0)
+            if not math.isnan(value):
+                self._counts[name] += 1
+                self.row[name] = mean + (value - mean) / self._counts[name]
 
 
 class Trainer:
@@ -142,7 +159,7 @@ class Trainer:
         torch.manual_seed(derived_seed(self.task.seed, "dropout", epoch, self.processes.rank))
         trained.train()
         order = epoch_order(self.task.train_rows, self.task.seed, epoch)
-        row: Row = {}
+        means = Means()
         begin = time.perf_counter()
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size][self.processes.share(size)]
@@ -152,11 +169,11 @@ class Trainer:
             if not math.isfinite(values["train_loss"]):
                 todo = "lower training.learning_rate, or set training.precision to fp32"
                 raise EdgekdError(f"epoch {epoch + 1}, step {step + 1}", "a finite loss", str(values), todo)
-            row = {k: row.get(k, 0.0) + (v - row.get(k, 0.0)) / (step + 1) for k, v in values.items()}
+            means.add(values)
             speed = (step + 1) * size / (time.perf_counter() - begin)
             if self.processes.is_first:
-                watcher.step(epoch, step, self.steps, row | {"images_per_s": speed})
-        return {"epoch": epoch + 1, "learning_rate": rate} | row | {"images_per_s": speed}
+                watcher.step(epoch, step, self.steps, means.row | {"images_per_s": speed})
+        return {"epoch": epoch + 1, "learning_rate": rate} | means.row | {"images_per_s": speed}
 
     def _step(self, trained: nn.Module, batch: Batch) -> Row:
         def student(views: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Values]]:
@@ -174,7 +191,7 @@ class Trainer:
         if self.ema:
             self.ema.update(self.network)
         labelled = batch.targets.sum(1) > 0
-        right = (logits.argmax(1) == batch.targets.argmax(1))[labelled].float().mean().nan_to_num()
+        right = (logits.argmax(1) == batch.targets.argmax(1))[labelled].float().mean()  # NaN of a batch without a label
         values = {"train_loss": total, "train_accuracy": self.processes.mean(right)} | {
             f"loss_{t.name}": t.value for t in terms
         }

@@ -31,9 +31,13 @@ Student = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Values]]]  # what `
 
 
 class Objective(Protocol):
-    """Asks the student about a batch and judges its answer. `losses` are what it trains beside the student."""
+    """Asks the student about a batch and judges its answer. `losses` are what it trains beside the student.
+
+    `needs_labels`: whether images without a label have nothing to teach.
+    """
 
     losses: nn.ModuleDict
+    needs_labels: bool
 
     def __call__(self, student: Student, batch: Batch) -> tuple[Tensor, list[Term]]:
         """The student's logits [B, K] of this process's rows, and the terms of the loss, differentiable."""
@@ -52,7 +56,9 @@ def penalty(network: nn.Module, processes: Processes) -> list[Term]:
 
 
 class LabelObjective:
-    """Cross-entropy with soft targets, label smoothing and class weights: the batch mean of w_y CE."""
+    """Cross-entropy with soft targets, label smoothing and class weights: the mean of w_y CE over a batch's labelled rows."""
+
+    needs_labels = True
 
     def __init__(self, settings: StageRecipe, labels: np.ndarray, classes: int, processes: Processes) -> None:
         self.smoothing, self.processes = settings.label_smoothing, processes
@@ -77,6 +83,8 @@ class LabelObjective:
 
 class DistillationObjective:
     """task_loss_weight · CE + distill_loss_weight · Σ weight_i · loss_i, on what the teacher says of the same views."""
+
+    needs_labels = False
 
     def __init__(
         self, task: LabelObjective, settings: DistillationRecipe, teacher: TeacherOutputs, losses: nn.ModuleDict

@@ -106,20 +106,20 @@ def open_teacher(settings: TeacherRecipe) -> Bundle:
     return Bundle.open(settings.bundle, made_by)
 
 
-def check_batches(run: Run) -> None:
-    """Find out before hours of training, not after them, whether a later stage has too few images for one batch.
+def check_batches(run: Run, control: bool = False) -> None:
+    """Find out before hours of training, not after them, whether a stage, or a `control`, has too few images for one batch.
 
     Raises: EdgekdError.
     """
-    recipe, images = run.recipe, len(run.rows("train"))
-    sections: dict[str, StageRecipe] = {"training": recipe.training}
+    recipe, labelled, all_images = run.recipe, len(run.labelled_rows), len(run.rows("train"))
+    sections: dict[str, tuple[StageRecipe, int]] = {"training": (recipe.training, labelled if control else all_images)}
     if not (recipe.teacher.bundle or recipe.teacher.checkpoint):
-        sections["teacher.training"] = recipe.teacher.training
+        sections["teacher.training"] = recipe.teacher.training, labelled
     if recipe.qat.enabled:
-        sections["qat.training"] = recipe.qat.training
-    for section, settings in sections.items():
+        sections["qat.training"] = recipe.qat.training, all_images
+    for section, (settings, images) in sections.items():
         if settings.batch_size > images:
-            found = f"{settings.batch_size} for {images} training images"
+            found = f"{settings.batch_size} for {images} {'labelled ' if images < all_images else ''}training images"
             todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
             raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)
 
@@ -141,7 +141,7 @@ def teacher(run: Run, folder: Path) -> Bundle:
         load_weights(network.body, settings.checkpoint)
     else:
         objective = LabelObjective(
-            settings.training, run.labels[run.rows("train")], len(run.label_names), run.processes
+            settings.training, run.labels[run.labelled_rows], len(run.label_names), run.processes
         )
         _announce_network(run, "teacher", network)
         progress = train_float(run, "teacher", network, objective, settings.training, folder / "training", named)
@@ -151,7 +151,8 @@ def teacher(run: Run, folder: Path) -> Bundle:
 def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     """The recipe's student, taught by `teacher_bundle`; without one it is the control, which sees labels alone.
 
-    Both start from the same weights and see the same views in the same order, so their difference is the teaching.
+    Both start from the same weights and see the same views in the same order, so their difference is the teaching. Unlabelled
+    images belong to the teaching: the control does not see them, and its epochs are shorter.
     """
     recipe, settings = run.recipe, run.recipe.student
     role: Role = "student" if teacher_bundle else "control"
@@ -163,7 +164,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
         return _announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
     network = build(settings, len(run.label_names), recipe.input.size)
-    labels = LabelObjective(recipe.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
+    labels = LabelObjective(recipe.training, run.labels[run.labelled_rows], len(run.label_names), run.processes)
     objective: Objective = labels
     if teacher_bundle:
         objective = distilling(run, labels, network, teacher_bundle)
@@ -236,7 +237,8 @@ def train(
 ) -> TrainingProgress:
     """Train with bars and a log; the state lies in `state` under the identity `named`, `options` are the Trainer's."""
     state.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(network, objective, run.task(mixup), settings, run.processes, state, named, **options)
+    task = run.task(mixup, with_unlabelled=not objective.needs_labels)
+    trainer = Trainer(network, objective, task, settings, run.processes, state, named, **options)
     if not run.processes.is_first:
         return trainer.fit(_Silent())
     log = Log(state)
