@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, model_validator
 from edgekd import idle, named
 from edgekd.bundle import MANIFEST, read_manifest
 from edgekd.errors import EdgekdError, nearest
+from edgekd.fine_tuning import FineTuningStage
 from edgekd.section import Section, known, validate
 
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
@@ -51,6 +52,11 @@ class InputRecipe(Section):
     fit: Literal["squash", "crop"] = "squash"
     crop_fraction: float = Field(1.0, gt=0, le=1)  # for fit = "crop": side of the crop / side after resizing
     kernel: Literal["bilinear", "bicubic"] = "bilinear"
+
+    @classmethod
+    def of(cls, contract: Section) -> InputRecipe:
+        """What an input contract says of the pixels."""
+        return cls(**contract.model_dump(include=set(cls.model_fields)))
 
 
 class AugmentRecipe(Section):
@@ -123,16 +129,50 @@ class TrainingRecipe(StageRecipe):
 
     head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
     mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
+    # One after the other, each from the best weights of the one before; None: everything learns in all epochs.
+    stages: tuple[FineTuningStage, ...] | None = Field(None, strict=False)
+
+    @model_validator(mode="after")
+    def _some_stage(self) -> TrainingRecipe:
+        if self.stages == ():
+            raise ValueError("stages is empty; leave it out, and everything learns in all epochs")
+        return self
+
+    def within(self, stage: FineTuningStage) -> TrainingRecipe:
+        """The settings that hold in a stage."""
+        return self.model_copy(update=stage.given() | {"stages": None})
 
 
-class TeacherRecipe(Network):
-    """The teacher: a finished bundle or checkpoint, or a network to train first."""
+class MemberRecipe(Network):
+    """A network that teaches: a finished bundle or checkpoint, or a network to train first."""
 
     network: str = "hybrid_resnet_vit"
+    input_size: int = Field(
+        0, ge=0, le=1024
+    )  # px, square; 0: the student's. A teacher sees the picture at its own size
+    seed: int = Field(0, ge=0, lt=2**31)  # of first weights and order; another one makes another member of one network
     bundle: str = ""  # a teacher bundle to read instead of training one
     bundle_from: str = Field("", exclude=True)  # the command that makes `bundle`, told where it is not there
     checkpoint: str = ""  # a fine-tuned .safetensors/.pth/.pt of `network`, whose head must fit the label names
     training: TrainingRecipe = TrainingRecipe()
+
+
+class CommitteeMember(MemberRecipe):
+    """A member of a committee."""
+
+    weight: float = Field(1.0, gt=0)  # of its answer in the mean
+
+
+class TeacherRecipe(MemberRecipe):
+    """The teacher: one network, or a committee of several, whose answers are averaged."""
+
+    members: tuple[CommitteeMember, ...] = Field((), strict=False)  # [[teacher.members]]
+
+    @property
+    def sections(self) -> dict[str, MemberRecipe]:
+        """The networks that it consists of, by the name of their section: its members, or itself."""
+        found: dict[str, MemberRecipe] = {f"teacher.members.{n}": member for n, member in enumerate(self.members)}
+        return found or {"teacher": self}
 
 
 class DistillationRecipe(Section):
@@ -163,6 +203,7 @@ class QatTrainingRecipe(StageRecipe):
         "mixup_alpha": "the stage sees the float stage's views; set training.mixup_alpha",
         "head_learning_rate_factor": "the stage has one rate for all weights; set qat.range_learning_rate_factor for the "
         "ranges, or training.head_learning_rate_factor for the float stage",
+        "stages": "all weights learn on the int8 grid at once; set training.stages for the float stage",
     }
 
     epochs: int = Field(3, ge=1)

@@ -47,9 +47,9 @@ class DualPool(nn.Module):
         return self.head(pooled(taps.as_map(self.backbone, self.backbone.forward_features(x))))
 
     def tapped(self, x: Tensor, names: Sequence[str]) -> Outputs:
-        """Logits, the backbone's maps, and the embedding before the last layer."""
-        maps = [name for name in names if name in taps.MAPS]
-        found = taps.outputs(self.backbone, x, [*maps, "last"]).features
+        """Logits, the backbone's taps, and the embedding before the last layer."""
+        inside = [name for name in names if name != taps.EMBEDDING]
+        found = taps.outputs(self.backbone, x, [*inside, "last"]).features
         embedding = self.head[:-1](pooled(found["last"]))
         features = found | {taps.EMBEDDING: embedding}
         return Outputs(self.head[-1](embedding), {name: features[name] for name in names})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from edgekd.distillation.batch import Batch, taught
 from edgekd.distillation.loss import LOGITS, Loss, Values
-from edgekd.distillation.teacher_outputs import TeacherOutputs
 from edgekd.recipe import DistillationRecipe, StageRecipe
 from edgekd.training.distributed import Processes
 
@@ -25,6 +24,18 @@ class Term:
     name: str
     weight: float
     value: Tensor
+
+
+class Teacher(Protocol):
+    """Who is asked about a batch: one network or a committee."""
+
+    def of(self, batch: Batch, losses: Mapping[str, Loss]) -> tuple[Tensor, dict[str, Values]]:
+        """Logits [B, K] for the views of a batch, and by name what each of `losses` takes; without gradient."""
+
+
+def weighted_sum(terms: list[Term]) -> Tensor:
+    """Σ weight · value."""
+    return torch.stack([t.weight * t.value for t in terms]).sum()
 
 
 Student = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Values]]]  # what `Taught` gives of views and targets
@@ -87,7 +98,7 @@ class DistillationObjective:
     needs_labels = False
 
     def __init__(
-        self, task: LabelObjective, settings: DistillationRecipe, teacher: TeacherOutputs, losses: nn.ModuleDict
+        self, task: LabelObjective, settings: DistillationRecipe, teacher: Teacher, losses: nn.ModuleDict
     ) -> None:
         self.task, self.settings, self.teacher, self.losses = task, settings, teacher, losses
 

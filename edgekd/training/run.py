@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from edgekd.data.augment import Augmenter
 from edgekd.data.dataset import NO_LABEL, SPLITS, Dataset, listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
-from edgekd.recipe import Recipe
+from edgekd.recipe import InputRecipe, Recipe
 from edgekd.reports import left_out, screen
 from edgekd.training.distributed import Processes
 from edgekd.training.loop import Task
@@ -62,9 +62,17 @@ class Run:
     def split_hashes(self) -> dict[str, str]:
         """sha256 of the listing of each split's labelled images, and of the unlabelled ones in train if there are any."""
         dataset = self.pixels.dataset
-        unlabelled = [s for s in dataset.split("train") if not s.is_labelled]
+        others = [s for s in dataset.split("train") if not s.is_labelled]
         hashes = {split: listing_hash(dataset.labelled().split(split)) for split in SPLITS}
-        return hashes | ({"unlabelled": listing_hash(unlabelled)} if unlabelled else {})
+        return hashes | ({"unlabelled": listing_hash(others)} if others else {})
+
+    def seen_as(self, wanted: InputRecipe, seed: int = 0) -> Run:
+        """The same pictures, split and views with another input, or trained with another seed than the recipe's."""
+        recipe = seen_as(self.recipe, wanted, seed)
+        if recipe == self.recipe:
+            return self
+        console = self.console if self.processes.is_first else None
+        return replace(self, recipe=recipe, pixels=_decode(recipe, self.pixels.dataset, console))
 
     def task(self, mixup: float, with_unlabelled: bool = True) -> Task:
         """The training task; views are those of the recipe's seed, so every stage sees the same ones."""
@@ -72,6 +80,14 @@ class Run:
         partners, rows = self.labelled_rows, self.rows("train") if with_unlabelled else self.labelled_rows
         augmenter = Augmenter(array, self.pixels.ids, self.labels, classes, r.augment, r.seed, partners, mixup)
         return Task(array, self.labels, rows, self.rows("val"), augmenter, r.seed)
+
+
+def seen_as(recipe: Recipe, wanted: InputRecipe, seed: int = 0) -> Recipe:
+    """The recipe with another input, whose views show the same: what is in px grows with the size."""
+    ratio, a = wanted.size / recipe.input.size, recipe.augment
+    if ratio != 1 and a.elastic_alpha:
+        a = a.model_copy(update={"elastic_alpha": a.elastic_alpha * ratio, "elastic_sigma": a.elastic_sigma * ratio})
+    return recipe.model_copy(update={"input": wanted, "augment": a, "seed": seed or recipe.seed})
 
 
 def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console) -> Run:

@@ -64,11 +64,13 @@ def test_taps_of_any_backbone_leave_the_logits_as_they_are(backbone):
     names = network.tap_names()
     found = network.tapped(views, names)
     assert isinstance(network.body, Tapped)
-    assert names == ("stage1", "stage2", "stage3", "stage4", "last", "embedding")
+    assert names[:6] == ("stage1", "stage2", "stage3", "stage4", "last", "embedding")
+    assert names[6:] == (("attention",) if backbone.startswith("vit") else ())
+    assert set(found.features) == set(names)
     assert torch.allclose(found.logits, network(views), atol=1e-5)
     assert found.features["embedding"].shape == (2, 8)
     assert found.features["last"].ndim == 4
-    assert taps.shapes(network, 64, ["embedding"]) == {"embedding": (8,)}
+    assert taps.shapes(network, 64, ["embedding"]) == {"embedding": (8,), "logits": (3,)}
 
 
 def test_a_backbone_alone_starts_it(tmp_path):

@@ -24,8 +24,8 @@ from edgekd.distillation.batch import Batch
 from edgekd.errors import EdgekdError
 from edgekd.quantization import representative
 from edgekd.recipe import DistillationRecipe, StageRecipe
-from edgekd.training import distributed, identity, qat, run, stages
-from edgekd.training.loop import Means
+from edgekd.training import check, distributed, identity, qat, run, stages, teachers
+from edgekd.training.means import Means
 from edgekd.training.objective import DistillationObjective, LabelObjective, class_weights
 
 LABELLED, HELD_OUT, ROWS, FILES = 8, 8, 24, 48  # labelled in train, in each of val and test; unlabelled rows, and files
@@ -106,7 +106,7 @@ def test_a_student_learns_from_what_the_teacher_says_of_them(prepare, data, teac
 
 def test_teacher_and_control_learn_from_labels_alone(prepare, data, tmp_path, seen):
     prepared = prepare(data, "training={epochs=1, batch_size=4}", "teacher.training={epochs=1, batch_size=4}")
-    stages.teacher(prepared, tmp_path / "teacher")
+    teachers.teacher(prepared, tmp_path / "teacher")
     assert seen[0] == set(prepared.labelled_rows.tolist())
     seen.clear()
     stages.student(prepared, None, tmp_path / "control")
@@ -188,11 +188,11 @@ def test_a_training_set_without_labels_is_refused(images, tmp_path):
 
 def test_batches_of_trainings_with_labels_alone_are_filled_by_labelled_images(prepare, data, tmp_path):
     prepared = prepare(data, f"teacher.bundle={tmp_path}", "qat.enabled=false")
-    stages.check_batches(prepared)  # 16 of 80
+    check.batches(prepared)  # 16 of 80
     with pytest.raises(EdgekdError, match=r"training\.batch_size\n.*\n.*16 for 8 labelled training images"):
-        stages.check_batches(prepared, control=True)
+        check.batches(prepared, control=True)
     with pytest.raises(EdgekdError, match=r"teacher\.training\.batch_size"):
-        stages.check_batches(prepare(data))
+        check.batches(prepare(data))
 
 
 def test_the_task_loss_is_that_of_the_labelled_rows_and_the_teachers_that_of_all():

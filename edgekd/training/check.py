@@ -1,0 +1,105 @@
+"""What can be found out before hours of training: names, options, losses, files, bundles, batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgekd.distillation import losses
+from edgekd.errors import EdgekdError, several
+from edgekd.networks import build, check_network, from_bundle
+from edgekd.recipe import MemberRecipe, Network, Recipe, StageRecipe, TrainingRecipe
+from edgekd.training import fine_tuning, teachers
+from edgekd.training.run import Run
+from edgekd.training.stages import build_losses
+
+
+def recipe(wanted: Recipe) -> None:
+    """Find the mistakes of a recipe that would else show after hours.
+
+    Raises: EdgekdError.
+    """
+    teacher(wanted)
+    check_network(wanted.student, wanted.input.size)
+    _fine_tuning(wanted.student, wanted.training, wanted.input.size)
+    features(wanted)
+
+
+def teacher(wanted: Recipe) -> None:
+    """As `recipe`, for what the teacher alone needs.
+
+    Raises: EdgekdError that names the member.
+    """
+    problems = []
+    for where, settings in wanted.teacher.sections.items():
+        try:
+            _member(where, settings, settings.input_size or wanted.input.size)
+        except EdgekdError as e:
+            if not wanted.teacher.members:
+                raise
+            problems.append(f"{where}: {e}")
+    if problems:
+        raise several("teacher.members", problems)
+
+
+def _member(where: str, settings: MemberRecipe, size: int) -> None:
+    if settings.bundle:
+        teachers.open_bundle(settings)
+    else:
+        check_network(settings, size)
+        _fine_tuning(settings, settings.training, size)
+    if settings.checkpoint and not Path(settings.checkpoint).is_file():
+        raise EdgekdError(f"{where}.checkpoint {settings.checkpoint}", "a file", "no such file")
+
+
+def _fine_tuning(network: Network, training: TrainingRecipe, size: int) -> None:
+    """Find out whether the network has the parts that the stages of its training let learn."""
+    if training.stages:
+        built = build(_random(network), 2, size)
+        for stage in fine_tuning.stages_of(training):
+            stage.learning(built)
+
+
+def features(wanted: Recipe) -> None:
+    """Find out whether the losses, their options and the taps of student and teacher fit together.
+
+    Raises: EdgekdError.
+    """
+    made, size = wanted.teacher, wanted.input.size
+    read = [loss.name for loss in losses.resolve(wanted.distillation.losses) if loss.taps.teacher]
+    if made.members and read:
+        todo = "losses on logits (kd, dkd, dist, logit_std, mse, ofa), or one teacher"
+        raise EdgekdError(
+            f"distillation.losses.{read[0]}", "a teacher with features", "a committee, which has none", todo
+        )
+    student = build(_random(wanted.student), 2, size)
+
+    def load() -> Any:
+        if made.bundle:
+            return from_bundle(teachers.open_bundle(made))
+        return build(_random(made), 2, made.input_size or size)
+
+    build_losses(wanted.distillation, student, load)
+
+
+def _random(settings: Network) -> Network:
+    return settings.model_copy(update={"weights": "", "pretrained": False})
+
+
+def batches(run: Run, control: bool = False) -> None:
+    """Find out before hours of training, not after them, whether a stage, or a `control`, has too few images for one batch.
+
+    Raises: EdgekdError.
+    """
+    wanted, labelled, everything = run.recipe, len(run.labelled_rows), len(run.rows("train"))
+    sections: dict[str, tuple[StageRecipe, int]] = {"training": (wanted.training, labelled if control else everything)}
+    for where, settings in wanted.teacher.sections.items():
+        if not (settings.bundle or settings.checkpoint):
+            sections[f"{where}.training"] = settings.training, labelled
+    if wanted.qat.enabled:
+        sections["qat.training"] = wanted.qat.training, everything
+    for section, (stage, images) in sections.items():
+        if stage.batch_size > images:
+            found = f"{stage.batch_size} for {images} {'labelled ' if images < everything else ''}training images"
+            todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
+            raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)
