@@ -35,6 +35,9 @@ class DataRecipe(Section):
     source: str = "phantom"  # a file name in edgekd/data/sources
     path: str = ""
     options: dict[str, Any] = {}  # checked by the source itself
+    unlabelled: str = (
+        ""  # a folder of further training images, any below it, that nobody has labelled: the teacher does
+    )
     note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
     test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
