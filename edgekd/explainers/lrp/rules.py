@@ -102,7 +102,7 @@ def in_proportion(function: Callable[[Tensor], Tensor], x: Tensor, relevance: Te
 
 def stabilized(z: Tensor) -> Tensor:
     """z + ε sign z, where 0 counts as positive."""
-    return z + torch.where(z < 0, -EPSILON, EPSILON).to(z.dtype)
+    return torch.where(z < 0, z - EPSILON, z + EPSILON)
 
 
 def _positive(layer: Layer, x: Tensor) -> list[Term]:
