@@ -93,6 +93,7 @@ def edgekd_loop(args):
     from rich.console import Console
 
     from edgekd import recipe
+    from edgekd.distillation import losses
     from edgekd.networks import build
     from edgekd.training import distributed, run, stages
     from edgekd.training.loop import Trainer
@@ -109,11 +110,13 @@ def edgekd_loop(args):
     ]
     wanted = recipe.load(None, settings)
     prepared = run.prepare(wanted, folder / "run", distributed.start(), Console(quiet=True))
-    outputs = stages.outputs_of(prepared, lambda: build(wanted.teacher, 4, args.size), "benchmark", store=True)
+    outputs = stages.outputs_of(prepared, lambda: build(wanted.teacher, 4, args.size), "benchmark", wanted.input)
     if not stored:
         outputs.store = outputs.store if not any(outputs.store.folder.glob("*")) else None
     labels = LabelObjective(wanted.training, prepared.labels, 4, prepared.processes)
-    objective = DistillationObjective(labels, wanted.distillation, outputs)
+    objective = DistillationObjective(
+        labels, wanted.distillation, outputs, losses.build(losses.resolve({"kd": 1.0}), {}, {})
+    )
     clock = Clock(args.steps)
     with tempfile.TemporaryDirectory() as state:
         task = prepared.task(0.0)

@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     command.need("distill", "train", recipe.data)
     command.confirm_folder(folder, args.resume, args.overwrite)
 
-    from edgekd.training import comparison, distributed, finish, folders, qat, run, stages
+    from edgekd.training import check, comparison, distributed, finish, folders, qat, run, stages, teachers
 
     parts = folders.of_run(recipe, folder)
-    stages.check(recipe)
+    check.recipe(recipe)
     if recipe.qat.enabled:
         qat.check(recipe)
     processes = distributed.start()
@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         folders.clear(folder, parts)
     processes.barrier()
     prepared = run.prepare(recipe, folder, processes, console)
-    stages.check_batches(prepared)
-    made = {"teacher": stages.teacher(prepared, folder / "teacher")}
+    check.batches(prepared)
+    made = {"teacher": teachers.teacher(prepared, folder / "teacher")}
     if args.control:
         made["control"] = stages.student(prepared, None, folder / "control")
     made["student"] = stages.student(prepared, made["teacher"], folder)

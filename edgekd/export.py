@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 
 from rich.console import Console
 
@@ -21,7 +20,7 @@ from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Array, Graph
 from edgekd.reports import screen
-from edgekd.runtimes import Format, Io, find, formats
+from edgekd.runtimes import Format, Io, Runtime, find, formats
 from edgekd.section import validate
 
 FAILED, REJECTED = 2, 3  # exit codes
@@ -136,7 +135,7 @@ class Export:
             return [before.source]  # without images only what was verified comes again
         return found
 
-    def plan(self, format: Format, module: ModuleType, source: str) -> ExportPlan:
+    def plan(self, format: Format, module: Runtime, source: str) -> ExportPlan:
         """How a format is written of a source."""
         io: Io = self.args.io if format.is_int8 else "uint8"
         write = self._writer(format)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgekd.errors import several
 
 if TYPE_CHECKING:
-    from edgekd.recipe import QatRecipe, Recipe, StageRecipe, TeacherRecipe
+    from edgekd.recipe import MemberRecipe, QatRecipe, Recipe, StageRecipe, TeacherRecipe
 
 Pair = tuple[str, str]  # a setting without effect, and the setting whose value is the reason
 Values = dict[str, Any]
@@ -28,7 +28,7 @@ def left_out(recipe: Recipe, values: Values, given: Values, where: str) -> Value
     found = [pair for pair in settings(recipe) if _is_set(values, pair[0])]
     yielding = {setting for setting, reason in found if _is_set(given, reason) and not _is_set(given, setting)}
     problems = [
-        f"{setting} has no effect, as {reason} = {reduce(getattr, reason.split('.'), recipe)!r}"
+        f"{setting} has no effect, as {reason} = {_shown(reduce(_inner, reason.split('.'), recipe))}"
         for setting, reason in found
         if setting not in yielding
     ]
@@ -37,7 +37,7 @@ def left_out(recipe: Recipe, values: Values, given: Values, where: str) -> Value
     values = copy.deepcopy(values)
     for setting in yielding:
         *sections, last = setting.split(".")
-        del reduce(dict.__getitem__, sections, values)[last]
+        del reduce(_inner, sections, values)[last]
     return values
 
 
@@ -64,18 +64,41 @@ def settings(recipe: Recipe) -> Iterator[Pair]:
 
 
 def _teacher(teacher: TeacherRecipe) -> Iterator[Pair]:
-    training = [f"training.{name}" for name in type(teacher.training).model_fields if name not in STILL_READ]
-    if teacher.bundle:
-        names, reason = (
-            ["network", "width", "pretrained", "weights", "options", "checkpoint", *training],
-            "teacher.bundle",
-        )
-    elif teacher.checkpoint:
-        names, reason = ["pretrained", "weights", *training], "teacher.checkpoint"
-    else:
+    for number, member in enumerate(teacher.members):
+        for name, reason in _member(member):
+            yield f"teacher.members.{number}.{name}", f"teacher.members.{number}.{reason}"
+    if teacher.members:
+        for name in (
+            "network",
+            "width",
+            "pretrained",
+            "weights",
+            "options",
+            "input_size",
+            "seed",
+            "bundle",
+            "checkpoint",
+        ):
+            yield f"teacher.{name}", "teacher.members"
+        for name in _settings_of(teacher):
+            yield f"teacher.{name}", "teacher.members"
         return
-    for name in names:
-        yield f"teacher.{name}", reason
+    for name, reason in _member(teacher):
+        yield f"teacher.{name}", f"teacher.{reason}"
+
+
+def _member(member: MemberRecipe) -> Iterator[Pair]:
+    if member.bundle:
+        names = ["network", "width", "pretrained", "weights", "options", "input_size", "seed", "checkpoint"]
+        for name in [*names, *_settings_of(member)]:
+            yield name, "bundle"
+    elif member.checkpoint:
+        for name in ("pretrained", "weights", "seed", *_settings_of(member)):
+            yield name, "checkpoint"
+
+
+def _settings_of(member: MemberRecipe) -> list[str]:
+    return [f"training.{name}" for name in type(member.training).model_fields if name not in STILL_READ]
 
 
 def _stage(section: str, stage: StageRecipe) -> Iterator[Pair]:
@@ -97,9 +120,19 @@ def _qat(qat: QatRecipe) -> Iterator[Pair]:
 
 
 def _is_set(values: Values, setting: str) -> bool:
-    inner: Any = values
-    for name in setting.split("."):
-        if not isinstance(inner, dict) or name not in inner:
-            return False
-        inner = inner[name]
+    try:
+        reduce(_inner, setting.split("."), values)
+    except (LookupError, AttributeError):
+        return False
     return True
+
+
+def _inner(value: Any, name: str) -> Any:
+    """What is called `name` in a section, of a recipe or of plain values; a list counts from 0."""
+    if isinstance(value, dict):
+        return value[name]
+    return value[int(name)] if isinstance(value, list | tuple) else getattr(value, name)
+
+
+def _shown(value: Any) -> str:
+    return f"a list of {len(value)}" if isinstance(value, tuple) else repr(value)

@@ -49,6 +49,11 @@ class InputRecipe(Section):
     crop_fraction: float = Field(1.0, gt=0, le=1)  # for fit = "crop": side of the crop / side after resizing
     kernel: Literal["bilinear", "bicubic"] = "bilinear"
 
+    @classmethod
+    def of(cls, contract: Section) -> InputRecipe:
+        """What an input contract says of the pixels."""
+        return cls(**contract.model_dump(include=set(cls.model_fields)))
+
 
 class AugmentRecipe(Section):
     """Random changes of a training view. Ranges are symmetric around no change unless said otherwise."""
@@ -122,14 +127,36 @@ class TrainingRecipe(StageRecipe):
     mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
 
 
-class TeacherRecipe(Network):
-    """The teacher: a finished bundle or checkpoint, or a network to train first."""
+class MemberRecipe(Network):
+    """A network that teaches: a finished bundle or checkpoint, or a network to train first."""
 
     network: str = "hybrid_resnet_vit"
+    input_size: int = Field(
+        0, ge=0, le=1024
+    )  # px, square; 0: the student's. A teacher sees the picture at its own size
+    seed: int = Field(0, ge=0, lt=2**31)  # of first weights and order; another one makes another member of one network
     bundle: str = ""  # a teacher bundle to read instead of training one
     bundle_from: str = Field("", exclude=True)  # the command that makes `bundle`, told where it is not there
     checkpoint: str = ""  # a fine-tuned .safetensors/.pth/.pt of `network`, whose head must fit the label names
     training: TrainingRecipe = TrainingRecipe()
+
+
+class CommitteeMember(MemberRecipe):
+    """A member of a committee."""
+
+    weight: float = Field(1.0, gt=0)  # of its answer in the mean
+
+
+class TeacherRecipe(MemberRecipe):
+    """The teacher: one network, or a committee of several, whose answers are averaged."""
+
+    members: tuple[CommitteeMember, ...] = Field((), strict=False)  # [[teacher.members]]
+
+    @property
+    def sections(self) -> dict[str, MemberRecipe]:
+        """The networks that it consists of, by the name of their section: its members, or itself."""
+        found: dict[str, MemberRecipe] = {f"teacher.members.{n}": member for n, member in enumerate(self.members)}
+        return found or {"teacher": self}
 
 
 class DistillationRecipe(Section):

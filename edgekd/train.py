@@ -31,16 +31,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     confirm_training(recipe)
     command.confirm_folder(folder, args.resume, args.overwrite)
 
-    from edgekd.training import distributed, folders, run, stages
+    from edgekd.training import check, distributed, folders, run, teachers
 
     parts = folders.of_teacher(recipe, folder)
-    stages.check_teacher(recipe)
+    check.teacher(recipe)
     processes = distributed.start()
     console = screen.console(quiet=not processes.is_first)
     if args.overwrite and processes.is_first:
         folders.clear(folder, parts)
     processes.barrier()
-    teacher = stages.teacher(run.prepare(recipe, out, processes, console), folder)
+    teacher = teachers.teacher(run.prepare(recipe, out, processes, console), folder)
     show(teacher, console)
     console.print(next_command(args, out), highlight=False, markup=False, soft_wrap=True)
     distributed.stop()

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from edgekd import recipe
 from edgekd.data import sources, splitting
 from edgekd.networks import build
-from edgekd.training import stages
+from edgekd.training import check
 
 RECIPES = sorted((Path(__file__).parents[1] / "models" / "recipes").glob("*.toml"))
 BY_NAME = pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.stem)
@@ -23,7 +23,8 @@ def test_what_lies_outside_the_repository_is_said_at_the_top(path):
     r = recipe.load(path)
     top = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert all(line.startswith("#") for line in top.splitlines())
-    for outside in (r.data.path, r.teacher.weights, r.student.weights):
+    weights = [network.weights for network in r.teacher.sections.values() if not network.pretrained]
+    for outside in (r.data.path, *weights, r.student.weights):
         assert outside in top
     assert f"--recipe models/recipes/{path.name}" in top
     assert r.name == path.stem
@@ -35,11 +36,13 @@ def test_it_starts_beside_links_to_data_and_weights(path, shared, tmp_path, monk
         (tmp_path / name).symlink_to(shared / name)
     monkeypatch.chdir(tmp_path)
     r = recipe.load(path)
-    stages.check(r)
+    check.recipe(r)
     data = splitting.complete(sources.read(r.data), r.data.validation_fraction, r.data.test_fraction, r.seed)
     assert Counter(s.split for s in data.samples).keys() == {"train", "val", "test"}
     assert not splitting.leaking_groups(data)
-    for section in (r.teacher, r.student):
+    for section in (*r.teacher.sections.values(), r.student):
+        if section.pretrained:
+            continue  # from timm's hub
         body = build(section, len(data.label_names), r.input.size).body.state_dict()
         stored = load_file(section.weights)
         head = {name for name, tensor in stored.items() if body[name].shape != tensor.shape}
@@ -52,5 +55,5 @@ def test_without_them_the_error_names_the_file(path, tmp_path, monkeypatch):
     from edgekd.errors import EdgekdError
 
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(EdgekdError, match=r"weights/deit_tiny_patch16_224\.imagenet\.safetensors"):
-        stages.check(recipe.load(path))
+    with pytest.raises(EdgekdError, match=r"weights/\w+\.imagenet\.safetensors"):
+        check.recipe(recipe.load(path))

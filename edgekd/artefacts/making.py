@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from edgekd.measures.calibration import fit_temperature, softmax
 from edgekd.measures.drift import Drift
 from edgekd.quantization.graph import Array, Graph
 from edgekd.reports.card import model_card
-from edgekd.runtimes import FileFacts, Format, Io
+from edgekd.runtimes import FileFacts, Format, Io, Runtime
 from edgekd.runtimes.isolated import Isolated
 
 DESCRIPTION = "Image classifier written by edgekd. Research demonstration, not a medical device."
@@ -40,7 +39,7 @@ class ExportPlan:
 
     bundle: Bundle
     format: Format
-    module: ModuleType
+    module: Runtime
     graph: Graph | None  # None for what a generic converter makes of a network that has none
     source: str
     reference: ReferenceLogits
@@ -80,6 +79,7 @@ class ExportPlan:
         if self.write:
             self.write(self.facts(temperature), path)
         else:
+            assert self.graph is not None  # only other writers do without
             self.module.write(self.graph, self.format, self.facts(temperature), path)
         return path
 
@@ -133,7 +133,7 @@ def _again(plan: ExportPlan, temporary: Path, begin: float, step: Step) -> Expor
         raise EdgekdError(where, "images to verify it on", f"none, and {others}", todo)
     step("verify")
     facts = plan.facts(record.calibration_temperature)
-    problems = [] if plan.write else plan.module.lint(plan.graph, plan.format, facts, path)
+    problems = [] if plan.write or plan.graph is None else plan.module.lint(plan.graph, plan.format, facts, path)
     with Isolated() as child:
         probs = child.load(plan.format.name, path).probs(golden(plan.bundle)["pixels"])
     found = verification.parity(probs, plan.reference.golden, record.calibration_temperature, plan.step)
@@ -153,7 +153,11 @@ def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: 
     temperature = fit_temperature(logits, validation.labels)
     path = plan.make(temperature, temporary)
     step("lint")
-    problems = [] if plan.write else plan.module.lint(plan.graph, plan.format, plan.facts(temperature), path)
+    problems = (
+        []
+        if plan.write or plan.graph is None
+        else plan.module.lint(plan.graph, plan.format, plan.facts(temperature), path)
+    )
     step("parity")
     images = validation.pixels[: verification.PARITY_IMAGES]
     golden_pixels = golden(plan.bundle)["pixels"]

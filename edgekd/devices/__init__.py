@@ -19,7 +19,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any, Protocol, Self
 
 from pydantic import Field
@@ -119,9 +119,19 @@ class NothingToCleanUp:
         pass
 
 
-def modules() -> dict[str, ModuleType]:
+class Kind(Protocol):
+    """A module of this folder that defines a kind of device."""
+
+    KIND: str
+    Options: type[DeviceOptions]
+
+    def connect(self, name: str, options: Any) -> Device:
+        """The device called `name`, of these options."""
+
+
+def modules() -> dict[str, Kind]:
     """The kinds of devices, by name."""
-    found = {}
+    found: dict[str, Any] = {}
     for info in pkgutil.iter_modules(__path__):
         if info.name != RUNNER.stem:  # runs elsewhere
             module = importlib.import_module(f"{__name__}.{info.name}")

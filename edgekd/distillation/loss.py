@@ -14,10 +14,11 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
+from edgekd.networks import taps
 from edgekd.networks.taps import Outputs, Shapes
 from edgekd.section import Section
 
-LOGITS = "logits"
+LOGITS = taps.LOGITS
 Values = dict[str, Tensor]  # what a loss takes of one side, by its own names; the first dimension is the batch
 
 
@@ -39,6 +40,18 @@ class TapOptions(LossOptions):
         return self.teacher_tap or self.tap
 
 
+class SeveralTapsOptions(LossOptions):
+    """What a recipe may say of a loss that compares several taps of both networks."""
+
+    taps: list[str] = Field(["stage2", "stage3", "stage4"], min_length=1)  # of the student
+    teacher_taps: list[str] = []  # the teacher's, unless they are the same
+
+    @property
+    def of_teacher(self) -> list[str]:
+        """The teacher's taps."""
+        return self.teacher_taps or self.taps
+
+
 @dataclass(frozen=True)
 class Taps:
     """The taps that a loss reads of each network."""
@@ -51,15 +64,17 @@ class Loss(nn.Module):
     """A loss; built from its options and the shapes of its taps.
 
     `needs_teacher_gradient`: whether `of_teacher` differentiates the teacher's outputs. `kept`: the name of
-    the one value that `of_teacher` gives where that is small enough for the store; VERSION is then raised when it gives other
-    values for the same outputs.
+    the one value that `of_teacher` gives where that is small enough for the store; it is a function of the teacher and the
+    options alone, as every student reads it, and VERSION is raised when it gives other values for the same outputs.
+    `instead`: what else to use where a network lacks a tap.
     Raises (when built): EdgekdError if the taps of student and teacher cannot meet.
     """
 
     VERSION: ClassVar[int] = 1
     Options: ClassVar[type[LossOptions]] = LossOptions
     needs_teacher_gradient: ClassVar[bool] = False
-    kept: ClassVar[str] = ""
+    instead: ClassVar[str] = ""
+    kept: str = ""
 
     def __init__(self, options: LossOptions, student: Shapes, teacher: Shapes) -> None:
         super().__init__()

@@ -101,7 +101,7 @@ class TeacherOutputs:
             )
             targets = taught(batch.targets[wanted], found.logits)
             values = {name: loss.of_teacher(found, targets) for name, loss in reading.items()}
-        live = {name: {k: v.detach() for k, v in taken.items()} for name, taken in values.items()}
+        live = {name: _said(reading[name], taken) for name, taken in values.items()}
         return live | {LOGITS: {LOGITS: found.logits.detach()}}
 
     def _network(self, device: torch.device) -> nn.Module:
@@ -122,6 +122,11 @@ class TeacherOutputs:
 def _unknown(lines: np.ndarray | None, rows: int) -> np.ndarray:
     """Which of `rows` rows [B] the store has nothing of."""
     return np.ones(rows, bool) if lines is None else np.isnan(lines).reshape(rows, -1).any(axis=1)
+
+
+def _said(loss: Loss, taken: Values) -> Values:
+    """What a loss took of the teacher, rounded as the store rounds it where that is kept: a store changes no result."""
+    return {name: value.detach().half().float() if loss.kept else value.detach() for name, value in taken.items()}
 
 
 def _reads(loss: Loss) -> bool:

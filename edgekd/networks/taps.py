@@ -2,6 +2,7 @@
 
 `stage1` to `stage4` are what a network makes last at strides 4, 8, 16 and 32; where all blocks have one stride (a ViT), what
 it makes after each quarter of its depth. `last` is the final map before pooling, `embedding` the vector before the classifier.
+`attention` is what the last block of a ViT attends with: queries, keys and values of each position of its map.
 timm's `forward_intermediates` gives the maps; a body of edgekd's own has a method `tapped(x, names) -> Outputs`.
 """
 
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from timm.layers import Attention
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from edgekd.errors import EdgekdError, nearest
@@ -20,13 +23,16 @@ from edgekd.errors import EdgekdError, nearest
 STRIDES = {"stage1": 4, "stage2": 8, "stage3": 16, "stage4": 32}  # px of the input per position of the map
 MAPS = (*STRIDES, "last")
 EMBEDDING = "embedding"
-NAMES = (*MAPS, EMBEDDING)
-Shapes = dict[str, tuple[int, ...]]  # by tap, without the batch: (C, H, W) of a map, (C,) of the embedding
+ATTENTION = "attention"
+LOGITS = "logits"  # no tap, but in shapes
+# By tap, without the batch: (C, H, W) of a map, (C,) of the embedding, (3, heads, H W, width of a head) of the attention.
+Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Logits [B, K] of a batch, and its features by tap: maps [B, C, H, W], the embedding [B, C].
+    """Logits [B, K] of a batch, and its features by tap: maps [B, C, H, W], the embedding [B, C], the
+    attention [B, 3, heads, H W, d].
 
     `network` and `views` gave them, for who has to go through the network in another way.
     """
@@ -66,24 +72,27 @@ def names_of(network: nn.Module) -> tuple[str, ...]:
         return network.tap_names()
     if not hasattr(network, "forward_intermediates") or not hasattr(network, "forward_head"):
         return ()
-    return (*stages(network), "last", EMBEDDING)
+    return (*stages(network), "last", EMBEDDING, *([ATTENTION] if _attends(network) else []))
 
 
-def require(network: nn.Module, names: Sequence[str], where: str = "tap") -> None:
+def require(network: nn.Module, names: Sequence[str], where: str = "tap", instead: str = "") -> None:
     """Refuse names that are no taps of `network`.
 
-    Raises: EdgekdError with the nearest name.
+    Raises: EdgekdError with the nearest name, and what else to do `instead`.
     """
     found = names_of(network)
     for name in names:
         if name not in found:
             kind = type(getattr(network, "body", network)).__name__
-            todo = f"{nearest(name, found)}; taps of {kind}: {', '.join(found)}" if found else "use a loss on logits"
+            close = f"{nearest(name, found)} (taps of {kind}: {', '.join(found)})" + (
+                f"; or {instead}" if instead else ""
+            )
+            todo = close if found else "use a loss on logits"
             raise EdgekdError(f"{where} {name!r}", f"a tap of {kind}", "none of that name", todo)
 
 
 def shapes(network: nn.Module, size: int, names: Sequence[str]) -> Shapes:
-    """The shapes of taps for square images of `size` px, without the batch.
+    """The shapes of the logits and of taps for square images of `size` px, without the batch.
 
     Raises: EdgekdError for a tap that the network does not have.
     """
@@ -93,7 +102,7 @@ def shapes(network: nn.Module, size: int, names: Sequence[str]) -> Shapes:
     with torch.no_grad():
         found = outputs(network, torch.zeros(2, 3, size, size, device=first.device, dtype=first.dtype), names)
     network.train(was_training)
-    return {name: tuple(found.features[name].shape[1:]) for name in names}
+    return {name: tuple(tensor.shape[1:]) for name, tensor in (found.features | {LOGITS: found.logits}).items()}
 
 
 def stages(body: Any) -> dict[str, int]:
@@ -108,13 +117,18 @@ def stages(body: Any) -> dict[str, int]:
 
 def _timm(body: Any, x: Tensor, names: Sequence[str]) -> Outputs:
     wanted = {name: index for name, index in stages(body).items() if name in names}
-    final, maps = body.forward_intermediates(x, indices=sorted(wanted.values()))
-    by_index = dict(zip(sorted(wanted.values()), maps, strict=True))
+    if ATTENTION in names:
+        wanted[ATTENTION] = len(body.blocks) - 2  # what the last block reads
+    indices = sorted(set(wanted.values()))
+    final, maps = body.forward_intermediates(x, indices=indices) if indices else (body.forward_features(x), [])
+    by_index = dict(zip(indices, maps, strict=True))
     features = {name: by_index[index] for name, index in wanted.items()}
     if "last" in names:
         features["last"] = as_map(body, final)
     if EMBEDDING in names:
         features[EMBEDDING] = body.forward_head(final, pre_logits=True)
+    if ATTENTION in names:
+        features[ATTENTION] = _attention(body.blocks[-1], features[ATTENTION])
     return Outputs(body.forward_head(final), features)
 
 
@@ -125,3 +139,19 @@ def as_map(body: Any, final: Tensor) -> Tensor:
         side = math.isqrt(tokens.shape[1])
         return tokens.transpose(1, 2).unflatten(2, (side, side))  # inputs are square
     return final.permute(0, 3, 1, 2) if getattr(body, "output_fmt", "NCHW") == "NHWC" else final
+
+
+def _attends(body: nn.Module) -> bool:
+    """Whether the last block of a network is one of timm's ViT blocks, and another one gives what it reads."""
+    if not isinstance(body, VisionTransformer) or len(body.blocks) < 2:
+        return False
+    last = body.blocks[-1]
+    return isinstance(last, Block) and isinstance(last.attn, Attention)
+
+
+def _attention(block: Any, x: Tensor) -> Tensor:
+    """Queries, keys and values [B, 3, heads, H W, d] of a ViT block for the map [B, C, H, W] that it reads."""
+    attention = block.attn
+    tokens = attention.qkv(block.norm1(x.flatten(2).transpose(1, 2)))
+    queries, keys, values = tokens.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    return torch.stack([attention.q_norm(queries), attention.k_norm(keys), values], dim=1)

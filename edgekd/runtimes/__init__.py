@@ -17,13 +17,16 @@ import importlib
 import importlib.util
 import pkgutil
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Literal, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from edgekd.errors import EdgekdError, nearest
 from edgekd.preprocess import InputContract
+
+if TYPE_CHECKING:
+    from edgekd.quantization.graph import Graph
 
 Scheme = Literal["fp32", "fp16", "static_wi8_ai8"]
 Io = Literal["uint8", "int8"]
@@ -90,9 +93,25 @@ class Session(Protocol):
         """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
 
 
-def modules() -> dict[str, ModuleType]:
+class Runtime(Protocol):
+    """A module of this folder that defines formats; all raise EdgekdError."""
+
+    __name__: str
+    FORMATS: tuple[Format, ...]
+
+    def write(self, graph: Graph, format: Format, facts: FileFacts, path: Path) -> None:
+        """Write the graph as a file of the format: the same bytes for the same graph and facts."""
+
+    def lint(self, graph: Graph, format: Format, facts: FileFacts, path: Path) -> list[str]:
+        """What is wrong with a file that should hold this graph, in words."""
+
+    def load(self, path: Path, threads: int) -> Session:
+        """A session on a file that edgekd wrote."""
+
+
+def modules() -> dict[str, Runtime]:
     """The runtime modules that define formats, by name."""
-    found = {}
+    found: dict[str, Any] = {}
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         if hasattr(module, "FORMATS"):
@@ -100,12 +119,12 @@ def modules() -> dict[str, ModuleType]:
     return found
 
 
-def formats() -> dict[str, tuple[Format, ModuleType]]:
+def formats() -> dict[str, tuple[Format, Runtime]]:
     """Every format by name, with its runtime's module."""
     return {f.name: (f, module) for module in modules().values() for f in module.FORMATS}
 
 
-def find(name: str) -> tuple[Format, ModuleType]:
+def find(name: str) -> tuple[Format, Runtime]:
     """The format called `name` and its runtime's module.
 
     Raises: EdgekdError with the nearest name; a format is never guessed.

@@ -77,7 +77,7 @@ def main() -> None:
 def _load(format: str, path: str, threads: int, keep: bool) -> Any:
     from edgekd.runtimes import find
 
-    module = find(format)[1]
+    module: Any = find(format)[1]  # `keep` is of those runtimes alone that keep tensors
     return module.load(Path(path), threads, keep=True) if keep else module.load(Path(path), threads)
 
 

@@ -18,7 +18,15 @@ FILES = (
     "comparison.json",
     "comparison.png",
 )
-BUNDLE = (*FILES, "training", "evaluation", "golden", "int8", "artefacts")  # what a stage leaves in its folder
+BUNDLE = (
+    *FILES,
+    "training",
+    "evaluation",
+    "golden",
+    "int8",
+    "artefacts",
+    "members",
+)  # what a stage leaves in its folder
 TEACHER, CONTROL = "teacher", "control"  # the folders of stages beside the student
 
 
@@ -53,15 +61,12 @@ def clear(folder: Path, parts: tuple[str, ...]) -> None:
 
 def _read(recipe: Recipe) -> dict[str, str]:
     """The paths that a recipe reads on the way to its teacher, by setting."""
-    data, teacher = recipe.data, recipe.teacher
+    data = recipe.data
     root = data.options.get("root") or (str(Path(data.path).parent) if data.source == "csv" else "")
-    return {
-        "data.path": data.path,
-        "data.options.root": str(root),
-        "teacher.bundle": teacher.bundle,
-        "teacher.checkpoint": teacher.checkpoint,
-        "teacher.weights": teacher.weights,
-    }
+    found = {"data.path": data.path, "data.options.root": str(root)}
+    for section, network in recipe.teacher.sections.items():
+        found |= {f"{section}.{name}": getattr(network, name) for name in ("bundle", "checkpoint", "weights")}
+    return found
 
 
 def _unread(folder: Path, parts: tuple[str, ...], paths: dict[str, str]) -> tuple[str, ...]:

@@ -16,7 +16,9 @@ from edgekd import networks
 from edgekd.bundle import Bundle
 from edgekd.data import augment
 from edgekd.files import sha256_file
-from edgekd.recipe import Network
+from edgekd.networks.committee import Member
+from edgekd.preprocess import InputContract
+from edgekd.recipe import Network, Recipe
 from edgekd.training import loop
 from edgekd.training.run import Run
 
@@ -48,21 +50,34 @@ def of_network(settings: Network) -> dict[str, Any]:
 
 def of_bundle(bundle: Bundle) -> dict[str, Any]:
     """What decides a bundle's logits: weights, architecture (heads leave no trace in the weights) and input contract."""
-    manifest = bundle.manifest
-    return {
-        "weights": manifest.files["weights.safetensors"].sha256,
-        "network": manifest.network.model_dump(),
-        "input": manifest.input.model_dump(),
-        "networks": networks.VERSION,
-    }
+    m = bundle.manifest
+    return _of_logits(
+        m.files["weights.safetensors"].sha256, m.network.network, m.network.width, m.network.options, m.input
+    )
 
 
-def of_views(run: Run, mixup: float) -> dict[str, Any]:
-    """What decides the training views: the images in any order and split, the augmentation, and the partners of mixup."""
-    ids, recipe = run.pixels.ids, run.recipe
+def of_member(member: Member) -> dict[str, Any]:
+    """As `of_bundle`, of the bundle that a committee's member was: both have the same store."""
+    return _of_logits(member.weights_sha256, member.network, member.width, member.options, member.input)
+
+
+def _of_logits(
+    weights: str, name: str, width: float, options: dict[str, Any], contract: InputContract
+) -> dict[str, Any]:
+    network = {"network": name, "width": width, "options": options}
+    return {"weights": weights, "network": network, "input": contract.model_dump(), "networks": networks.VERSION}
+
+
+def of_views(run: Run, recipe: Recipe, mixup: float) -> dict[str, Any]:
+    """What decides the training views that a recipe makes of a run's pictures, in any order and split.
+
+    These are the pictures, the augmentation, and the partners of mixup; the input's size is that of whoever sees them.
+    """
+    ids = run.pixels.ids
     partners = hashlib.sha256(ids[run.rows("train")].tobytes()).hexdigest()
     return {
         "images": hashlib.sha256(np.unique(ids).tobytes()).hexdigest(),
+        "input": recipe.input.model_dump(),
         "augment": recipe.augment.model_dump(),
         "version": augment.VERSION,
         "seed": recipe.seed,

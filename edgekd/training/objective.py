@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from edgekd.distillation.batch import Batch, taught
 from edgekd.distillation.loss import LOGITS, Loss, Values
-from edgekd.distillation.teacher_outputs import TeacherOutputs
 from edgekd.recipe import DistillationRecipe, StageRecipe
 from edgekd.training.distributed import Processes
 
@@ -25,6 +24,13 @@ class Term:
     name: str
     weight: float
     value: Tensor
+
+
+class Teacher(Protocol):
+    """Who is asked about a batch: one network or a committee."""
+
+    def of(self, batch: Batch, losses: Mapping[str, Loss]) -> tuple[Tensor, dict[str, Values]]:
+        """Logits [B, K] for the views of a batch, and by name what each of `losses` takes; without gradient."""
 
 
 Student = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Values]]]  # what `Taught` gives of views and targets
@@ -73,7 +79,7 @@ class DistillationObjective:
     """task_loss_weight · CE + distill_loss_weight · Σ weight_i · loss_i, on what the teacher says of the same views."""
 
     def __init__(
-        self, task: LabelObjective, settings: DistillationRecipe, teacher: TeacherOutputs, losses: nn.ModuleDict
+        self, task: LabelObjective, settings: DistillationRecipe, teacher: Teacher, losses: nn.ModuleDict
     ) -> None:
         self.task, self.settings, self.teacher, self.losses = task, settings, teacher, losses
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from edgekd.data.augment import Augmenter
 from edgekd.data.dataset import SPLITS, Dataset, listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
-from edgekd.recipe import Recipe
+from edgekd.recipe import InputRecipe, Recipe
 from edgekd.reports import left_out, screen
 from edgekd.training.distributed import Processes
 from edgekd.training.loop import Task
@@ -56,12 +56,28 @@ class Run:
         """sha256 of the listing of each split."""
         return {split: listing_hash(self.pixels.dataset.split(split)) for split in SPLITS}
 
+    def seen_as(self, wanted: InputRecipe, seed: int = 0) -> Run:
+        """The same pictures, split and views with another input, or trained with another seed than the recipe's."""
+        recipe = seen_as(self.recipe, wanted, seed)
+        if recipe == self.recipe:
+            return self
+        console = self.console if self.processes.is_first else None
+        return replace(self, recipe=recipe, pixels=_decode(recipe, self.pixels.dataset, console))
+
     def task(self, mixup: float) -> Task:
         """The training task; views are those of the recipe's seed, so every stage sees the same ones."""
         r, array, classes = self.recipe, self.pixels.array, len(self.label_names)
         partners = self.rows("train")
         augmenter = Augmenter(array, self.pixels.ids, self.labels, classes, r.augment, r.seed, partners, mixup)
         return Task(array, self.labels, self.rows("train"), self.rows("val"), augmenter, r.seed)
+
+
+def seen_as(recipe: Recipe, wanted: InputRecipe, seed: int = 0) -> Recipe:
+    """The recipe with another input, whose views show the same: what is in px grows with the size."""
+    ratio, a = wanted.size / recipe.input.size, recipe.augment
+    if ratio != 1 and a.elastic_alpha:
+        a = a.model_copy(update={"elastic_alpha": a.elastic_alpha * ratio, "elastic_sigma": a.elastic_sigma * ratio})
+    return recipe.model_copy(update={"input": wanted, "augment": a, "seed": seed or recipe.seed})
 
 
 def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console) -> Run:

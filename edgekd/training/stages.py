@@ -1,4 +1,4 @@
-"""The stages of a run: teacher, student, control. Each ends in a bundle.
+"""The student of a run and its control, and how any network is trained and taught. Each stage ends in a bundle.
 
 A finished stage is read back, an interrupted one continues: a run can be killed at any moment.
 """
@@ -6,6 +6,7 @@ A finished stage is read back, an interrupted one continues: a run can be killed
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,48 +15,23 @@ import torch
 from torch import nn
 
 from edgekd.bundle import Bundle, Role
+from edgekd.data.augment import Augmenter
 from edgekd.distillation import losses
+from edgekd.distillation.committee import CommitteeOutputs
 from edgekd.distillation.store import TeacherStore, store_key
-from edgekd.distillation.teacher_outputs import TeacherOutputs
+from edgekd.distillation.teacher_outputs import TeacherOutputs, Views
 from edgekd.errors import EdgekdError
-from edgekd.networks import PixelNetwork, build, check_network, cost, from_bundle, taps
-from edgekd.networks.weights import load_weights
-from edgekd.recipe import DistillationRecipe, Network, Recipe, StageRecipe, TeacherRecipe, TrainingRecipe
+from edgekd.networks import PixelNetwork, build, cost, from_bundle, taps
+from edgekd.networks.committee import COMMITTEE, members_of
+from edgekd.preprocess import InputContract
+from edgekd.recipe import DistillationRecipe, InputRecipe, StageRecipe, TrainingRecipe
 from edgekd.reports.progress import Screen
 from edgekd.training import finish, identity
 from edgekd.training.log import Log
 from edgekd.training.loop import Row, Trainer, TrainingProgress, classifier_apart, derived_seed
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.precision import autocast_dtype
-from edgekd.training.run import Run
-
-
-def check(recipe: Recipe) -> None:
-    """Find the mistakes of a recipe that would else show after hours: names, options, losses, files, the bundle.
-
-    Raises: EdgekdError.
-    """
-    check_teacher(recipe)
-    check_network(recipe.student, recipe.input.size)
-    check_losses(recipe)
-
-
-def check_losses(recipe: Recipe) -> None:
-    """Find out whether the losses, their options and the taps of student and teacher fit together.
-
-    Raises: EdgekdError.
-    """
-    made, size = recipe.teacher, recipe.input.size
-    student = build(_random(recipe.student), 2, size)
-    build_losses(
-        recipe.distillation,
-        student,
-        lambda: from_bundle(open_teacher(made)) if made.bundle else build(_random(made), 2, size),
-    )
-
-
-def _random(settings: Network) -> Network:
-    return settings.model_copy(update={"weights": "", "pretrained": False})
+from edgekd.training.run import Run, seen_as
 
 
 def build_losses(
@@ -74,78 +50,14 @@ def build_losses(
 
 
 def _shapes(named: tuple[losses.Named, ...], side: str, load: Callable[[], Any]) -> taps.Shapes:
-    wanted = {loss.name: getattr(loss.taps, side) for loss in named}
-    if not any(wanted.values()):
+    wanted = [(loss, getattr(loss.taps, side)) for loss in named]
+    if not any(asked for _, asked in wanted):
         return {}
     network, found = load(), dict[str, tuple[int, ...]]()
-    for name, asked in wanted.items():
-        taps.require(network, asked, f"distillation.losses.{name}: {side} tap")
+    for loss, asked in wanted:
+        taps.require(network, asked, f"distillation.losses.{loss.name}: {side} tap", loss.kind.instead)
         found |= taps.shapes(network, network.size, asked) if asked else {}
     return found
-
-
-def check_teacher(recipe: Recipe) -> None:
-    """As `check`, for what the teacher alone needs.
-
-    Raises: EdgekdError.
-    """
-    if recipe.teacher.bundle:
-        open_teacher(recipe.teacher)
-    else:
-        check_network(recipe.teacher, recipe.input.size)
-    if recipe.teacher.checkpoint and not Path(recipe.teacher.checkpoint).is_file():
-        raise EdgekdError(f"teacher.checkpoint {recipe.teacher.checkpoint}", "a file", "no such file")
-
-
-def open_teacher(settings: TeacherRecipe) -> Bundle:
-    """The teacher bundle that a recipe names.
-
-    Raises: EdgekdError that tells the command which makes it.
-    """
-    made_by = settings.bundle_from or f"python -m edgekd.train --recipe FILE --out {Path(settings.bundle).parent}"
-    return Bundle.open(settings.bundle, made_by)
-
-
-def check_batches(run: Run) -> None:
-    """Find out before hours of training, not after them, whether a later stage has too few images for one batch.
-
-    Raises: EdgekdError.
-    """
-    recipe, images = run.recipe, len(run.rows("train"))
-    sections: dict[str, StageRecipe] = {"training": recipe.training}
-    if not (recipe.teacher.bundle or recipe.teacher.checkpoint):
-        sections["teacher.training"] = recipe.teacher.training
-    if recipe.qat.enabled:
-        sections["qat.training"] = recipe.qat.training
-    for section, settings in sections.items():
-        if settings.batch_size > images:
-            found = f"{settings.batch_size} for {images} training images"
-            todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
-            raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)
-
-
-def teacher(run: Run, folder: Path) -> Bundle:
-    """The recipe's teacher: read from its bundle, made from its checkpoint, or trained with labels into `folder`."""
-    settings = run.recipe.teacher
-    if settings.bundle:
-        found = open_teacher(settings)
-        check_labels(found, run.label_names)
-        return found
-    named = identity.of_stage(run, identity.of_network(settings), None)
-    if run.processes.decide(finish.is_finished(folder, named)):
-        return _announce(run, finish.opened(run.processes, folder))
-    torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
-    network = build(settings, len(run.label_names), run.recipe.input.size)
-    progress = TrainingProgress()
-    if settings.checkpoint:
-        load_weights(network.body, settings.checkpoint)
-    else:
-        objective = LabelObjective(
-            settings.training, run.labels[run.rows("train")], len(run.label_names), run.processes
-        )
-        _announce_network(run, "teacher", network)
-        progress = train_float(run, "teacher", network, objective, settings.training, folder / "training", named)
-    return finish.to_bundle(run, "teacher", settings, network, progress, folder, named)
 
 
 def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
@@ -160,14 +72,14 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     facts = {"network": network_facts, "training": recipe.training.model_dump(), "distillation": told}
     named = identity.of_stage(run, facts, teacher_bundle)
     if run.processes.decide(finish.is_finished(folder, named)):
-        return _announce(run, finish.opened(run.processes, folder))
+        return announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
     network = build(settings, len(run.label_names), recipe.input.size)
     labels = LabelObjective(recipe.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
     objective: Objective = labels
     if teacher_bundle:
         objective = distilling(run, labels, network, teacher_bundle)
-    _announce_network(run, role, network)
+    announce_network(run, role, network)
     progress = train_float(run, role, network, objective, recipe.training, folder / "training", named)
     return finish.to_bundle(run, role, settings, network, progress, folder, named, teacher_bundle)
 
@@ -180,28 +92,58 @@ def distilling(run: Run, labels: LabelObjective, network: nn.Module, teacher_bun
     return DistillationObjective(labels, run.recipe.distillation, outputs, modules)
 
 
-def teacher_outputs(run: Run, teacher_bundle: Bundle, precision: str | None = None) -> TeacherOutputs:
-    """The teacher's outputs on the run's training views, from the store where they are kept already.
+def teacher_outputs(run: Run, teacher: Bundle, precision: str | None = None) -> TeacherOutputs | CommitteeOutputs:
+    """A teacher's outputs on the run's training views, from the store where they are kept already; each sees its own size.
 
     `precision` is by default the teacher's own, whatever the student's is.
     """
-    check_labels(teacher_bundle, run.label_names)
-    facts, store = identity.of_bundle(teacher_bundle), run.recipe.distillation.store
-    return outputs_of(run, lambda: from_bundle(teacher_bundle), facts, store, precision)
+    check_labels(teacher, run.label_names)
+    m = teacher.manifest
+    if m.network.network != COMMITTEE:
+        return outputs_of(run, lambda: from_bundle(teacher), identity.of_bundle(teacher), m.input, precision)
+    members = members_of(m.network.options)
+
+    def load(number: int) -> nn.Module:
+        return from_bundle(teacher).body.members[number]  # type: ignore[index, return-value] # of a Committee
+
+    outputs = [
+        outputs_of(run, functools.partial(load, n), identity.of_member(member), member.input, precision)
+        for n, member in enumerate(members)
+    ]
+    return CommitteeOutputs(outputs, [member.weight for member in members], run.recipe.distillation.kd_temperature)
 
 
 def outputs_of(
-    run: Run, load: Callable[[], PixelNetwork], facts: Any, store: bool, precision: str | None = None
+    run: Run,
+    load: Callable[[], nn.Module],
+    facts: Any,
+    contract: InputContract | InputRecipe,
+    precision: str | None = None,
 ) -> TeacherOutputs:
-    """Outputs of any network on the run's training views; `facts` (JSON-able) name it, `load` builds it when needed."""
-    recipe, device = run.recipe, run.processes.device
+    """Outputs of any network on the run's training views, as its input contract wants them.
+
+    `facts` (JSON-able) name the network, `load` builds it when it is needed.
+    """
+    recipe, device, mixup = run.recipe, run.processes.device, run.recipe.training.mixup_alpha
+    wanted = InputRecipe.of(contract)
+    own = None if wanted == recipe.input else _views(run, wanted, mixup)
     dtype = autocast_dtype(precision or recipe.teacher.training.precision, device)
-    if not store:
-        return TeacherOutputs(load, None, dtype)
-    views = identity.of_views(run, recipe.training.mixup_alpha)
+    if not recipe.distillation.store:
+        return TeacherOutputs(load, None, dtype, own)
+    views = identity.of_views(run, seen_as(recipe, wanted), mixup)
     key = store_key(teacher=facts, views=views, precision=str(dtype), device=device.type)
-    folder = Path(recipe.cache) / "teacher" / key
-    return TeacherOutputs(load, TeacherStore(folder, run.pixels.ids), dtype, labels=run.labels_sha256)
+    store = TeacherStore(Path(recipe.cache) / "teacher" / key, run.pixels.ids)
+    return TeacherOutputs(load, store, dtype, own, run.labels_sha256)
+
+
+def _views(run: Run, wanted: InputRecipe, mixup: float) -> Views:
+    """The run's views as another input contract wants them; the pictures are decoded anew when the first is asked for."""
+
+    @functools.cache
+    def augmenter() -> Augmenter:
+        return run.seen_as(wanted).task(mixup).augmenter
+
+    return lambda epoch, rows, device: augmenter().views(epoch, rows, device).pixels
 
 
 def check_labels(bundle: Bundle, label_names: tuple[str, ...]) -> None:
@@ -266,13 +208,15 @@ class _Watchers:
         self._log.epoch(history)
 
 
-def _announce_network(run: Run, role: str, network: PixelNetwork) -> None:
+def announce_network(run: Run, role: str, network: PixelNetwork) -> None:
+    """Say what is trained."""
     if run.processes.is_first:
         count = cost.parameters(network)
         run.console.print(f"{role}: {type(network.body).__name__}, {count:,} parameters", highlight=False)
 
 
-def _announce(run: Run, bundle: Bundle) -> Bundle:
+def announce(run: Run, bundle: Bundle) -> Bundle:
+    """Say that a stage is finished already; gives its bundle."""
     if run.processes.is_first:
         run.console.print(f"{bundle.manifest.role}: finished already, read from {bundle.folder}", highlight=False)
     return bundle

@@ -24,7 +24,8 @@ class Taught(nn.Module):
         found = taps.outputs(self.network, views, self.names)
         features = {name: full(feature) for name, feature in found.features.items()}
         said = Outputs(full(found.logits), features, network=self.network, views=views)
-        return said.logits, {name: loss.of_student(said, targets) for name, loss in self._losses().items()}
+        with torch.autocast(views.device.type, enabled=False):
+            return said.logits, {name: loss.of_student(said, targets) for name, loss in self._losses().items()}
 
     def _losses(self) -> dict[str, Loss]:
         return {name: loss for name, loss in self.losses.items() if isinstance(loss, Loss)}

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from edgekd import recipe
 from edgekd.bundle import Bundle
-from edgekd.training import distributed, run, stages
+from edgekd.training import distributed, run, teachers
 
 TINY = (
     "data.options={train=64, val=0, test=32, size=48}",
@@ -81,4 +81,4 @@ def prepare(tmp_path: Path):
 @pytest.fixture
 def teacher(prepare, tmp_path: Path) -> Bundle:
     """The tiny run's teacher, trained."""
-    return stages.teacher(prepare(), tmp_path / "teacher")
+    return teachers.teacher(prepare(), tmp_path / "teacher")

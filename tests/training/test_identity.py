@@ -1,6 +1,7 @@
 """What is resumed or stored is named by content: other bytes under an old path are other bytes."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from edgekd.data import augment, phantom
 from edgekd.distillation.batch import Batch
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file
-from edgekd.training import identity, loop, stages
+from edgekd.training import identity, loop, stages, teachers
 
 
 def change(path):
@@ -30,10 +31,10 @@ def student_of(prepare, tmp_path, weights):
 def test_another_checkpoint_under_the_same_path_is_another_teacher(prepare, teacher, tmp_path):
     file = shutil.copy(teacher.file("weights.safetensors"), tmp_path / "given.safetensors")
     run = prepare(f"teacher.checkpoint={file}")
-    first = sha256_file(stages.teacher(run, tmp_path / "made").file("weights.safetensors"))
+    first = sha256_file(teachers.teacher(run, tmp_path / "made").file("weights.safetensors"))
     assert first == sha256_file(file)
     change(file)
-    second = sha256_file(stages.teacher(run, tmp_path / "made").file("weights.safetensors"))
+    second = sha256_file(teachers.teacher(run, tmp_path / "made").file("weights.safetensors"))
     assert second not in (first, sha256_file(teacher.file("weights.safetensors")))
 
 
@@ -117,7 +118,9 @@ class Teacher(torch.nn.Module):
 
 def told(run, store):
     """What a teacher says of a fold's training views, by the image's name, and how often it was called."""
-    outputs = stages.outputs_of(run, Teacher, "teacher", store)
+    settings = run.recipe.distillation.model_copy(update={"store": store})
+    run = replace(run, recipe=run.recipe.model_copy(update={"distillation": settings}))
+    outputs = stages.outputs_of(run, Teacher, "teacher", run.recipe.input)
     task, found = run.task(run.recipe.training.mixup_alpha), {}
     for begin in range(0, len(task.train_rows), 4):
         rows = task.train_rows[begin : begin + 4]
@@ -146,7 +149,7 @@ def test_folds_share_a_store_and_read_what_the_teacher_would_say(fold):
 
 def test_with_mixup_a_fold_has_a_store_of_its_own_as_its_partners_are(fold):
     folders = {
-        stages.outputs_of(fold(number, "training.mixup_alpha=0.4"), Teacher, "teacher", store=True).store.folder
-        for number in range(FOLDS)
+        stages.outputs_of(run, Teacher, "teacher", run.recipe.input).store.folder
+        for run in (fold(number, "training.mixup_alpha=0.4") for number in range(FOLDS))
     }
     assert len(folders) == FOLDS

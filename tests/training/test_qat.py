@@ -11,14 +11,14 @@ from rich.console import Console
 from edgekd import distill, recipe
 from edgekd.bundle import ArtefactRecord, Bundle, FileRecord
 from edgekd.data.augment import plain_views
+from edgekd.distillation.batch import Batch
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file, write_atomic
 from edgekd.networks import from_bundle
 from edgekd.quantization import integers
 from edgekd.quantization.graph import Graph
-from edgekd.training import checkpoint, distributed, qat, stages
+from edgekd.training import checkpoint, distributed, qat, stages, teachers
 from edgekd.training import run as runs
-from edgekd.training.objective import Batch
 
 SETTINGS = (
     "data.options={train=32, val=0, test=16, size=48}",
@@ -72,7 +72,7 @@ def folder(tmp_path_factory):
     """Its `run` holds a finished teacher and a finished float student."""
     folder = tmp_path_factory.mktemp("qat")
     run = prepare(folder)
-    teacher = stages.teacher(run, folder / "run/teacher")
+    teacher = teachers.teacher(run, folder / "run/teacher")
     stages.student(run, teacher, folder / "run")
     return folder
 
@@ -181,17 +181,24 @@ def test_stored_outputs_spare_the_teacher(folder, copy, monkeypatch):
     assert made.manifest.quantization.method == "qat"
 
 
+def says(logits):
+    """A student that gives these logits whatever it sees."""
+    return lambda pixels, targets: (logits, {"mse": {}})
+
+
 def test_the_student_teaches_itself_what_it_said(folder, copy):
     run, student = prepare(folder), Bundle.open(copy)
-    objective = qat.objective_of(run, student, Bundle.open(folder / "run/teacher"))
+    objective = qat.objective_of(run, None, student, Bundle.open(folder / "run/teacher"))
     rows = run.rows("train")[:8]
     pixels = plain_views(run.pixels.array, rows, run.processes.device)
     logits = from_bundle(student).eval()(pixels).detach()
     batch = Batch(7, rows, pixels, torch.eye(4)[run.labels[rows]])  # epoch 7: nothing of it is stored
-    task, mse = objective(logits, batch)
+    task, mse = objective(says(logits), batch)[1]
     assert (task.weight, mse.weight) == (0.0, 1.0)
     assert mse.value == pytest.approx(0.0, abs=1e-9)
-    assert objective(logits + torch.tensor([4.0, 0, 0, 0]), batch)[1].value == pytest.approx(1.5)  # (9 + 3 * 1) / 4 / 2
+    assert objective(says(logits + torch.tensor([4.0, 0, 0, 0])), batch)[1][1].value == pytest.approx(
+        1.5
+    )  # (9 + 3 * 1) / 4 / 2
 
 
 def test_the_stage_can_be_left_out(folder, copy):

@@ -11,7 +11,7 @@ from edgekd.files import sha256_file
 from edgekd.networks import from_bundle
 from edgekd.networks.prediction import predict
 from edgekd.preprocess import decode, to_pixels
-from edgekd.training import finish, stages
+from edgekd.training import check, finish, stages, teachers
 
 CPU = torch.device("cpu")
 
@@ -70,22 +70,22 @@ def test_control_and_student_start_alike_and_the_teaching_makes_the_difference(p
 
 def test_a_finished_stage_is_read_and_a_changed_recipe_is_refused(prepare, teacher, tmp_path, monkeypatch):
     monkeypatch.setattr(stages.Trainer, "fit", lambda *_: pytest.fail("trained again"))
-    assert weights(stages.teacher(prepare(), tmp_path / "teacher")) == weights(teacher)
+    assert weights(teachers.teacher(prepare(), tmp_path / "teacher")) == weights(teacher)
     monkeypatch.undo()
     with pytest.raises(EdgekdError, match="another one's"):
-        stages.teacher(prepare("teacher.training.learning_rate=1e-4"), tmp_path / "teacher")
+        teachers.teacher(prepare("teacher.training.learning_rate=1e-4"), tmp_path / "teacher")
 
 
 def test_a_teacher_bundle_with_other_labels_is_refused(prepare, teacher):
     changed = teacher.enriched(label_names=("a", "b", "c", "d"))
     with pytest.raises(EdgekdError, match="labels"):
-        stages.teacher(prepare(f"teacher.bundle={changed.folder}"), changed.folder)
+        teachers.teacher(prepare(f"teacher.bundle={changed.folder}"), changed.folder)
 
 
 def test_a_checkpoint_becomes_a_teacher_without_training(prepare, teacher, tmp_path, monkeypatch):
     monkeypatch.setattr(stages.Trainer, "fit", lambda *_: pytest.fail("trained"))
     given = prepare(f"teacher.checkpoint={teacher.file('weights.safetensors')}")
-    made = stages.teacher(given, tmp_path / "from_checkpoint")
+    made = teachers.teacher(given, tmp_path / "from_checkpoint")
     assert weights(made) == weights(teacher)
 
 
@@ -129,4 +129,4 @@ def test_too_few_images_for_a_batch_is_one_error(prepare, tmp_path):
 @pytest.mark.parametrize("section", ["training", "teacher.training", "qat.training"])
 def test_batches_larger_than_the_training_set_are_refused_before_any_training(prepare, section):
     with pytest.raises(EdgekdError, match=rf"(?s){section}.batch_size.*100 for 48 training images"):
-        stages.check_batches(prepare(f"{section}.batch_size=100"))
+        check.batches(prepare(f"{section}.batch_size=100"))

@@ -11,14 +11,25 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 from edgekd import extras
 from edgekd.data.dataset import Dataset
 from edgekd.errors import EdgekdError, nearest
 from edgekd.recipe import DataRecipe
-from edgekd.section import validate
+from edgekd.section import Section, validate
+
+
+class Source(Protocol):
+    """A module of this folder."""
+
+    Options: type[Section]
+
+    def reads(self, path: Path) -> bool:
+        """Whether the set at `path` is of its kind."""
+
+    def read(self, path: str, options: Any) -> Dataset:
+        """The set at `path`."""
 
 
 def names() -> list[str]:
@@ -47,11 +58,11 @@ def moved(data: DataRecipe, path: str) -> DataRecipe:
     return data.model_copy(update={"source": name, "path": path, "options": options})
 
 
-def _source(data: DataRecipe) -> tuple[ModuleType, Any]:
+def _source(data: DataRecipe) -> tuple[Source, Any]:
     """The module of a source and its validated options."""
     if data.source not in names():
         raise EdgekdError(f"data.source = {data.source!r}", "a known source", todo=nearest(data.source, names()))
-    source = importlib.import_module(f"{__name__}.{data.source}")
+    source: Any = importlib.import_module(f"{__name__}.{data.source}")
     return source, validate(source.Options, data.options, "data.options")
 
 

@@ -1,0 +1,95 @@
+"""What can be found out before hours of training: names, options, losses, files, bundles, batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgekd.distillation import losses
+from edgekd.errors import EdgekdError, several
+from edgekd.networks import build, check_network, from_bundle
+from edgekd.recipe import MemberRecipe, Network, Recipe, StageRecipe
+from edgekd.training import teachers
+from edgekd.training.run import Run
+from edgekd.training.stages import build_losses
+
+
+def recipe(wanted: Recipe) -> None:
+    """Find the mistakes of a recipe that would else show after hours.
+
+    Raises: EdgekdError.
+    """
+    teacher(wanted)
+    check_network(wanted.student, wanted.input.size)
+    features(wanted)
+
+
+def teacher(wanted: Recipe) -> None:
+    """As `recipe`, for what the teacher alone needs.
+
+    Raises: EdgekdError that names the member.
+    """
+    problems = []
+    for where, settings in wanted.teacher.sections.items():
+        try:
+            _member(where, settings, settings.input_size or wanted.input.size)
+        except EdgekdError as e:
+            if not wanted.teacher.members:
+                raise
+            problems.append(f"{where}: {e}")
+    if problems:
+        raise several("teacher.members", problems)
+
+
+def _member(where: str, settings: MemberRecipe, size: int) -> None:
+    if settings.bundle:
+        teachers.open_bundle(settings)
+    else:
+        check_network(settings, size)
+    if settings.checkpoint and not Path(settings.checkpoint).is_file():
+        raise EdgekdError(f"{where}.checkpoint {settings.checkpoint}", "a file", "no such file")
+
+
+def features(wanted: Recipe) -> None:
+    """Find out whether the losses, their options and the taps of student and teacher fit together.
+
+    Raises: EdgekdError.
+    """
+    made, size = wanted.teacher, wanted.input.size
+    read = [loss.name for loss in losses.resolve(wanted.distillation.losses) if loss.taps.teacher]
+    if made.members and read:
+        todo = "losses on logits (kd, dkd, dist, logit_std, mse, ofa), or one teacher"
+        raise EdgekdError(
+            f"distillation.losses.{read[0]}", "a teacher with features", "a committee, which has none", todo
+        )
+    student = build(_random(wanted.student), 2, size)
+
+    def load() -> Any:
+        if made.bundle:
+            return from_bundle(teachers.open_bundle(made))
+        return build(_random(made), 2, made.input_size or size)
+
+    build_losses(wanted.distillation, student, load)
+
+
+def _random(settings: Network) -> Network:
+    return settings.model_copy(update={"weights": "", "pretrained": False})
+
+
+def batches(run: Run) -> None:
+    """Find out before hours of training, not after them, whether a later stage has too few images for one batch.
+
+    Raises: EdgekdError.
+    """
+    wanted, images = run.recipe, len(run.rows("train"))
+    sections: dict[str, StageRecipe] = {"training": wanted.training}
+    for where, settings in wanted.teacher.sections.items():
+        if not (settings.bundle or settings.checkpoint):
+            sections[f"{where}.training"] = settings.training
+    if wanted.qat.enabled:
+        sections["qat.training"] = wanted.qat.training
+    for section, stage in sections.items():
+        if stage.batch_size > images:
+            found = f"{stage.batch_size} for {images} training images"
+            todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
+            raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)

@@ -1,0 +1,110 @@
+"""The teacher of a run: read, or trained with labels; alone, or as a committee of several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from edgekd.bundle import WEIGHTS, Bundle
+from edgekd.errors import EdgekdError
+from edgekd.networks import PixelNetwork, build, from_bundle
+from edgekd.networks.committee import COMMITTEE, Committee, Member
+from edgekd.networks.weights import load_weights
+from edgekd.recipe import CommitteeMember, InputRecipe, MemberRecipe, Network
+from edgekd.training import finish, identity, stages
+from edgekd.training.loop import TrainingProgress, derived_seed
+from edgekd.training.objective import LabelObjective
+from edgekd.training.run import Run
+
+MEMBERS = "members"  # the folder of a committee's members, beside its bundle
+
+
+def open_bundle(settings: MemberRecipe) -> Bundle:
+    """The finished bundle that a recipe names.
+
+    Raises: EdgekdError that tells the command which makes it.
+    """
+    made_by = settings.bundle_from or f"python -m edgekd.train --recipe FILE --out {Path(settings.bundle).parent}"
+    return Bundle.open(settings.bundle, made_by)
+
+
+def teacher(run: Run, folder: Path) -> Bundle:
+    """The recipe's teacher: read from its bundle, made from its checkpoint, or trained with labels into `folder`."""
+    settings = run.recipe.teacher
+    if settings.members:
+        return _committee(run, settings.members, folder)
+    return _one(run, settings, "teacher", folder)
+
+
+def _one(run: Run, settings: MemberRecipe, name: str, folder: Path) -> Bundle:
+    if settings.bundle:
+        found = open_bundle(settings)
+        stages.check_labels(found, run.label_names)
+        return found
+    run = _own(run, settings)
+    named = identity.of_stage(run, identity.of_network(settings), None)
+    if run.processes.decide(finish.is_finished(folder, named)):
+        return stages.announce(run, finish.opened(run.processes, folder))
+    torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
+    network = build(settings, len(run.label_names), run.recipe.input.size)
+    progress = TrainingProgress()
+    if settings.checkpoint:
+        load_weights(network.body, settings.checkpoint)
+    else:
+        labels = LabelObjective(settings.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
+        stages.announce_network(run, name, network)
+        progress = stages.train_float(run, name, network, labels, settings.training, folder / "training", named)
+    return finish.to_bundle(run, "teacher", settings, network, progress, folder, named)
+
+
+def _own(run: Run, settings: MemberRecipe) -> Run:
+    """The run as this network sees it: at its own size, in its own order."""
+    wanted = run.recipe.input
+    if settings.input_size:
+        wanted = wanted.model_copy(update={"size": settings.input_size})
+    return run.seen_as(wanted, derived_seed(run.recipe.seed, settings.seed) % 2**31 if settings.seed else 0)
+
+
+def _committee(run: Run, settings: tuple[CommitteeMember, ...], folder: Path) -> Bundle:
+    """The members, each in a folder named by what decides it, so that a new one leaves the others alone; and their bundle."""
+    found: dict[str, Bundle] = {}
+    for number, member in enumerate(settings, start=1):
+        named = identity.of_stage(_own(run, member), identity.of_network(member) | {"weight": None}, None)
+        if named in found:
+            todo = "set another seed, or a larger weight for one of them"
+            raise EdgekdError(
+                f"teacher.members.{number - 1}", "a member of its own", "the same as an earlier one", todo
+            )
+        name = f"{member.network}-{named[:8]}"
+        found[named] = _one(run, member, f"member {number}", folder / MEMBERS / name)
+    facts = [_facts(bundle, member.weight) for bundle, member in zip(found.values(), settings, strict=True)]
+    return _bundle(run, list(found.values()), facts, folder)
+
+
+def _facts(bundle: Bundle, weight: float) -> Member:
+    m = bundle.manifest
+    return Member(
+        network=m.network.network,
+        width=m.network.width,
+        options=m.network.options,
+        input=m.input,
+        weights_sha256=m.files[WEIGHTS].sha256,
+        calibration_temperature=m.calibration_temperature["torch"],
+        weight=weight,
+    )
+
+
+def _bundle(run: Run, members: list[Bundle], facts: list[Member], folder: Path) -> Bundle:
+    """The committee as one network: evaluated and calibrated like any other, at the size of its largest member."""
+    largest = max((fact.input for fact in facts), key=lambda contract: contract.size)
+    wanted = InputRecipe.of(largest)
+    run = run.seen_as(wanted)
+    settings = Network(network=COMMITTEE, options={"members": [fact.model_dump(mode="json") for fact in facts]})
+    named = identity.of_stage(run, {"committee": settings.options}, None)
+    if run.processes.decide(finish.is_finished(folder, named)):
+        return stages.announce(run, finish.opened(run.processes, folder))
+    body = Committee([from_bundle(bundle) for bundle in members], facts)
+    network = PixelNetwork(body, wanted.size, body.pretrained_cfg["mean"], body.pretrained_cfg["std"]).eval()
+    stages.announce_network(run, f"committee of {len(members)}", network)
+    return finish.to_bundle(run, "teacher", settings, network, TrainingProgress(), folder, named)
