@@ -150,7 +150,7 @@ def test_rules_by_hand(rule, x, weight, expected):
     assert found[0].tolist() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize("composite", ["epsilon", "epsilon_gamma_box"])  # the others keep what is all of one sign
 def test_without_biases_nothing_is_lost(composite, monkeypatch):
     monkeypatch.setattr(rules, "EPSILON", 1e-300)
     network = settled(Tiny(bias=False), 16)

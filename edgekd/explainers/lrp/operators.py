@@ -29,7 +29,7 @@ def layer(function: Any, input: Any, weight: Tensor, bias: Tensor | None = None,
     def run(x: Tensor, w: Tensor, b: Tensor | None) -> Tensor:
         return function(x, w, b, *args, **kwargs)
 
-    origin = Origin(Layer(run, weight, bias), name_of(function) != "linear", input)
+    origin = Origin(Layer(run, weight, bias, input.is_positive), name_of(function) != "linear", input)
     return _made(origin, run(input, weight, bias))
 
 
@@ -53,7 +53,9 @@ def batch_norm(
     before = input.origin.layer
     gain = (var + eps).rsqrt() * (1 if weight is None else weight)
     shift = ((0 if before.bias is None else before.bias) - mean) * gain + (0 if bias is None else bias)
-    folded = Layer(before.function, before.weight * gain.view(-1, *[1] * (before.weight.ndim - 1)), shift)
+    folded = Layer(
+        before.function, before.weight * gain.view(-1, *[1] * (before.weight.ndim - 1)), shift, before.is_positive
+    )
     return _made(Origin(folded, input.origin.is_convolution, input.origin.x), value)
 
 
@@ -73,13 +75,16 @@ def passing(function: Any, input: Relevant, *args: Any, **kwargs: Any) -> Releva
 
     Source: Achtibat et al., ICML 2024, section 3.3.
     """
-    in_place = function.__name__.endswith("_") or any(argument is True for argument in (*args, *kwargs.values()))
-    return _passed(function(input.value.clone() if in_place else input.value, *args, **kwargs), input)
+    name, given = name_of(function), (*args, *kwargs.values())
+    in_place = function.__name__.endswith("_") or any(argument is True for argument in given)
+    value = function(input.value.clone() if in_place else input.value, *args, **kwargs)
+    is_positive = name in ("relu", "relu6") or (name == "hardtanh" and bool(given) and given[0] == 0)
+    return _passed(value, input, is_positive=is_positive or (name == "dropout" and input.is_positive))
 
 
-def _passed(value: Tensor, x: Relevant, bounds: Bounds | None = None) -> Relevant:
+def _passed(value: Tensor, x: Relevant, bounds: Bounds | None = None, is_positive: bool = False) -> Relevant:
     carrier = way(lambda relevance: [relevance.sum_to_size(x.value.shape)], value, x)
-    return Relevant.of(value, carrier, x.composite, bounds)
+    return Relevant.of(value, carrier, x.composite, bounds, is_positive=is_positive)
 
 
 @operator("neg", "negative")
@@ -218,9 +223,11 @@ def moving(function: Any, *args: Any, **kwargs: Any) -> Any:
     limits: list[Bounds | None] = [None] * len(carriers)
     if all(x.bounds for x in sources):
         limits = list(zip(moved(lambda x: x.bounds[0]), moved(lambda x: x.bounds[1]), strict=True))  # type: ignore[index]
+    is_positive = all(x.is_positive for x in sources) and name_of(function) != "pad"  # with what, is not looked at
     flat, structure = tree_flatten(values)
     parts = zip(flat, carriers, limits, strict=True)
-    return tree_unflatten([Relevant.of(v, c, sources[0].composite, b) for v, c, b in parts], structure)
+    found = [Relevant.of(v, c, sources[0].composite, b, is_positive=is_positive) for v, c, b in parts]
+    return tree_unflatten(found, structure)
 
 
 def _product(value: Tensor, first: Relevant, second: Relevant) -> Relevant:

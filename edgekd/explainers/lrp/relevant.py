@@ -44,13 +44,17 @@ class Origin:
 
 
 class Relevant(Tensor):
-    """A value and its way back; pixels know their bounds, and what a layer made knows its origin."""
+    """A value and its way back; pixels know their bounds, and what a layer made knows its origin.
+
+    `is_positive` where the value is known to be never negative, which spares rules half their work.
+    """
 
     value: Tensor
     carrier: Tensor  # stands for the value in the graph of the way back
     composite: Composite
     bounds: Bounds | None
     origin: Origin | None
+    is_positive: bool
 
     @classmethod
     def of(
@@ -60,17 +64,13 @@ class Relevant(Tensor):
         composite: Composite,
         bounds: Bounds | None = None,
         origin: Origin | None = None,
+        is_positive: bool = False,
     ) -> Relevant:
         """`value` with what belongs to it."""
         value = value.value if isinstance(value, cls) else value  # what does nothing gives its input back
         found = value.as_subclass(cls)
-        found.value, found.carrier, found.composite, found.bounds, found.origin = (
-            value,
-            carrier,
-            composite,
-            bounds,
-            origin,
-        )
+        found.value, found.carrier, found.composite = value, carrier, composite
+        found.bounds, found.origin, found.is_positive = bounds, origin, is_positive
         return found
 
     @classmethod

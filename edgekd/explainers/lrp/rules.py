@@ -23,11 +23,12 @@ GAMMA = 0.25
 
 @dataclass(frozen=True)
 class Layer:
-    """z = function(x, weight, bias): a convolution or a linear layer."""
+    """z = function(x, weight, bias): a convolution or a linear layer; `is_positive` where x is known to be never negative."""
 
     function: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     weight: Tensor
     bias: Tensor | None
+    is_positive: bool = False
 
     def term(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Term:
         """What the layer makes of other inputs, weights and biases of the same shapes."""
@@ -63,13 +64,13 @@ def gamma(layer: Layer, x: Tensor, relevance: Tensor) -> Tensor:
     """
     whole, positive = layer.term(x, layer.weight, layer.bias), _positive(layer, x)
     z, p = whole.z, _sum(positive)
-    above = relevance * (z > 0) / stabilized(z + GAMMA * p)
-    below = relevance * (z < 0) / stabilized(z + GAMMA * (z - p))  # what is not positive is the rest
-    return _dealt([whole], above + (1 + GAMMA) * below) + _dealt(positive, GAMMA * (above - below))
+    share = relevance * z.sign().abs() / stabilized(z + GAMMA * torch.where(z > 0, p, z - p))  # not p: what is negative
+    of_all, of_positive = torch.where(z > 0, 1.0, 1 + GAMMA), torch.where(z > 0, GAMMA, -GAMMA)
+    return _dealt([whole], share * of_all.to(z.dtype)) + _dealt(positive, share * of_positive.to(z.dtype))
 
 
 def alpha1_beta0(layer: Layer, x: Tensor, relevance: Tensor) -> Tensor:
-    """Positive contributions alone, each in proportion (α = 1, β = 0)."""
+    """Positive contributions alone, each in proportion (α = 1, β = 0); an output without any keeps what it has."""
     positive = _positive(layer, x)
     return _dealt(positive, relevance / stabilized(_sum(positive)))
 
@@ -109,12 +110,16 @@ def _positive(layer: Layer, x: Tensor) -> list[Term]:
     """The positive contributions: of positive inputs with the bias's positive part, and of negative inputs."""
     w, b = layer.weight, layer.bias
     bias = b.clamp(min=0) if b is not None else None
+    if layer.is_positive:
+        return [layer.term(x, w.clamp(min=0), bias)]
     return [layer.term(x.clamp(min=0), w.clamp(min=0), bias), layer.term(x.clamp(max=0), w.clamp(max=0))]
 
 
 def _negative(layer: Layer, x: Tensor) -> list[Term]:
     w, b = layer.weight, layer.bias
     bias = b.clamp(max=0) if b is not None else None
+    if layer.is_positive:
+        return [layer.term(x, w.clamp(max=0), bias)]
     return [layer.term(x.clamp(min=0), w.clamp(max=0), bias), layer.term(x.clamp(max=0), w.clamp(min=0))]
 
 
