@@ -6,9 +6,6 @@ all pixels sums to the logit; else biases keep their share of it, and so do posi
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +14,7 @@ from edgekd.explainers.lrp import operators as operators
 from edgekd.explainers.lrp.composites import DEFAULT, composite
 from edgekd.explainers.lrp.relevant import Relevant
 from edgekd.networks import PixelNetwork
+from edgekd.networks.modes import evaluating
 
 
 def relevance(
@@ -29,7 +27,7 @@ def relevance(
     Raises: EdgekdError for an unknown composite, or a network with an operator that has no rule.
     """
     with (
-        _evaluating(network),
+        evaluating(network),
         torch.autocast(views.device.type, enabled=False),
         torch.set_grad_enabled(create_graph),
     ):
@@ -43,15 +41,3 @@ def relevance(
         chosen = nn.functional.one_hot(classes, logits.value.shape[1]) * logits.value
         (found,) = torch.autograd.grad(logits.carrier, start.carrier, chosen, create_graph=create_graph)
         return found.sum(1)
-
-
-@contextlib.contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """In eval mode for a while; every module then has the mode that it had."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
