@@ -153,6 +153,18 @@ def test_in_mixed_precision_the_map_is_in_full(name):
     assert all(torch.isfinite(p.grad).all() for p in student.parameters() if p.grad is not None)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_classifier_alone_can_be_taught(name):
+    """As in a stage of fine-tuning that lets nothing else learn."""
+    student, (views, targets) = network(), phantoms()
+    modules = built(name, student, network(VIT, seed=2))
+    student.requires_grad_(False)
+    student.body.classifier.requires_grad_(True)
+    _, said = Taught(student, modules)(views, targets)
+    (said[name]["map"] * torch.arange(49.0)).sum().backward()
+    assert student.body.classifier.weight.grad.abs().sum() > 0
+
+
 def test_gradcam_teaches_the_int8_graph():
     graph, (views, targets) = FakeQuantNetwork(fold_normalization(lower(network()))), phantoms()
     with torch.no_grad():
@@ -212,7 +224,8 @@ def test_relevance_does_not_teach_the_int8_graph():
 
 def test_a_committee_has_no_map():
     members = "teacher.members=[{network='resnet18'}, {network='resnet26'}]"
-    assert "a committee, which has none" in refusal("distillation.losses={lrp_semantic=1.0}", members)
+    with pytest.raises(EdgekdError, match=r"(?s)lrp_semantic.*a committee, which has none.*kd"):
+        check.recipe(recipe.load(None, ["distillation.losses={lrp_semantic=1.0}", members]))
 
 
 def test_the_recipe_knows_all_composites():

@@ -37,15 +37,23 @@ class GradcamSemantic(HeatmapLoss):
         return Taps((options.tap,), (options.of_teacher,))
 
     def heatmap(self, outputs: Outputs, classes: Tensor, side: SideName) -> Tensor:
-        """From the pass that gave the logits, where these were made of the tap."""
+        """From the pass that gave the logits, where these can be differentiated by the tap; else from another one."""
         tap = self.options.tap if side == "student" else self.options.of_teacher
         is_taught = side == "student" and torch.is_grad_enabled()
-        if outputs.network is not None and (tap not in outputs.features or gradcam.reads_tokens(outputs.network)):
-            assert outputs.views is not None
-            return gradcam.gradcam(outputs.network, outputs.views, classes, tap, is_taught)
-        features = outputs.source(tap)
-        slopes = gradcam.slope(outputs.logits, features, classes, tap, is_taught)
-        return gradcam.weighted(features.to(outputs.logits.dtype), slopes.to(outputs.logits.dtype))
+        if _is_source(outputs, tap):
+            features, dtype = outputs.source(tap), outputs.logits.dtype
+            slopes = gradcam.slope(outputs.logits, features, classes, tap, is_taught)
+            return gradcam.weighted(features.to(dtype), slopes.to(dtype))
+        assert outputs.network is not None
+        assert outputs.views is not None
+        return gradcam.gradcam(outputs.network, outputs.views, classes, tap, is_taught)
+
+
+def _is_source(outputs: Outputs, tap: str) -> bool:
+    """Whether the logits were made of the tap by a graph: no transformer's, and not where all before it stands still."""
+    if tap not in outputs.features or not outputs.source(tap).requires_grad:
+        return False
+    return outputs.network is None or not gradcam.reads_tokens(outputs.network)
 
 
 LOSS = GradcamSemantic
