@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from edgekd.distillation import losses
 from edgekd.errors import EdgekdError, several
 from edgekd.networks import build, check_network, from_bundle
@@ -60,19 +62,21 @@ def _fine_tuning(network: Network, training: TrainingRecipe, size: int) -> None:
             stage.learning(built)
 
 
-def features(wanted: Recipe) -> None:
+def features(wanted: Recipe, student: nn.Module | None = None) -> None:
     """Find out whether the losses, their options and the taps of student and teacher fit together.
+
+    `student` is the network that is taught where it is not the recipe's float one.
 
     Raises: EdgekdError.
     """
     made, size = wanted.teacher, wanted.input.size
-    read = [loss.name for loss in losses.resolve(wanted.distillation.losses) if loss.taps.teacher]
+    read = [loss.name for loss in losses.resolve(wanted.distillation.losses) if loss.reads_teacher]
     if made.members and read:
         todo = "losses on logits (kd, dkd, dist, logit_std, mse, ofa), or one teacher"
         raise EdgekdError(
             f"distillation.losses.{read[0]}", "a teacher with features", "a committee, which has none", todo
         )
-    student = build(_random(wanted.student), 2, size)
+    student = student or build(_random(wanted.student), 2, size)
 
     def load() -> Any:
         if made.bundle:

@@ -34,6 +34,7 @@ from edgekd.recipe import QatRecipe, Recipe
 from edgekd.reports import quantization
 from edgekd.reports.card import model_card
 from edgekd.training import checkpoint, finish, identity, stages
+from edgekd.training.check import features
 from edgekd.training.checkpoint import LAST
 from edgekd.training.loop import Trainer, TrainingProgress, epoch_order
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
@@ -50,16 +51,18 @@ FAITHFUL = {"losses": {"mse": 1.0}, "task_loss_weight": 0.0, "distill_loss_weigh
 
 
 def check(recipe: Recipe, classes: int = 2) -> None:
-    """Find out before hours of training whether the student can be lowered.
+    """Find out before hours of training whether the student can be lowered, and taught then by who shall teach it.
 
     Raises: EdgekdError that names what cannot.
     """
     network = build(recipe.student.model_copy(update={"weights": "", "pretrained": False}), classes, recipe.input.size)
     try:
-        fold_normalization(lower(network))
+        graph = fold_normalization(lower(network))
     except EdgekdError as e:
         todo = f"leave the stage out with --no-qat, and export through {e.todo}"
         raise EdgekdError(e.where, e.expected, e.found, todo) from None
+    if recipe.qat.taught_by == "teacher":
+        features(recipe, FakeQuantNetwork(graph))
 
 
 def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:

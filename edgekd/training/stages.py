@@ -18,6 +18,7 @@ from edgekd.bundle import Bundle, Role
 from edgekd.data.augment import Augmenter
 from edgekd.distillation import losses
 from edgekd.distillation.committee import CommitteeOutputs
+from edgekd.distillation.loss import Loss
 from edgekd.distillation.store import TeacherStore, store_key
 from edgekd.distillation.teacher_outputs import TeacherOutputs, Views
 from edgekd.errors import EdgekdError
@@ -38,16 +39,21 @@ from edgekd.training.run import Run, seen_as
 def build_losses(
     settings: DistillationRecipe, student: nn.Module, teacher: Callable[[], PixelNetwork]
 ) -> nn.ModuleDict:
-    """The losses of a recipe for the networks whose taps they read; `teacher` builds it and is called if one reads its taps.
+    """The losses of a recipe for the networks whose taps they read; `teacher` builds it and is called if one reads it.
 
-    Raises: EdgekdError for an unknown loss or option, a tap that a network does not have, or taps that cannot meet.
+    Raises: EdgekdError for an unknown loss or option, a tap that a network does not have, taps that cannot meet, or a network
+    that a loss cannot go through.
     """
-    named = losses.resolve(settings.losses)
+    named, teacher = losses.resolve(settings.losses), functools.cache(teacher)
     shapes = [
         _shapes(named, "student", lambda: student),
         _shapes(named, "teacher", teacher),
     ]
-    return losses.build(named, *shapes)
+    modules = losses.build(named, *shapes)
+    for loss in modules.children():
+        assert isinstance(loss, Loss)
+        loss.check(student, teacher)
+    return modules
 
 
 def _shapes(named: tuple[losses.Named, ...], side: str, load: Callable[[], Any]) -> taps.Shapes:
