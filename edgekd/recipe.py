@@ -1,10 +1,11 @@
 """Recipes: TOML in, frozen pydantic models out. An unknown key or a wrong type is one error that lists every problem.
 
-A recipe is data, never code: nothing in it is imported or evaluated. Defaults are those of the demo on phantom data.
+A recipe is data, never code: nothing in it is imported or evaluated.
 """
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,12 @@ from edgekd.section import Section, known, validate
 
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
 SCHEMA: Literal["edgekd.recipe/1"] = "edgekd.recipe/1"
+# The default recipe, on phantoms: a student with so little room that teaching shows, also by where the teacher looks. A recipe
+# of one's own starts from the plain defaults below.
+DEFAULT: dict[str, Any] = {
+    "student": {"width": 0.5},
+    "distillation": {"losses": {"kd": 1.0, "attention_transfer": 1.0}},
+}
 READ_BACK = ("name", "seed", "licence", "cache", "data", "input", "qat")  # what is read of a bundle's recipe
 
 
@@ -28,6 +35,9 @@ class DataRecipe(Section):
     source: str = "phantom"  # a file name in edgekd/data/sources
     path: str = ""
     options: dict[str, Any] = {}  # checked by the source itself
+    unlabelled: str = (
+        ""  # a folder of further training images, any below it, that nobody has labelled: the teacher does
+    )
     note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
     test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
@@ -248,7 +258,7 @@ class AuditRecipe(Section):
 
 
 class Recipe(Section):
-    """Everything that decides a run. `Recipe()` is the default recipe of `python -m edgekd.distill`."""
+    """Everything that decides a run. `load()` gives the default recipe of `python -m edgekd.distill`."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
@@ -289,7 +299,7 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
     """
     path = named.recipe(path) if path else None
     where = str(path) if path else "default recipe"
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {} if path else copy.deepcopy(DEFAULT)
     given: dict[str, Any] = {}
     is_record = False
     if path and path.name == MANIFEST:

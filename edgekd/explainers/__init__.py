@@ -6,8 +6,9 @@ A method has
     def explain(subject, pixels, target, options) -> np.ndarray
 
 which gives the relevance [S, S] float32 of the class `target` for pixels [S, S, 3] uint8. Black-box methods ask a `Session`, so
-that they explain any artefact, the very file that ships; white-box methods read the torch network and say so with
-`SUBJECT = "network"`, and their maps can be differentiated by its parameters, so that a loss can teach them.
+that they explain any artefact, the very file that ships. White-box methods read the torch network and say so with
+`SUBJECT = "network"`; functions of theirs give maps [B, h, w] that can be differentiated by its parameters, so that a loss can
+teach them.
 """
 
 from __future__ import annotations

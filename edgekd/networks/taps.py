@@ -34,13 +34,19 @@ class Outputs:
     """Logits [B, K] of a batch, and its features by tap: maps [B, C, H, W], the embedding [B, C], the
     attention [B, 3, heads, H W, d].
 
-    `network` and `views` gave them, for who has to go through the network in another way.
+    `network` and `views` gave them, for who has to go through the network in another way; `sources` are the features as the
+    network made them, where that was in another precision.
     """
 
     logits: Tensor
     features: dict[str, Tensor] = field(default_factory=dict)
     network: nn.Module | None = None
     views: Tensor | None = None
+    sources: dict[str, Tensor] = field(default_factory=dict)
+
+    def source(self, name: str) -> Tensor:
+        """The very tensor that the logits were made of, for who differentiates by it."""
+        return self.sources.get(name, self.features[name])
 
 
 @runtime_checkable

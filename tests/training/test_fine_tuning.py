@@ -13,7 +13,7 @@ from edgekd import recipe
 from edgekd.errors import EdgekdError
 from edgekd.networks import blocks, build
 from edgekd.recipe import Network
-from edgekd.training import stages
+from edgekd.training import check, stages
 from edgekd.training.freezing import Freezing
 from edgekd.training.loop import TrainingProgress, derived_seed
 from edgekd.training.objective import Term
@@ -191,9 +191,9 @@ def test_a_state_of_before_there_were_stages_goes_on():
 
 def test_a_network_that_cannot_be_parted_is_found_before_training(monkeypatch):
     staged = recipe.load(None, [f"training.stages=[{HEAD}, {ALL}]"])
-    stages.check(staged)
-    monkeypatch.setattr(stages, "build", lambda *_: headless)
+    check.recipe(staged)
+    monkeypatch.setattr(check, "build", lambda *_: headless)
     headless = build(Network(width=0.35), 2, 32)
     headless.body.classifier = nn.Identity()
     with pytest.raises(EdgekdError, match="a classifier after the backbone"):
-        stages.check_fine_tuning(staged.student, staged.training, 32)
+        check._fine_tuning(staged.student, staged.training, 32)
