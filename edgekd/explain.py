@@ -92,7 +92,7 @@ def explained(names: Sequence[str], networks: dict[str, Classifier], methods: Se
                 if who == FLOAT or not method.reads_network
             }
         except CorruptImage as e:
-            yield Row(name, reason=f"{e.expected}: {e.found}" if e.found else str(e))
+            yield Row(name, reason=f"{e.found} (expected: {e.expected})")
         else:
             yield Row(name, answers=answers, maps=maps)
 

@@ -9,7 +9,9 @@ from PIL import Image
 
 # From what speaks against a class to what speaks for it; told apart with any colour vision, and on black as on white.
 AGAINST, FOR, MOST = (0, 114, 178), (213, 94, 0), (255, 214, 70)
-OPAQUE = 0.8  # of the strongest relevance
+OPAQUE = 0.85  # of the strongest relevance
+DIM = 0.7  # of the picture, so that relevance shows on white too
+STRONGEST = 0.995  # share of pixels below the end of the scale: a few of relevance propagation's would outshine all
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,12 @@ class Scale:
 
     @classmethod
     def of(cls, relevance: np.ndarray) -> Scale:
-        """The scale of one map [H, W]."""
-        low, high = float(relevance.min()), float(relevance.max())
+        """The scale of one map [H, W]; the strongest 0.5 % of its pixels may lie beyond."""
+        low = float(relevance.min())
         if low < 0:
-            high = max(high, -low)
-            low = -high
-        return cls(low, high)
+            high = float(np.quantile(np.abs(relevance), STRONGEST)) or -low
+            return cls(-high, high)
+        return cls(low, float(np.quantile(relevance, STRONGEST)))
 
     def strength(self, relevance: np.ndarray) -> np.ndarray:
         """Values to -1 (most against) .. 0 (nothing) .. 1 (most for); all 0 for a map without differences."""
@@ -37,7 +39,7 @@ class Scale:
 def overlay(pixels: np.ndarray, relevance: np.ndarray, scale: Scale | None = None) -> Image.Image:
     """Relevance [H, W] laid over pixels [H, W, 3] uint8, in grey so that no colour is the picture's own."""
     strength = (scale or Scale.of(relevance)).strength(relevance)
-    grey = np.asarray(Image.fromarray(pixels).convert("L"), np.float64)[..., None]
+    grey = DIM * np.asarray(Image.fromarray(pixels).convert("L"), np.float64)[..., None]
     alpha = OPAQUE * np.clip(np.abs(strength), 0, 1)[..., None]
     return Image.fromarray((grey + (colours(strength) - grey) * alpha + 0.5).astype(np.uint8))
 
