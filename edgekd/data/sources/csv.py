@@ -10,6 +10,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from PIL import Image
+
 from edgekd.data.dataset import HELD_OUT, NO_LABEL, Dataset, Sample, file_fingerprint, split_name
 from edgekd.errors import EdgekdError, nearest, several
 from edgekd.files import inside
