@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with contextlib.ExitStack() as opened:
         networks = {format: opened.enter_context(Classifier(bundle.folder, format))}
         if not args.no_float or any(method.reads_network for method in methods_):
-            networks[FLOAT] = opened.enter_context(Classifier(bundle.folder))
+            networks[FLOAT] = opened.enter_context(Classifier(bundle.folder, is_busy=True))
         with screen.progress(console) as bar:
             done = bar.track(explained(names, networks, methods_), total=len(names), description="explaining")
             rows = [save(row, index, out) for index, row in enumerate(done)]
