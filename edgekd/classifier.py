@@ -22,6 +22,7 @@ from PIL import Image
 from edgekd import explainers, extras
 from edgekd.bundle import FLOAT_GRAPH, WEIGHTS, Bundle
 from edgekd.errors import EdgekdError, nearest
+from edgekd.measures import selective
 from edgekd.preprocess import decode, to_pixels, to_rgb
 from edgekd.runtimes import Session
 
@@ -31,11 +32,16 @@ Picture: TypeAlias = "str | Path | Image.Image | np.ndarray"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says of one picture: its most probable class, and the calibrated probability of every class."""
+    """What a network says of one picture: its most probable class, and the calibrated probability of every class.
+
+    `possible` are the classes that it may be, by the artefact's conformal record: none or all of them mean "not sure". None
+    where there is no record.
+    """
 
     label_name: str
     confidence: float
     probs: dict[str, float]
+    possible: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +72,7 @@ class Classifier:
     """
 
     def __init__(self, folder: str | Path, format: str | None = None, is_busy: bool = False) -> None:
-        self.bundle = Bundle.open(folder)
+        self.bundle, self._format = Bundle.open(folder), format
         self._open = contextlib.ExitStack()
         self._session = self._open.enter_context(session_of(self.bundle, format, is_busy))
 
@@ -150,9 +156,22 @@ class Classifier:
     def _answers(self, pixels: Sequence[np.ndarray]) -> list[Answer]:
         names = self.bundle.manifest.label_names
         return [
-            Answer(names[int(row.argmax())], float(row.max()), dict(zip(names, map(float, row), strict=True)))
+            Answer(
+                names[int(row.argmax())],
+                float(row.max()),
+                dict(zip(names, map(float, row), strict=True)),
+                self._possible(row),
+            )
             for row in self._session.probs(np.stack(pixels))
         ]
+
+    def _possible(self, probs: np.ndarray) -> tuple[str, ...] | None:
+        """The conformal set of one picture's probabilities [K]."""
+        record = self.bundle.manifest.artefacts[self._format].conformal if self._format else None
+        if record is None:
+            return None
+        inside = selective.sets(probs[None], record.quantile)[0]
+        return tuple(name for name, is_in in zip(self.bundle.manifest.label_names, inside, strict=True) if is_in)
 
 
 @contextlib.contextmanager

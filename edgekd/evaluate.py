@@ -13,7 +13,7 @@ from rich.console import Console
 
 from edgekd import command, explainers
 from edgekd import recipe as recipes
-from edgekd.bundle import Bundle
+from edgekd.bundle import Bundle, ConformalRecord
 from edgekd.classifier import identity_of, session_of
 from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import SPLITS, Dataset, Sample, groups_of, region
@@ -71,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         images = _images(bundle, dataset, recipe, args.images, console)
         _explanations(bundle, args.format, chosen, images, out, args.resume, console)
         return
+    conformal = bundle.manifest.artefacts[args.format].conformal if args.format and not args.tta else None
     with session_of(bundle, args.format) as session:
-        write(session, bundle, dataset, recipe, args.tta, out, console)
+        write(session, bundle, dataset, recipe, args.tta, out, console, conformal)
 
 
 def packages(format: str | None) -> tuple[str, ...] | None:
@@ -81,7 +82,14 @@ def packages(format: str | None) -> tuple[str, ...] | None:
 
 
 def write(
-    session: Session, bundle: Bundle, dataset: Dataset, recipe: Recipe, tta: bool, out: Path, console: Console
+    session: Session,
+    bundle: Bundle,
+    dataset: Dataset,
+    recipe: Recipe,
+    tta: bool,
+    out: Path,
+    console: Console,
+    conformal: ConformalRecord | None = None,
 ) -> None:
     """Run the bundle's network on the images; show and write what was measured."""
     from edgekd.data.pixels import Pixels
@@ -108,6 +116,7 @@ def write(
         np.array([s.label for s in samples]),
         bundle.manifest.label_names,
         groups=groups_of(samples),
+        conformal=conformal,
     )
     evaluation.show(found, console)
     found.save(out / "evaluation.json")

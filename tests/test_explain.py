@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ import pytest
 from PIL import Image
 
 import edgekd
-from edgekd import explain
+from edgekd import evaluate, explain
 from edgekd.artefacts.float_file import float_session
+from edgekd.bundle import Bundle, ConformalRecord
 from edgekd.classifier import session_of
 from edgekd.data.phantom import phantom
 from edgekd.errors import EdgekdError
 from edgekd.explainers import gradcam, lrp
+from edgekd.measures.evaluation import Evaluation
 from edgekd.measures.similarity import rank_correlation
 from edgekd.reports import heatmap
+from edgekd.reports.explanation import possible
 
 MODEL = Path(__file__).parents[1] / "models/mri4-mobilenetv2"
 GOLDEN = MODEL / "golden/1.png"
@@ -45,7 +49,7 @@ def test_a_folder_gives_answers_overlays_and_a_page(folder, capsys):
     answer = rows["one.png"]["answers"]["tflite-int8"]
     with edgekd.load(MODEL, "tflite-int8") as classifier:
         expected = classifier.classify(GOLDEN)
-    assert answer == {"label_name": expected.label_name, "probs": expected.probs}
+    assert answer == {"label_name": expected.label_name, "probs": expected.probs, "possible": None}
     (overlay,) = (folder / "out").glob("*.png")
     assert overlay.name.endswith("-one.occlusion.tflite-int8.png")
     with Image.open(overlay) as opened:
@@ -121,6 +125,43 @@ def test_the_float_network_answers_the_same_with_and_without_torch(classifier):
     pixels = np.stack([classifier._pixels(MODEL / f"golden/{i}.png") for i in range(4)])
     with float_session(classifier.bundle) as light, session_of(classifier.bundle, None) as torch:
         assert light.probs(pixels) == pytest.approx(torch.probs(pixels), abs=1e-4)
+
+
+def test_what_an_answer_may_be_is_read_from_the_files_record(tmp_path, capsys):
+    bundle = Bundle.open(shutil.copytree(MODEL, tmp_path / "bundle"))
+    with edgekd.load(bundle.folder, "tflite-int8") as opened:
+        probs = opened.classify(GOLDEN).probs
+    ranked = sorted(probs, key=lambda name: -probs[name])
+    for quantile, expected in (
+        (1 - probs[ranked[1]], {*ranked[:2]}),
+        (0.0, set()),
+        (1.0, {*ranked}),
+    ):
+        record = bundle.manifest.artefacts["tflite-int8"]
+        conformal = ConformalRecord(alpha=0.1, quantile=quantile, drawn=9, by_group=True)
+        changed = record.model_copy(update={"conformal": conformal})
+        bundle = bundle.enriched(artefacts=bundle.manifest.artefacts | {"tflite-int8": changed})
+        with edgekd.load(bundle.folder, "tflite-int8") as opened:
+            answer = opened.classify(GOLDEN)
+        assert set(answer.possible) == expected
+        assert possible(answer) == (" or ".join(answer.possible) if len(expected) == 2 else "not sure")
+    assert possible(replace(answer, possible=None)) == "–"
+    picture = tmp_path / "images" / ranked[0] / "1.png"
+    picture.parent.mkdir(parents=True)
+    shutil.copy(GOLDEN, picture)
+    line = [
+        str(bundle.folder),
+        "--data",
+        str(tmp_path / "images"),
+        "--format",
+        "tflite-int8",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    evaluate.main(line)
+    found = Evaluation.load(tmp_path / "out" / "evaluation.json")
+    assert found.sets.sizes == (0, 0, 0, 0, 1)
+    assert "sets of possible classes" in capsys.readouterr().out
 
 
 def test_colours_run_to_both_sides_of_zero():

@@ -54,7 +54,10 @@ class Row:
             return {"picture": self.shown, "reason": self.reason}
         return {
             "picture": self.shown,
-            "answers": {who: {"label_name": a.label_name, "probs": a.probs} for who, a in self.answers.items()},
+            "answers": {
+                who: {"label_name": a.label_name, "probs": a.probs, "possible": a.possible}
+                for who, a in self.answers.items()
+            },
             "maps": [
                 {
                     "method": method,
@@ -69,18 +72,27 @@ class Row:
         }
 
 
+def possible(answer: Answer) -> str:
+    """glioma or meningioma; "not sure" where it may be none of the classes or any; "–" without a conformal record."""
+    if answer.possible is None:
+        return "–"
+    return " or ".join(answer.possible) if 0 < len(answer.possible) < len(answer.probs) else "not sure"
+
+
 def show(rows: Sequence[Row], console: Console) -> None:
     """One row for each picture and network."""
     labels = list(next((a.probs for row in rows for a in row.answers.values()), {}))
-    table = Table("picture", "network", "answer", *map(escape, labels), "maps alike", box=SIMPLE, pad_edge=False)
+    table = Table(
+        "picture", "network", "answer", *map(escape, labels), "may be", "maps alike", box=SIMPLE, pad_edge=False
+    )
     for row in rows:
         if row.reason:
-            table.add_row(escape(row.shown), "", "[yellow]none, see below[/]", *[""] * (len(labels) + 1))
+            table.add_row(escape(row.shown), "", "[yellow]none, see below[/]", *[""] * (len(labels) + 2))
         alike = ", ".join(f"{m} {'–' if r is None else f'{r:.2f}'}" for m, r in row.likeness.items())
         for index, (who, answer) in enumerate(row.answers.items()):
             probs = (f"{100 * p:.1f} %" for p in answer.probs.values())
             name, last = (escape(row.shown), alike) if index == 0 else ("", "")
-            table.add_row(name, who, escape(answer.label_name), *probs, last)
+            table.add_row(name, who, escape(answer.label_name), *probs, escape(possible(answer)), last)
     console.print(table)
     left_out.show([(row.shown, row.reason) for row in rows if row.reason], console)
     if any(row.likeness for row in rows):
