@@ -35,7 +35,7 @@ SETTINGS = [
     "input.size=64",
     f"cache={FOLDER / 'cache'}",
     "student.width=0.5",
-    f"training={{epochs={EPOCHS}, batch_size=32, learning_rate=3e-3}}",
+    f"training={{epochs={EPOCHS}, batch_size=16, learning_rate=2e-3}}",
     "qat.enabled=false",
 ]
 TEACHERS = {
@@ -43,7 +43,7 @@ TEACHERS = {
     "vit": [
         "teacher.network=vit_tiny_r_s16_p8_224",
         "teacher.options={patch_size=2, depth=6}",
-        "teacher.training={epochs=25, batch_size=32, learning_rate=1e-3, weight_decay=0.05}",
+        "teacher.training={epochs=15, batch_size=32, learning_rate=1e-3, weight_decay=0.05}",
     ],
 }
 # Weights are those of each loss's paper where it gives one, beside a task loss of weight 1; else what brings the term to the

@@ -256,3 +256,12 @@ def test_the_quantization_aware_stage_takes_the_float_stages_batches_unless_it_n
     assert recipe.load(None, ["training.batch_size=8"]).qat.training.batch_size == 8
     own = recipe.load(None, ["training.batch_size=8", "qat.training.batch_size=16", "qat.enabled=false"])
     assert (own.qat.training.batch_size, own.qat.enabled, own.training.batch_size) == (16, False, 8)
+
+
+def test_the_default_recipe_says_nothing_of_another_student_or_of_a_committee():
+    assert recipe.load().student.width == 0.5
+    assert recipe.load(None, ["student.options={drop_rate=0.1}"]).student.width == 0.5
+    assert recipe.load(None, ["student.network=efficientnet_lite0"]).student.width == 1.0
+    assert recipe.load(None, ["student.network=efficientnet_lite0", "student.width=0.75"]).student.width == 0.75
+    committee = recipe.load(None, ["teacher.members=[{network='resnet10t'}, {network='mobilenetv2'}]"])
+    assert committee.distillation.losses == {"kd": 1.0}
