@@ -22,12 +22,6 @@ NETWORKS = {
     "hybrid_resnet_vit": (HYBRID, 32, ["encoder", "head"], ["backbone.body.layer3.0", "backbone.body.layer4.0"]),
     # The stem (patches, class token, positions) and twelve layers; ceil(0.3 * 13) = 4, the final norm in the last.
     "vit_tiny_patch16_224": ({}, 32, ["head"], ["blocks.8", "blocks.9", "blocks.10", "blocks.11", "norm"]),
-    "dualpool": (
-        {"backbone": "resnet10t", "hidden": 16},
-        32,
-        ["head"],
-        ["backbone.layer3.0", "backbone.layer4.0"],
-    ),
     # Two backbones side by side, each with a top: the last of the stem and four blocks, the last of the stem and twelve.
     "hybrid_cnn_vit": (
         {"backbone": "resnet10t", "vit": "vit_tiny_patch16_224", "hidden": 16},
