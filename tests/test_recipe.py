@@ -239,7 +239,7 @@ def test_a_newer_or_foreign_record_is_refused_by_name(schema):
 
 def test_a_recipe_file_names_its_schema_if_it_likes(tmp_path):
     (tmp_path / "r.toml").write_text('schema = "edgekd.recipe/1"')
-    assert recipe.load(tmp_path / "r.toml") == recipe.load()
+    assert recipe.load(tmp_path / "r.toml") == recipe.Recipe()
     (tmp_path / "r.toml").write_text('schema = "edgekd.recipe/2"')
     with pytest.raises(EdgekdError, match=r"schema: .*'edgekd\.recipe/1', found 'edgekd\.recipe/2'"):
         recipe.load(tmp_path / "r.toml")
