@@ -258,7 +258,9 @@ def test_the_quantization_aware_stage_takes_the_float_stages_batches_unless_it_n
     assert (own.qat.training.batch_size, own.qat.enabled, own.training.batch_size) == (16, False, 8)
 
 
-def test_the_default_recipe_says_nothing_of_another_student_or_of_a_committee():
+def test_the_default_recipe_says_nothing_of_other_images_another_student_or_a_committee():
+    assert recipe.load(None, ["data={source='folder', path='here'}"]).student == recipe.Network()
+    assert recipe.load(None, [], own_images=True) == recipe.Recipe()
     assert recipe.load().student.width == 0.5
     assert recipe.load(None, ["student.options={drop_rate=0.1}"]).student.width == 0.5
     assert recipe.load(None, ["student.network=efficientnet_lite0"]).student.width == 1.0
