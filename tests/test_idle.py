@@ -8,6 +8,7 @@ from edgekd.errors import EdgekdError
 # section, what is set there together, the setting without effect, the reason
 IDLE = [
     ("data", "path='x'", "path", "data.source"),
+    ("data", "folds=3, test_fraction=0.2", "test_fraction", "data.folds"),
     ("input", "crop_fraction=0.9", "crop_fraction", "input.fit"),
     ("augment", "elastic_sigma=2.0", "elastic_sigma", "augment.elastic_alpha"),
     (

@@ -128,7 +128,8 @@ def test_recipes_of_committed_bundles_are_read(path):
     values = json.loads(path.read_text())["recipe"]
     found = recipe.recorded(values, str(path.parent))
     assert found.name == path.parent.name
-    assert found.data.model_dump(mode="json") == values["data"]
+    told = found.data.model_dump(mode="json")
+    assert {name: told[name] for name in values["data"]} == values["data"]  # later ones have their defaults
     assert found.input.model_dump(mode="json") == values["input"]
     assert found.training.model_dump(mode="json") == values["training"]
     assert found.qat.representative_images == values["qat"]["representative_images"]
@@ -195,3 +196,36 @@ def test_the_quantization_aware_stage_takes_the_float_stages_batches_unless_it_n
     assert recipe.load(None, ["training.batch_size=8"]).qat.training.batch_size == 8
     own = recipe.load(None, ["training.batch_size=8", "qat.training.batch_size=16", "qat.enabled=false"])
     assert (own.qat.training.batch_size, own.qat.enabled, own.training.batch_size) == (16, False, 8)
+
+
+def test_a_table_of_sections_is_overrides_that_replace_whole_settings():
+    import tomllib
+
+    from edgekd.recipe import flattened
+
+    text = """
+    "student.width" = 0.5
+    training.epochs = 3
+    distillation = { losses = { dkd = 2.0 }, kd_temperature = 3.0 }
+    teacher.options = { depth = 1 }
+    """
+    found = list(flattened(tomllib.loads(text)))
+    assert found == [
+        ("student.width", 0.5),
+        ("training.epochs", 3),
+        ("distillation.losses", {"dkd": 2.0}),
+        ("distillation.kd_temperature", 3.0),
+        ("teacher.options", {"depth": 1}),
+    ]
+    made = recipe.load(None, found)
+    assert made == recipe.load(
+        None,
+        [
+            "student.width=0.5",
+            "training.epochs=3",
+            "distillation={losses={dkd=2.0}, kd_temperature=3.0}",
+            "teacher.options={depth=1}",
+        ],
+    )
+    with pytest.raises(EdgekdError, match="did you mean 'width'"):
+        recipe.load(None, list(flattened({"student": {"widht": 1.0}})))

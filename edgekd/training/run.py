@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -77,7 +78,10 @@ def seen_as(recipe: Recipe, wanted: InputRecipe, seed: int = 0) -> Recipe:
     ratio, a = wanted.size / recipe.input.size, recipe.augment
     if ratio != 1 and a.elastic_alpha:
         a = a.model_copy(update={"elastic_alpha": a.elastic_alpha * ratio, "elastic_sigma": a.elastic_sigma * ratio})
-    return recipe.model_copy(update={"input": wanted, "augment": a, "seed": seed or recipe.seed})
+    changed: dict[str, Any] = {"input": wanted, "augment": a}
+    if seed:  # of the training alone: the split stays
+        changed |= {"seed": seed, "split_seed": recipe.dealing_seed}
+    return recipe.model_copy(update=changed)
 
 
 def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console) -> Run:
@@ -85,10 +89,9 @@ def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console
 
     Raises: EdgekdError for a set that cannot be read, too many corrupt images, or leaking groups in a strict recipe.
     """
-    d = recipe.data
-    dataset = splitting.complete(sources.read(d), d.validation_fraction, d.test_fraction, recipe.seed)
+    dataset = splitting.of(sources.read(recipe.data), recipe)
     if processes.is_first:
-        _warn_of_leaks(dataset, d.strict, console)
+        _warn_of_leaks(dataset, recipe.data.strict, console)
         _report(_decode(recipe, dataset, console), console)
     processes.barrier()
     return Run(recipe, folder, processes, console, _decode(recipe, dataset, None))
