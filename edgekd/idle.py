@@ -6,17 +6,20 @@ An override is there to change what a file says: what it leaves without effect i
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from edgekd.errors import several
 
 if TYPE_CHECKING:
-    from edgekd.recipe import MemberRecipe, QatRecipe, Recipe, StageRecipe, TeacherRecipe
+    from edgekd.fine_tuning import FineTuningStage
+    from edgekd.recipe import MemberRecipe, QatRecipe, Recipe, StageRecipe, TeacherRecipe, TrainingRecipe
 
 Pair = tuple[str, str]  # a setting without effect, and the setting whose value is the reason
 Values = dict[str, Any]
+PLATEAU = ("plateau_patience", "plateau_factor")
+OF_A_NETWORK = ("network", "width", "pretrained", "weights", "options", "input_size", "seed")  # of one to train
 STILL_READ = ("precision",)  # of a teacher's training, in which a finished teacher is asked
 
 
@@ -28,14 +31,16 @@ def left_out(recipe: Recipe, values: Values, given: Values, where: str) -> Value
     found = [pair for pair in settings(recipe) if _is_set(values, pair[0])]
     yielding = {setting for setting, reason in found if _is_set(given, reason) and not _is_set(given, setting)}
     problems = [
-        f"{setting} has no effect, as {reason} = {_shown(reduce(_inner, reason.split('.'), recipe))}"
+        f"{setting} has no effect, as {reason} {_said(reduce(_inner, reason.split('.'), recipe))}"
         for setting, reason in found
         if setting not in yielding
     ]
     if problems:
         raise several(where, problems, "take it out, or change the other one", shown=len(problems))
     values = copy.deepcopy(values)
-    for setting in yielding:
+    for setting in sorted(yielding):  # a section before what is in it
+        if not _is_set(values, setting):
+            continue
         *sections, last = setting.split(".")
         del reduce(_inner, sections, values)[last]
     return values
@@ -57,7 +62,7 @@ def settings(recipe: Recipe) -> Iterator[Pair]:
     yield from _teacher(recipe.teacher)
     stages = {
         "training": recipe.training,
-        "teacher.training": recipe.teacher.training,
+        **{f"{section}.training": network.training for section, network in recipe.teacher.sections.items()},
         "qat.training": recipe.qat.training,
     }
     for section, stage in stages.items():
@@ -70,19 +75,7 @@ def _teacher(teacher: TeacherRecipe) -> Iterator[Pair]:
         for name, reason in _member(member):
             yield f"teacher.members.{number}.{name}", f"teacher.members.{number}.{reason}"
     if teacher.members:
-        for name in (
-            "network",
-            "width",
-            "pretrained",
-            "weights",
-            "options",
-            "input_size",
-            "seed",
-            "bundle",
-            "checkpoint",
-        ):
-            yield f"teacher.{name}", "teacher.members"
-        for name in _settings_of(teacher):
+        for name in (*OF_A_NETWORK, "bundle", "checkpoint", *_settings_of(teacher)):
             yield f"teacher.{name}", "teacher.members"
         return
     for name, reason in _member(teacher):
@@ -91,8 +84,7 @@ def _teacher(teacher: TeacherRecipe) -> Iterator[Pair]:
 
 def _member(member: MemberRecipe) -> Iterator[Pair]:
     if member.bundle:
-        names = ["network", "width", "pretrained", "weights", "options", "input_size", "seed", "checkpoint"]
-        for name in [*names, *_settings_of(member)]:
+        for name in (*OF_A_NETWORK, "checkpoint", *_settings_of(member)):
             yield name, "bundle"
     elif member.checkpoint:
         for name in ("pretrained", "weights", "seed", *_settings_of(member)):
@@ -103,12 +95,38 @@ def _settings_of(member: MemberRecipe) -> list[str]:
     return [f"training.{name}" for name in type(member.training).model_fields if name not in STILL_READ]
 
 
-def _stage(section: str, stage: StageRecipe) -> Iterator[Pair]:
+def _stage(section: str, stage: StageRecipe | TrainingRecipe) -> Iterator[Pair]:
+    fine_tuning = getattr(stage, "stages", None)
+    if fine_tuning:
+        yield from _in_stages(section, stage, fine_tuning)
+        return
     if stage.schedule != "plateau":
-        for name in ("plateau_patience", "plateau_factor"):
+        for name in PLATEAU:
             yield f"{section}.{name}", f"{section}.schedule"
     if stage.early_stopping_patience > stage.epochs - 2:  # the first epoch is the best so far, the last ends anyway
         yield f"{section}.early_stopping_patience", f"{section}.epochs"
+
+
+def _in_stages(section: str, training: Any, stages: Sequence[FineTuningStage]) -> Iterator[Pair]:
+    """What stages that follow one another leave without effect, in themselves and in the section around them."""
+    around = f"{section}.stages"
+    everywhere = set.intersection(*(set(stage.given()) for stage in stages))
+    unread = everywhere | (set() if _plateaus(training, stages) else set(PLATEAU))
+    for name in sorted(unread):
+        yield f"{section}.{name}", around
+    if training.early_stopping_patience > max(stage.epochs for stage in stages) - 2:
+        yield f"{section}.early_stopping_patience", around
+    for index, stage in enumerate(stages):
+        if stage.train != "top":
+            yield f"{around}.{index}.top_fraction", f"{around}.{index}.train"
+        if training.within(stage).schedule != "plateau":
+            reason = f"{around}.{index}.schedule" if stage.schedule else f"{section}.schedule"
+            for name in PLATEAU:
+                yield f"{around}.{index}.{name}", reason
+
+
+def _plateaus(training: Any, stages: Sequence[FineTuningStage]) -> bool:
+    return any(training.within(stage).schedule == "plateau" for stage in stages)
 
 
 def _qat(qat: QatRecipe) -> Iterator[Pair]:
@@ -136,5 +154,5 @@ def _inner(value: Any, name: str) -> Any:
     return value[int(name)] if isinstance(value, list | tuple) else getattr(value, name)
 
 
-def _shown(value: Any) -> str:
-    return f"a list of {len(value)}" if isinstance(value, tuple) else repr(value)
+def _said(value: Any) -> str:
+    return "is given" if isinstance(value, tuple) else f"= {value!r}"

@@ -1,6 +1,6 @@
 """Recipes: TOML in, frozen pydantic models out. An unknown key or a wrong type is one error that lists every problem.
 
-A recipe is data, never code: nothing in it is imported or evaluated. Defaults are those of the demo on phantom data.
+A recipe is data, never code: nothing in it is imported or evaluated.
 """
 
 from __future__ import annotations
@@ -16,10 +16,17 @@ from pydantic import ConfigDict, Field, model_validator
 from edgekd import idle, named
 from edgekd.bundle import MANIFEST, read_manifest
 from edgekd.errors import EdgekdError, nearest
+from edgekd.fine_tuning import FineTuningStage
 from edgekd.section import Section, known, validate
 
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
 SCHEMA: Literal["edgekd.recipe/1"] = "edgekd.recipe/1"
+# The default recipe, on phantoms: a student with so little room that teaching shows, also by where the teacher looks. A recipe
+# of one's own starts from the plain defaults below.
+DEFAULT: dict[str, Any] = {
+    "student": {"width": 0.5},
+    "distillation": {"losses": {"kd": 1.0, "attention_transfer": 1.0}},
+}
 # What is read of a bundle's recipe.
 READ_BACK = ("name", "seed", "split_seed", "licence", "cache", "data", "input", "qat")
 Override = str | tuple[str, Any]  # section.key=value, or key and value
@@ -139,6 +146,18 @@ class TrainingRecipe(StageRecipe):
 
     head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
     mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
+    # One after the other, each from the best weights of the one before; None: everything learns in all epochs.
+    stages: tuple[FineTuningStage, ...] | None = Field(None, strict=False)
+
+    @model_validator(mode="after")
+    def _some_stage(self) -> TrainingRecipe:
+        if self.stages == ():
+            raise ValueError("stages is empty; leave it out, and everything learns in all epochs")
+        return self
+
+    def within(self, stage: FineTuningStage) -> TrainingRecipe:
+        """The settings that hold in a stage."""
+        return self.model_copy(update=stage.given() | {"stages": None})
 
 
 class MemberRecipe(Network):
@@ -201,6 +220,7 @@ class QatTrainingRecipe(StageRecipe):
         "mixup_alpha": "the stage sees the float stage's views; set training.mixup_alpha",
         "head_learning_rate_factor": "the stage has one rate for all weights; set qat.range_learning_rate_factor for the "
         "ranges, or training.head_learning_rate_factor for the float stage",
+        "stages": "all weights learn on the int8 grid at once; set training.stages for the float stage",
     }
 
     epochs: int = Field(3, ge=1)
@@ -248,7 +268,7 @@ class AuditRecipe(Section):
 
 
 class Recipe(Section):
-    """Everything that decides a run. `Recipe()` is the default recipe of `python -m edgekd.distill`."""
+    """Everything that decides a run. `load()` gives the default recipe of `python -m edgekd.distill`."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
@@ -295,7 +315,7 @@ def load(path: str | Path | None = None, overrides: Sequence[Override] | None = 
     """
     path = named.recipe(path) if path else None
     where = str(path) if path else "default recipe"
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {} if path else copy.deepcopy(DEFAULT)
     given: dict[str, Any] = {}
     is_record = False
     if path and path.name == MANIFEST:

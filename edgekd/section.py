@@ -6,7 +6,8 @@ Problems are listed together, each with the nearest valid name; input is never r
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, TypeVar
+import re
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -55,14 +56,27 @@ def _explain(model: type[BaseModel], problem: Any) -> str:
         elsewhere = getattr(owner, "elsewhere", {}).get(path[-1])
         return f"{'.'.join(path)}: {elsewhere or f'unknown key; {nearest(path[-1], names)}'}"
     found = f", found {problem['input']!r}" if not isinstance(problem["input"], dict) else ""
+    if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+        valid = re.findall(r"'(.*?)'", problem["ctx"]["expected"])
+        found += f"; {nearest(problem['input'], valid)}"
     return f"{'.'.join(path) or 'recipe'}: {problem['msg'][0].lower()}{problem['msg'][1:]}{found}"
 
 
 def _owner(model: type[BaseModel], path: list[str]) -> type[BaseModel]:
-    """The model that the section at `path` is, as far as there are sections."""
+    """The model that the section at `path` is, as far as there are sections; numbers in it count those of a list."""
     for name in path:
+        if name.isdecimal():
+            continue
         field = model.model_fields.get(name)
-        if field is None or not isinstance(field.annotation, type) or not issubclass(field.annotation, BaseModel):
+        inner = _model_in(field.annotation) if field else None
+        if inner is None:
             return model
-        model = field.annotation
+        model = inner
     return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation names, by itself or as what a list holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -5,6 +5,8 @@ import pytest
 from edgekd import idle, recipe
 from edgekd.errors import EdgekdError
 
+HEAD = "{epochs=2, learning_rate=1e-3, train='head'}"
+TOP = "{epochs=3, learning_rate=1e-4, train='top', schedule='plateau'}"
 # section, what is set there together, the setting without effect, the reason
 IDLE = [
     ("data", "path='x'", "path", "data.source"),
@@ -33,8 +35,57 @@ IDLE = [
     ("teacher", "bundle='b', options={depth=2}", "options", "teacher.bundle"),
     ("teacher", "bundle='b', training={epochs=2}", "training.epochs", "teacher.bundle"),
     ("teacher", "checkpoint='c', pretrained=true", "pretrained", "teacher.checkpoint"),
+    ("teacher", f"bundle='b', training={{stages=[{HEAD}]}}", "training.stages", "teacher.bundle"),
     ("teacher", "checkpoint='c', training={mixup_alpha=0.2}", "training.mixup_alpha", "teacher.checkpoint"),
 ]
+
+
+IDLE_BY_STAGES = [
+    (f"epochs=3, stages=[{HEAD}]", "epochs"),
+    (f"learning_rate=0.1, stages=[{HEAD}, {TOP}]", "learning_rate"),
+    (f"plateau_factor=0.5, stages=[{HEAD}]", "plateau_factor"),
+    (f"schedule='plateau', stages=[{TOP}]", "schedule"),
+    (f"early_stopping_patience=2, stages=[{HEAD}, {TOP}]", "early_stopping_patience"),
+    (
+        "plateau_factor=0.5, stages=[{epochs=2, learning_rate=1, train='all', schedule='plateau', plateau_factor=0.1}]",
+        "plateau_factor",
+    ),
+]
+
+
+@pytest.mark.parametrize("section", ["training", "teacher.training"])
+@pytest.mark.parametrize(("values", "setting"), IDLE_BY_STAGES)
+def test_what_every_stage_decides_for_itself_has_no_effect_around_them(section, values, setting):
+    with pytest.raises(EdgekdError) as caught:
+        recipe.load(None, [f"{section}={{{values}}}"])
+    assert f"1 problem\n  - {section}.{setting} has no effect, as {section}.stages is given\n" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stage", "setting", "reason"),
+    [
+        ("train='head', top_fraction=0.5", "stages.1.top_fraction", "stages.1.train = 'head'"),
+        ("train='all', plateau_factor=0.5", "stages.1.plateau_factor", "schedule = 'cosine'"),
+        (
+            "train='all', plateau_patience=1, schedule='cosine'",
+            "stages.1.plateau_patience",
+            "stages.1.schedule = 'cosine'",
+        ),
+    ],
+)
+def test_a_setting_of_a_stage_without_effect_in_it_is_an_error(stage, setting, reason):
+    with pytest.raises(EdgekdError) as caught:
+        recipe.load(None, [f"training.stages=[{TOP}, {{epochs=2, learning_rate=1, {stage}}}]"])
+    assert f"1 problem\n  - training.{setting} has no effect, as training.{reason}\n" in str(caught.value)
+
+
+def test_an_override_with_stages_leaves_out_what_a_file_said_for_all_epochs(tmp_path):
+    (tmp_path / "r.toml").write_text("[training]\nepochs = 40\nlearning_rate = 0.1\nmixup_alpha = 0.2")
+    found = recipe.load(tmp_path / "r.toml", [f"training.stages=[{HEAD}]"]).training
+    assert found == recipe.TrainingRecipe(stages=found.stages, mixup_alpha=0.2)
+    (tmp_path / "s.toml").write_text(f"[training]\nstages = [{HEAD}]")
+    with pytest.raises(EdgekdError, match=r"training\.epochs has no effect, as training\.stages is given"):
+        recipe.load(tmp_path / "s.toml", ["training.epochs=3"])
 
 
 @pytest.mark.parametrize(("section", "values", "setting", "reason"), IDLE)
@@ -58,6 +109,8 @@ WITH_EFFECT = [
     "training={schedule='plateau', plateau_patience=2, plateau_factor=0.5}",
     "training={epochs=4, early_stopping_patience=2}",
     "training={label_smoothing=0.2, class_weights=false, mixup_alpha=0.2, head_learning_rate_factor=2.0}",
+    f"training={{plateau_factor=0.5, plateau_patience=1, stages=[{HEAD}, {TOP}]}}",  # read in the second
+    f"training={{schedule='plateau', plateau_factor=0.5, early_stopping_patience=1, stages=[{HEAD}, {TOP}]}}",
     "qat={taught_by='teacher', training={label_smoothing=0.2, class_weights=false}}",
     "qat={training={epochs=2}, frozen_epochs=2}",
     "qat={enabled=false, training={epochs=9}}",  # switched off, and kept for when it is switched on
@@ -73,7 +126,7 @@ def test_a_setting_with_effect_is_none(line):
 
 def test_defaults_are_silent():
     assert len(list(idle.settings(recipe.load()))) > 5
-    assert recipe.load() == recipe.Recipe()
+    assert recipe.load() == recipe.Recipe.model_validate(recipe.DEFAULT)
 
 
 def test_all_are_listed_at_once():

@@ -95,6 +95,67 @@ def test_stopping_early_needs_epochs_to_compare():
     assert stopping.early_stopping_patience == 1
 
 
+STAGES = """
+[training]
+schedule = "cosine"
+warmup_epochs = 5
+min_learning_rate = 1e-6
+early_stopping_patience = 8
+best_by = "accuracy"
+stages = [
+  { epochs = 25, learning_rate = 1e-3, train = "head" },
+  { epochs = 35, learning_rate = 1e-4, train = "top" },
+  { epochs = 15, learning_rate = 5e-5, train = "all", warmup_epochs = 0, schedule = "plateau", plateau_factor = 0.5 },
+]
+[teacher.training]
+stages = [{ epochs = 1, learning_rate = 1, train = "top", top_fraction = 0.5 }]
+"""
+
+
+def test_stages_take_from_the_section_around_them_what_they_do_not_name(tmp_path):
+    (tmp_path / "r.toml").write_text(STAGES)
+    r = recipe.load(tmp_path / "r.toml")
+    found = [r.training.within(stage) for stage in r.training.stages]
+    assert [stage.train for stage in r.training.stages] == ["head", "top", "all"]
+    assert [stage.top_fraction for stage in r.training.stages] == [0.3] * 3
+    assert [(s.epochs, s.learning_rate, s.warmup_epochs) for s in found] == [
+        (25, 1e-3, 5),
+        (35, 1e-4, 5),
+        (15, 5e-5, 0),
+    ]
+    assert [(s.schedule, s.plateau_factor) for s in found] == [("cosine", 0.3)] * 2 + [("plateau", 0.5)]
+    assert {(s.min_learning_rate, s.early_stopping_patience, s.best_by) for s in found} == {(1e-6, 8, "accuracy")}
+    assert r.teacher.training.stages[0].top_fraction == 0.5
+    assert recipe.recorded(r.model_dump(mode="json"), "x") == recipe.overridden(r, []) == r
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ("[]", r"training: .*stages is empty; leave it out"),
+        ("3", r"training\.stages"),
+        ("[{epochs=1, learning_rate=1, train='haed'}]", r"training\.stages\.0\.train: .*did you mean 'head'\?"),
+        ("[{epochs=1, learning_rate=1, train='some'}]", r"valid names: all, head, top"),
+        ("[{epochs=0, learning_rate=1, train='all'}]", r"training\.stages\.0\.epochs: .*equal to 1"),
+        (
+            "[{epochs=1, learning_rate=1, trian='all', train='all'}]",
+            r"stages\.0\.trian: unknown key; did you mean 'train'",
+        ),
+        ("[{epochs=1, train='all'}]", r"training\.stages\.0\.learning_rate: field required"),
+        ("[{epochs=1, learning_rate=1, train='top', top_fraction=0}]", "greater than 0"),
+        ("[{epochs=1, learning_rate=1, train='all', batch_size=3}]", r"batch_size: unknown key"),
+    ],
+)
+def test_a_wrong_stage_is_one_error(stages, message):
+    with pytest.raises(EdgekdError, match=f"(?s)1 problem\n.*{message}"):
+        recipe.load(None, [f"training.stages={stages}"])
+
+
+def test_the_quantization_aware_stage_has_none():
+    with pytest.raises(EdgekdError, match=r"qat\.training\.stages: .*set training\.stages"):
+        recipe.load(None, ["qat.training.stages=[{epochs=1, learning_rate=1, train='all'}]"])
+
+
 @pytest.mark.parametrize("content", [b"a = ", b"\xff\xfe\x00", b"= 1"])
 def test_broken_files_are_one_error(tmp_path, content):
     file = tmp_path / "r.toml"
@@ -131,7 +192,7 @@ def test_recipes_of_committed_bundles_are_read(path):
     told = found.data.model_dump(mode="json")
     assert {name: told[name] for name in values["data"]} == values["data"]  # later ones have their defaults
     assert found.input.model_dump(mode="json") == values["input"]
-    assert found.training.model_dump(mode="json") == values["training"]
+    assert found.training.model_dump(mode="json", exclude_none=True) == values["training"]
     assert found.qat.representative_images == values["qat"]["representative_images"]
     assert found.qat.training.epochs == values["qat"]["training"]["epochs"]
 

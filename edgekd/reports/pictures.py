@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +103,10 @@ def _band(b: Bin) -> tuple[float, float]:
 
 
 def curves(history: list[dict[str, float]], path: Path) -> None:
-    """Loss components, accuracy and learning rate over the epochs of a training log; draws the columns that are there."""
+    """Loss components, accuracy and learning rate over the epochs of a training log; draws the columns that are there.
+
+    A dotted line parts two stages.
+    """
     from matplotlib.ticker import MaxNLocator
 
     figure = _figure(11, 3.6)
@@ -126,6 +129,9 @@ def curves(history: list[dict[str, float]], path: Path) -> None:
         _tidy(axes)
         if axes.lines and axes is not rate:
             axes.legend(frameon=False)
+        for before, row in pairwise(history):
+            if row.get("stage") != before.get("stage"):
+                axes.axvline(before["epoch"] + 0.5, color=GREY, linewidth=0.8, linestyle=":")
     losses.set_ylim(0, None)
     _save(figure, path)
 

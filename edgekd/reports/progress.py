@@ -36,9 +36,9 @@ class Screen:
         """One line for the epoch that ended."""
         row = history[-1]
         result = f"val {100 * row['val_accuracy']:.2f} % nll {row['val_nll']:.3f}"
-        self.console.print(
-            f"{self.title} {int(row['epoch'])}/{self.epochs}: {result} | {_values(row)}", highlight=False
-        )
+        stage = f" (stage {int(row['stage'])})" if "stage" in row else ""
+        epoch = f"{self.title} {int(row['epoch'])}/{self.epochs}{stage}"
+        self.console.print(f"{epoch}: {result} | {_values(row)}", highlight=False)
 
 
 def _values(row: Row) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from edgekd.distillation import losses
 from edgekd.errors import EdgekdError, several
 from edgekd.networks import build, check_network, from_bundle
-from edgekd.recipe import MemberRecipe, Network, Recipe, StageRecipe
-from edgekd.training import teachers
+from edgekd.recipe import MemberRecipe, Network, Recipe, StageRecipe, TrainingRecipe
+from edgekd.training import fine_tuning, teachers
 from edgekd.training.run import Run
 from edgekd.training.stages import build_losses
 
@@ -21,6 +21,7 @@ def recipe(wanted: Recipe) -> None:
     """
     teacher(wanted)
     check_network(wanted.student, wanted.input.size)
+    _fine_tuning(wanted.student, wanted.training, wanted.input.size)
     features(wanted)
 
 
@@ -46,8 +47,17 @@ def _member(where: str, settings: MemberRecipe, size: int) -> None:
         teachers.open_bundle(settings)
     else:
         check_network(settings, size)
+        _fine_tuning(settings, settings.training, size)
     if settings.checkpoint and not Path(settings.checkpoint).is_file():
         raise EdgekdError(f"{where}.checkpoint {settings.checkpoint}", "a file", "no such file")
+
+
+def _fine_tuning(network: Network, training: TrainingRecipe, size: int) -> None:
+    """Find out whether the network has the parts that the stages of its training let learn."""
+    if training.stages:
+        built = build(_random(network), 2, size)
+        for stage in fine_tuning.stages_of(training):
+            stage.learning(built)
 
 
 def features(wanted: Recipe) -> None:

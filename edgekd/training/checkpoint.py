@@ -39,12 +39,20 @@ def restore_module(path: Path, part: str, module: nn.Module) -> None:
     _fill({part: module}, _read(path)[1], path)
 
 
-def restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Fill modules and optimizer from a file of `save`; gives its `state`.
+def read_state(path: Path) -> dict[str, Any]:
+    """The JSON-able state in a file of `save`.
+
+    Raises: EdgekdError if the file is not one of ours.
+    """
+    return _read(path)[0]
+
+
+def restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+    """Fill modules and optimizer from a file of `save`.
 
     Raises: EdgekdError if the file is not one of ours or belongs to another network.
     """
-    state, tensors = _read(path)
+    tensors = _read(path)[1]
     _fill(modules, tensors, path)
     moments: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -52,7 +60,6 @@ def restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.Op
             _, index, key = name.split(SEPARATOR)
             moments.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
-    return state
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

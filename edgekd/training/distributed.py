@@ -114,7 +114,7 @@ def use_global_batch_norm(network: nn.Module) -> None:
     torch's SyncBatchNorm does the same on GPUs only.
     """
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm2d) and not isinstance(module, _GlobalBatchNorm):
             own = type(module)
             module.__class__ = type(f"Global{own.__name__}", (_GlobalBatchNorm, own), {})
 

@@ -43,7 +43,7 @@ def of_stage(run: Run, facts: dict[str, Any], teacher: Bundle | None) -> str:
 
 def of_network(settings: Network) -> dict[str, Any]:
     """A recipe's settings of a network, with the sha256 of the files that it names in place of their paths."""
-    found = settings.model_dump() | {"weights": settings.weights_file}
+    found = settings.model_dump(exclude_none=True) | {"weights": settings.weights_file}
     paths = {name: Path(found[name]) for name in FILES if found.get(name)}
     return found | {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
 

@@ -1,4 +1,4 @@
-"""The one training loop: teachers, students and controls all pass through `Trainer.fit`.
+"""The one training loop: teachers, students and controls all pass through `Trainer.fit`, stage after stage.
 
 Everything random in an epoch follows from (seed, epoch), so a run that was killed and resumed ends with the same bits as
 one that was not.
@@ -26,21 +26,23 @@ from edgekd.distillation.loss import Values
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import nll, softmax
-from edgekd.networks import PixelNetwork
 from edgekd.networks.prediction import predict
 from edgekd.recipe import StageRecipe
 from edgekd.training import checkpoint
 from edgekd.training.distributed import Processes
 from edgekd.training.ema import Ema
+from edgekd.training.fine_tuning import stages_of
+from edgekd.training.freezing import Freezing
 from edgekd.training.memory import keep_freed_memory
-from edgekd.training.objective import Objective, Term
+from edgekd.training.objective import Objective, weighted_sum
+from edgekd.training.optimizer import Parts, make_optimizer
 from edgekd.training.precision import autocast, autocast_dtype
 from edgekd.training.schedule import Schedule
 from edgekd.training.taught import Taught
 
+BEST = "best.safetensors"  # the best weights of all epochs
 VERSION = 2  # to be raised when the same settings train another network: a state of another version is not continued
 Row = dict[str, float]
-Parts = dict[str, tuple[list[nn.Parameter], float]]  # name -> parameters, factor of the learning rate
 
 
 class Watcher(Protocol):
@@ -69,16 +71,26 @@ class Task:
 class TrainingProgress:
     """How far a training has come; a checkpoint keeps it beside the tensors."""
 
-    epochs_done: int = 0
-    best: float = math.inf
+    epochs_done: int = 0  # of all stages, as every other epoch here
+    best: float = math.inf  # of the present stage
     best_epoch: int = 0
     seconds: float = 0.0
     history: list[Row] = field(default_factory=list)
+    stage: int = 0  # the present one, counted from 0
+    stage_begin: int = 0  # epochs done before it
+    best_before: float = math.inf  # of the stages before it
+
+    def next_stage(self) -> None:
+        """Enter the stage after the present one."""
+        self.stage, self.stage_begin, self.best_epoch = self.stage + 1, self.epochs_done, self.epochs_done
+        self.best_before, self.best = min(self.best_before, self.best), math.inf
 
 
 class Trainer:
     """Trains one network; its state after every epoch lies in `folder`.
 
+    A stage begins from the best weights of the one before, with moments, schedule and average of its own. Between two stages
+    nothing is written: what the next one begins from follows from the state after the last epoch and those weights.
     `identity` names everything that decides the result: a state of another identity is refused. `parts` are those of
     `make_optimizer`, by default one; `before_epoch` may change the trainer, as a function of its state after the epoch
     before alone.
@@ -105,13 +117,14 @@ class Trainer:
             raise EdgekdError("training.batch_size", "at most the number of training images", found, "lower it")
         self.taught = Taught(network, objective.losses)
         self.taught.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's types lack it
-        self.ema = Ema(network, settings.ema_decay) if settings.ema_decay else None
-        parts = parts or {"all": (list(network.parameters()), 1.0)}
-        self.optimizer = make_optimizer(settings, parts | {"losses": (list(objective.losses.parameters()), 1.0)})
+        self.parts = (parts or {"all": (list(network.parameters()), 1.0)}) | {
+            "losses": (list(objective.losses.parameters()), 1.0)
+        }
         self.before_epoch = before_epoch
-        self.schedule = Schedule(settings, self.steps)
         self.precision = autocast_dtype(settings.precision, processes.device)
+        self.freezing, self.stages = Freezing(network), stages_of(settings)
         self.progress = TrainingProgress()
+        self._prepare_stage()
 
     def fit(self, watcher: Watcher) -> TrainingProgress:
         """Train to the end, or from where `folder` stands, and leave the best weights in the network (in eval mode).
@@ -120,17 +133,44 @@ class Trainer:
         """
         if (self.folder / checkpoint.LAST).exists():
             self._resume()
-        trained = self.processes.wrap(self.taught)
-        while self.progress.epochs_done < self.settings.epochs and not self._stopped_early():
+        self._fit_stage(watcher)
+        while self.progress.stage + 1 < len(self.stages):
+            self._enter_next_stage()
+            self._fit_stage(watcher)
+        self._load(BEST)
+        self.network.eval()
+        return self.progress
+
+    @property
+    def _is_staged(self) -> bool:
+        return len(self.stages) > 1
+
+    def _fit_stage(self, watcher: Watcher) -> None:
+        """Train to the end of the present stage, or from where it stands."""
+        trained = self.processes.wrap(self.taught)  # after it is settled which parameters learn
+        while not self._is_stage_over():
             begin = time.perf_counter()
             if self.before_epoch:
                 self.before_epoch(self)
             row = self._train_epoch(trained, watcher)
             row |= self._validate()
             self._finish_epoch(row, time.perf_counter() - begin, watcher)
-        self.network.load_state_dict(safetensors.torch.load_file(self.folder / "best.safetensors"))
-        self.network.eval()
-        return self.progress
+
+    def _enter_next_stage(self) -> None:
+        self._load(best_of(self.progress.stage))
+        self.progress.next_stage()
+        self._prepare_stage()
+
+    def _prepare_stage(self) -> None:
+        """What learns in the present stage, with moments, schedule and average that begin anew."""
+        stage = self.stages[self.progress.stage]
+        self.freezing.only(stage.learning(self.network))
+        self.optimizer = make_optimizer(stage.settings, self.parts)
+        self.schedule = Schedule(stage.settings, self.steps)
+        self.ema = Ema(self.network, stage.settings.ema_decay) if stage.settings.ema_decay else None
+
+    def _load(self, name: str) -> None:
+        self.network.load_state_dict(safetensors.torch.load_file(self.folder / name))
 
     @property
     def shipped(self) -> nn.Module:
@@ -141,13 +181,14 @@ class Trainer:
         epoch, size = self.progress.epochs_done, self.settings.batch_size
         torch.manual_seed(derived_seed(self.task.seed, "dropout", epoch, self.processes.rank))
         trained.train()
+        self.freezing.hold()
         order = epoch_order(self.task.train_rows, self.task.seed, epoch)
         row: Row = {}
         begin = time.perf_counter()
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size][self.processes.share(size)]
             views = self.task.augmenter.views(epoch, rows, self.processes.device)
-            rate = self._set_learning_rate(epoch * self.steps + step)
+            rate = self._set_learning_rate((epoch - self.progress.stage_begin) * self.steps + step)
             values = self._step(trained, Batch(epoch, rows, views.pixels, views.targets))
             if not math.isfinite(values["train_loss"]):
                 todo = "lower training.learning_rate, or set training.precision to fp32"
@@ -156,7 +197,8 @@ class Trainer:
             speed = (step + 1) * size / (time.perf_counter() - begin)
             if self.processes.is_first:
                 watcher.step(epoch, step, self.steps, row | {"images_per_s": speed})
-        return {"epoch": epoch + 1, "learning_rate": rate} | row | {"images_per_s": speed}
+        stage = {"stage": self.progress.stage + 1} if self._is_staged else {}
+        return {"epoch": epoch + 1} | stage | {"learning_rate": rate} | row | {"images_per_s": speed}
 
     def _step(self, trained: nn.Module, batch: Batch) -> Row:
         def student(views: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Values]]:
@@ -203,17 +245,24 @@ class Trainer:
         if is_best:
             p.best, p.best_epoch = score, p.epochs_done
         if self.processes.is_first:
-            # The best weights go first: a kill between the two files repeats the epoch and writes the same best again.
+            # The best weights go first: a kill between the files repeats the epoch and writes the same best again.
             if is_best:
-                tensors = {name: t.contiguous() for name, t in self.shipped.state_dict().items()}
-                write_atomic(self.folder / "best.safetensors", safetensors.torch.save(tensors))
+                names = [best_of(p.stage)] if self._is_staged else []
+                self._write_best(names + [BEST] * (score < p.best_before))
             checkpoint.save(self.folder / checkpoint.LAST, self._modules(), self.optimizer, self._state())
             watcher.epoch(p.history)
         self.processes.barrier()
 
-    def _stopped_early(self) -> bool:
-        patience = self.settings.early_stopping_patience
-        return bool(patience) and self.progress.epochs_done - self.progress.best_epoch >= patience
+    def _write_best(self, names: list[str]) -> None:
+        content = safetensors.torch.save({name: t.contiguous() for name, t in self.shipped.state_dict().items()})
+        for name in names:
+            write_atomic(self.folder / name, content)
+
+    def _is_stage_over(self) -> bool:
+        p, settings = self.progress, self.stages[self.progress.stage].settings
+        patience = settings.early_stopping_patience
+        stopped_early = bool(patience) and p.epochs_done - p.best_epoch >= patience
+        return stopped_early or p.epochs_done - p.stage_begin >= settings.epochs
 
     def _modules(self) -> dict[str, nn.Module]:
         found: dict[str, nn.Module] = {"network": self.network, "losses": self.objective.losses}
@@ -229,19 +278,21 @@ class Trainer:
 
     def _resume(self) -> None:
         path = self.folder / checkpoint.LAST
-        state = checkpoint.restore(path, self._modules(), self.optimizer)
+        state = checkpoint.read_state(path)
         if state["identity"] != self.identity:
             todo = "resume with the recipe and data of that run, or start anew with --overwrite"
             raise EdgekdError(f"checkpoint {path}", "the state of this recipe on these images", "another one's", todo)
         self.progress = TrainingProgress(**state["progress"])
+        self._prepare_stage()
+        checkpoint.restore(path, self._modules(), self.optimizer)
         self.schedule.restore(state["schedule"])
         if self.ema:
             self.ema.updates = state["ema_updates"]
 
 
-def weighted_sum(terms: list[Term]) -> Tensor:
-    """Σ weight · value."""
-    return torch.stack([t.weight * t.value for t in terms]).sum()
+def best_of(stage: int) -> str:
+    """The file of the best weights of a stage, which is counted from 0 here and from 1 in its name."""
+    return f"stage{stage + 1}_{BEST}"
 
 
 def derived_seed(*parts: object) -> int:
@@ -253,25 +304,3 @@ def derived_seed(*parts: object) -> int:
 def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """`rows` in the random order of `epoch`."""
     return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(rows)
-
-
-def classifier_apart(network: PixelNetwork, head_factor: float) -> Parts:
-    """The parameters in two parts: `head`, the classifier, with its own learning rate, and `body`, all others."""
-    get_classifier = getattr(network.body, "get_classifier", None)
-    classifier = get_classifier() if get_classifier else None
-    head = list(classifier.parameters()) if isinstance(classifier, nn.Module) else []
-    ids = {id(p) for p in head}
-    body = [p for p in network.parameters() if id(p) not in ids]
-    return {"body": (body, 1.0), "head": (head, head_factor)}
-
-
-def make_optimizer(settings: StageRecipe, parts: Parts) -> torch.optim.Optimizer:
-    """AdamW over named parts, each (parameters, factor of the learning rate); no decay on biases and normalization."""
-    groups = []
-    for part, (parameters, factor) in parts.items():
-        learnt = [p for p in parameters if p.requires_grad]
-        for decays in (True, False):
-            members = [p for p in learnt if (p.ndim > 1) == decays]
-            decay = settings.weight_decay if decays else 0.0
-            groups.append({"params": members, "weight_decay": decay, "factor": factor, "part": part})
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate, foreach=True)

@@ -33,6 +33,11 @@ class Teacher(Protocol):
         """Logits [B, K] for the views of a batch, and by name what each of `losses` takes; without gradient."""
 
 
+def weighted_sum(terms: list[Term]) -> Tensor:
+    """Σ weight · value."""
+    return torch.stack([t.weight * t.value for t in terms]).sum()
+
+
 Student = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Values]]]  # what `Taught` gives of views and targets
 
 

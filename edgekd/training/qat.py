@@ -35,8 +35,9 @@ from edgekd.reports import quantization
 from edgekd.reports.card import model_card
 from edgekd.training import checkpoint, finish, identity, stages
 from edgekd.training.checkpoint import LAST
-from edgekd.training.loop import Parts, Trainer, TrainingProgress, epoch_order
+from edgekd.training.loop import Trainer, TrainingProgress, epoch_order
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
+from edgekd.training.optimizer import Parts
 from edgekd.training.run import Run
 
 VERSION = 1  # to be raised when the same student and settings give another graph: an old one is not taken for it

@@ -26,10 +26,11 @@ from edgekd.networks.committee import COMMITTEE, members_of
 from edgekd.preprocess import InputContract
 from edgekd.recipe import DistillationRecipe, InputRecipe, StageRecipe, TrainingRecipe
 from edgekd.reports.progress import Screen
-from edgekd.training import finish, identity
+from edgekd.training import fine_tuning, finish, identity
 from edgekd.training.log import Log
-from edgekd.training.loop import Row, Trainer, TrainingProgress, classifier_apart, derived_seed
+from edgekd.training.loop import Row, Trainer, TrainingProgress, derived_seed
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
+from edgekd.training.optimizer import classifier_apart
 from edgekd.training.precision import autocast_dtype
 from edgekd.training.run import Run, seen_as
 
@@ -69,7 +70,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     role: Role = "student" if teacher_bundle else "control"
     told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
     network_facts = identity.of_network(settings)
-    facts = {"network": network_facts, "training": recipe.training.model_dump(), "distillation": told}
+    facts = {"network": network_facts, "training": recipe.training.model_dump(exclude_none=True), "distillation": told}
     named = identity.of_stage(run, facts, teacher_bundle)
     if run.processes.decide(finish.is_finished(folder, named)):
         return announce(run, finish.opened(run.processes, folder))
@@ -182,7 +183,7 @@ def train(
     if not run.processes.is_first:
         return trainer.fit(_Silent())
     log = Log(state)
-    with contextlib.closing(log), Screen(run.console, role, settings.epochs) as screen:
+    with contextlib.closing(log), Screen(run.console, role, fine_tuning.total_epochs(settings)) as screen:
         return trainer.fit(_Watchers(screen, log))
 
 

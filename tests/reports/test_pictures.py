@@ -185,6 +185,15 @@ def test_curves_draw_what_is_there_and_lose_no_component(tmp_path, drawn):
     assert len({(line.get_color(), line.get_linestyle()) for line in many}) == len(many)
 
 
+def test_curves_part_two_stages(tmp_path, drawn):
+    rows = [row | {"stage": stage} for row, stage in zip(history(5), (1, 1, 2, 2, 3), strict=True)]
+    pictures.curves(rows, tmp_path / "a.png")
+    for axes in drawn[0].axes:
+        borders = [line.get_xdata() for line in axes.lines if line.get_linestyle() == ":"]
+        assert borders == [[2.5, 2.5], [4.5, 4.5]]
+        assert axes.get_legend() is None or len(axes.get_legend().get_texts()) == len(axes.lines) - 2
+
+
 def test_comparison_shows_accuracy_interval_ece_and_floor(tmp_path, drawn):
     found = {"teacher": made("abc", seed=1), "control": made("abc", seed=2), "student": made("abc", seed=3)}
     pictures.comparison(found, tmp_path / "a.png")

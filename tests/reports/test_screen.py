@@ -109,6 +109,9 @@ def test_where_nobody_looks_lines_are_whole(capsys):
     [line] = capsys.readouterr().out.splitlines()
     assert line.startswith("student of a rather long name 3/10: val 50.00 %")
     assert line.endswith("contrast 1.000 | 1234 img/s")
+    with Progress(console, "student", 75) as progress:
+        progress.epoch([history[0] | {"epoch": 26, "stage": 2}])
+    assert capsys.readouterr().out.startswith("student 26/75 (stage 2): val 50.00 %")
 
 
 def on_a_terminal(command, columns):

@@ -16,7 +16,8 @@ STEP = """
 import sys, numpy as np, torch, safetensors.torch
 from edgekd.distillation import losses
 from edgekd.distillation.batch import Batch
-from edgekd.networks import build
+from edgekd.networks import build, taps
+from edgekd.networks.taps import Outputs
 from edgekd.recipe import DistillationRecipe, Network, TrainingRecipe
 from edgekd.training import distributed
 from edgekd.training.loop import Task, Trainer
@@ -31,17 +32,24 @@ settings = TrainingRecipe(batch_size=8, class_weights=False, gradient_clip=0, em
 label_objective = LabelObjective(settings, labels.numpy(), 4, processes)
 class Says:
     def of(self, batch, losses):
-        return teacher[own], {}
+        said = Outputs(teacher[own], {name: feature[own] for name, feature in features.items()})
+        return said.logits, {name: loss.of_teacher(said, batch.targets) for name, loss in losses.items()}
 ALL = {name: 1.0 for name in ("kd", "dkd", "dist", "logit_std", "mse")}
+# Projectors, which learn beside the network; cross_arch without its draws, which are each process's own.
+ALL |= {name: 1.0 for name in ("cosine_feature", "attention_transfer", "rkd", "geometric", "ofa")}
+ALL |= {"cross_arch": {"teacher_tap": "stage2", "replaced": 0.0}}
+student = taps.shapes(network, 32, taps.names_of(network))
+shapes = student | {"stage2": (6, 4, 4), "last": (5, 2, 2), "attention": (3, 2, 16, 3)}
+features = {name: torch.randn(8, *shape).double() for name, shape in shapes.items()}
 distillation = DistillationRecipe(losses=ALL, task_loss_weight=1.0, distill_loss_weight=1.0, kd_temperature=2.0)
-modules = losses.build(losses.resolve(ALL), {}, {})
+modules = losses.build(losses.resolve(ALL), student, shapes).double()
 own = processes.share(8)
 objective = DistillationObjective(label_objective, distillation, Says(), modules)
 task = Task(None, labels.numpy(), np.arange(8), np.arange(8), None, 0)
 trainer = Trainer(network, objective, task, settings, processes, None, "")
 trained = processes.wrap(trainer.taught.train())
 row = trainer._step(trained, Batch(0, np.arange(8)[own], pixels[own], targets[own]))
-tensors = {n: p.grad for n, p in network.named_parameters()} | {n: b.double() for n, b in network.named_buffers()}
+tensors = {n: p.grad for n, p in trainer.taught.named_parameters()} | {n: b.double() for n, b in network.named_buffers()}
 if processes.is_first:
     tensors |= {n: torch.tensor(v) for n, v in row.items()}
     safetensors.torch.save_file({n: t.contiguous() for n, t in tensors.items()}, sys.argv[1])
@@ -114,7 +122,8 @@ def test_gradients_statistics_and_accuracy_are_those_of_the_whole_batch(tmp_path
     call_script(STEP, tmp_path / "two", TORCHRUN)
     one, two = load_file(tmp_path / "one"), load_file(tmp_path / "two")
     assert one.keys() == two.keys()
-    assert {"train_loss", "train_accuracy", "loss_task", "loss_kd"} <= one.keys()
+    assert {"train_loss", "train_accuracy", "loss_task", "loss_kd", "loss_cross_arch"} <= one.keys()
+    assert {"losses.cosine_feature.project.weight", "losses.geometric.depth"} <= one.keys()
     for name, expected in one.items():
         scale = max(1e-3, abs(expected).max())  # gradients that are 0 but for rounding have no scale of their own
         assert abs(two[name] - expected).max() <= 1e-6 * scale, name  # the trainer's loss is in float32
@@ -148,3 +157,23 @@ def test_two_processes_give_the_losses_of_one(tmp_path, tiny_settings):
                 if name in a:
                     assert b[name] == pytest.approx(a[name], rel=1e-3), (part, name)
     assert Bundle.open(tmp_path / "two").manifest.role == "student"
+
+
+def test_two_processes_go_through_the_stages_as_one_does(tmp_path, tiny_settings):
+    """What does not learn neither stops the processes nor moves; the rest agrees."""
+    training = ", ".join(f"{{epochs=1, learning_rate=1e-5, train='{train}'}}" for train in ("head", "top", "all"))
+    settings = [*tiny_settings[:-1], *SETTINGS[:3], f"teacher.training={{batch_size=16, stages=[{training}]}}"]
+    for name, prefix in (("one", [sys.executable]), ("two", TORCHRUN)):
+        command = [*prefix, "-m", "edgekd.train", "--out", str(tmp_path / name)]
+        for setting in [*settings, f"cache={tmp_path / name / 'cache'}"]:
+            command += ["--set", setting]
+        call(command)
+    one, two = losses(tmp_path / "one/teacher"), losses(tmp_path / "two/teacher")
+    assert [row["stage"] for row in two] == [1, 2, 3]
+    for a, b in zip(one, two, strict=True):
+        for name in ("train_loss", "train_accuracy", "val_nll"):
+            assert b[name] == pytest.approx(a[name], rel=1e-3), name
+    first, second = (load_file(tmp_path / f"two/teacher/training/stage{n}_best.safetensors") for n in (1, 2))
+    stem = [name for name in first if name.startswith(("body.backbone.body.conv_stem", "body.backbone.body.bn1"))]
+    assert len(stem) == 6
+    assert all((first[name] == second[name]).all() for name in stem)

@@ -98,21 +98,22 @@ class GroupwiseLinear(nn.Module):
 
     def __init__(self, channels: int, width: int, grid: Grid, side: int) -> None:
         super().__init__()
-        self.side, (rows, columns) = side, (-(-n // side) for n in grid)
-        self.weight = nn.Parameter(torch.empty(rows, columns, width, channels))
-        self.bias = nn.Parameter(torch.zeros(rows, columns, width))
+        self.side, (self.rows, self.columns) = side, (-(-n // side) for n in grid)
+        groups = self.rows * self.columns
+        self.weight = nn.Parameter(torch.empty(groups, channels, width))
+        self.bias = nn.Parameter(torch.zeros(groups, 1, width))
         bound = 1 / math.sqrt(channels)  # as torch's own linear layers start
         nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """Every position through its group's layer."""
         height, width = x.shape[2:]
-        rows, columns, _, _ = self.weight.shape
-        padded = functional.pad(x, (0, columns * self.side - width, 0, rows * self.side - height))
-        groups = padded.unflatten(3, (columns, self.side)).unflatten(2, (rows, self.side))
-        made = torch.einsum("bkrycx,rcdk->bdrycx", groups, self.weight)
-        made = made + self.bias.permute(2, 0, 1)[:, :, None, :, None]
-        return made.flatten(4, 5).flatten(2, 3)[:, :, :height, :width]
+        padded = functional.pad(x, (0, self.columns * self.side - width, 0, self.rows * self.side - height))
+        apart = padded.unflatten(3, (self.columns, self.side)).unflatten(2, (self.rows, self.side))
+        groups = apart.permute(2, 4, 0, 3, 5, 1)  # rows, columns, B, side, side, C
+        made = torch.baddbmm(self.bias, groups.flatten(2, 4).flatten(0, 1), self.weight)
+        together = made.view(*groups.shape[:5], -1).permute(2, 5, 0, 3, 1, 4)
+        return together.flatten(4, 5).flatten(2, 3)[:, :, :height, :width]
 
 
 def attended(qkv: Tensor) -> Tensor:
