@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
 from edgekd.recipe import InputRecipe, Recipe
 from edgekd.reports import left_out, screen
+from edgekd.reports.progress import Screen
 from edgekd.training.distributed import Processes
 from edgekd.training.loop import Task
 
@@ -32,6 +34,7 @@ class Run:
     processes: Processes
     console: Console
     pixels: Pixels
+    shown: Callable[[Console, str, int], Screen] = Screen  # what shows a training of a title and so many epochs
 
     @property
     def label_names(self) -> tuple[str, ...]:
