@@ -24,7 +24,7 @@ def show(result: Result, console: Console) -> None:
         table.add_column(escape(name), justify="left" if name == "variant" else "right", no_wrap=name != "variant")
     table.columns[0].min_width = 7
     for row in result.table:
-        table.add_row(*map(escape, cells(row)))
+        table.add_row(*map(escape, cells(row, result)))
     console.print(table)
     for note in notes(result):
         console.print(escape(note), highlight=False, soft_wrap=True)
@@ -49,10 +49,11 @@ def header(result: Result) -> list[str]:
     return ["variant", "accuracy [95 %]", *gains, *recalls, "NLL", "ECE (floor)", "s", "runs"]
 
 
-def cells(row: Row) -> list[str]:
+def cells(row: Row, result: Result) -> list[str]:
     """One variant as text, in the order of `header`."""
     runs = f"{row.runs}/{row.of_runs}"
-    recalls = [DASH if r is None else f"{100 * r:.1f}" for r in row.recalls]
+    gains = tested(row) if result.study.control is not None else []
+    recalls = [DASH if r is None else f"{100 * r:.1f}" for r in row.recalls or [None] * len(result.label_names)]
     accuracy = DASH if row.accuracy is None else percent(row.accuracy, row.interval)
     ece = DASH if row.ece is None else f"{row.ece:.4f} ({row.ece_noise_floor:.4f})"
     numbers = [
@@ -60,7 +61,7 @@ def cells(row: Row) -> list[str]:
         ece,
         DASH if row.seconds is None else f"{row.seconds:.0f}",
     ]
-    return [row.variant, accuracy, *tested(row), *recalls, *numbers, runs]
+    return [row.variant, accuracy, *gains, *recalls, *numbers, runs]
 
 
 def tested(row: Row) -> list[str]:
@@ -139,6 +140,6 @@ def _change(gain: Gain) -> tuple[str, str, str]:
 
 def markdown(result: Result) -> str:
     """The table in Markdown."""
-    rows = [header(result), ["---"] * len(header(result)), *map(cells, result.table)]
+    rows = [header(result), ["---"] * len(header(result)), *(cells(row, result) for row in result.table)]
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join([f"{headline(result)}.", "", *lines, "", *notes(result), ""])

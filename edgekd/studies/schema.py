@@ -20,19 +20,21 @@ class Variant(Section):
     """What differs from the study's recipe. The control is taught by labels alone, and all others are compared with it."""
 
     control: bool = False
-    teacher: bool = True  # false: taught by labels alone, without being the control
+    teacher: bool | None = (
+        None  # false: taught by labels alone, without being the control; unset: all but the control have one
+    )
     overrides: Overrides = []
 
     @model_validator(mode="after")
     def _control(self) -> Variant:
-        if self.control and self.teacher and "teacher" in self.model_fields_set:
+        if self.control and self.teacher:
             raise ValueError("the control is taught by labels alone: take teacher = true out, or control = true")
         return self
 
     @property
     def is_taught(self) -> bool:
         """Whether a teacher teaches it."""
-        return self.teacher and not self.control
+        return not self.control if self.teacher is None else self.teacher
 
 
 class Study(Section):
