@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edgekd.reports import pictures
 from edgekd.studies import plan, schema
 from edgekd.studies.result import ImageRecord, Result, RunRecord
 from edgekd.studies.schema import Study
@@ -19,13 +20,13 @@ folds = 2
 seeds = {seeds}
 [overrides]
 cache = "{cache}"
-data.options = {{ train = 64, val = 0, test = 8, size = 48 }}
+data.options = {{ train = 40, val = 0, test = 8, size = 32 }}
 data.validation_fraction = 0.25
 input.size = 32
 teacher.options = {{ backbone = "mobilenetv2_035", depth = 1, dim = 32, heads = 2, hidden = 16 }}
-teacher.training = {{ epochs = 2, batch_size = 16 }}
+teacher.training = {{ epochs = 2, batch_size = 8 }}
 student.width = 0.35
-training = {{ epochs = 2, batch_size = 16 }}
+training = {{ epochs = 2, batch_size = 8 }}
 distillation.losses = {{ kd = 1.0 }}
 [variants.kd]
 [variants.control]
@@ -34,6 +35,9 @@ control = true
 # Runs the real command with one function replaced by one that kills the process at its nth call.
 KILLER = """
 import os, signal, sys
+from pathlib import Path
+from edgekd.reports import pictures
+pictures.curves = pictures.confusion = pictures.reliability = lambda _, path: Path(path).write_bytes(b"")
 import edgekd.training.checkpoint, edgekd.bundle, edgekd.studies.running, edgekd.studies.result, edgekd.reports.study_page
 place, calls = sys.argv[1], int(sys.argv[2])
 if place != "never":
@@ -50,6 +54,13 @@ if place != "never":
 from edgekd import study
 study.main(sys.argv[3:])
 """
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Bundles whose pictures are empty files: drawing them takes longer than all else here."""
+    for name in ("curves", "confusion", "reliability"):
+        monkeypatch.setattr(pictures, name, lambda _, path: Path(path).write_bytes(b""))
 
 
 @pytest.fixture
