@@ -1,7 +1,7 @@
 """Dealing samples to train, val and test: stratified by label, whole groups only, the same for the same seed.
 
 A split that the source gives is never changed; only what is missing is cut: test first, then val, both from train. Where a
-recipe asks for folds, all samples are dealt anew.
+recipe asks for folds, all samples are dealt anew. Unlabelled samples are in train and have no say.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def of(dataset: Dataset, recipe: Recipe) -> Dataset:
 
 
 def complete(dataset: Dataset, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
-    """The set with every sample in train, val or test.
+    """The set with every sample in train, val or test; the unlabelled ones, all in train, come last.
 
     Samples without a split go to train first. Fractions are of the samples of train at that moment and are met per class
     as closely as whole groups allow. The result depends on names, labels, groups and seed, not on the order of files.
@@ -37,29 +37,29 @@ def complete(dataset: Dataset, validation_fraction: float, test_fraction: float,
     """
     if len(dataset.label_names) < 2:
         raise EdgekdError("data", "at least two classes", f"only {', '.join(dataset.label_names) or 'none'}")
-    samples = [s if s.split else replace(s, split="train") for s in dataset.samples]
+    samples = [s if s.split else replace(s, split="train") for s in dataset.samples if s.is_labelled]
     for split, fraction in (("test", test_fraction), ("val", validation_fraction)):
         if not any(s.split == split for s in samples):
             samples = _cut(samples, split, fraction, seed, dataset.label_names)
-    return dataset.with_samples(samples)
+    return dataset.with_samples([*samples, *(replace(s, split="train") for s in dataset.samples if not s.is_labelled)])
 
 
 def folded(dataset: Dataset, folds: int, fold: int, validation_fraction: float, seed: int) -> Dataset:
     """The set with fold number `fold` as test, val cut from the other folds, and the rest as train.
 
-    The source's splits are set aside: every sample is in the test split of exactly one fold, its group's. Which one depends on
-    names, labels, groups and seed alone.
+    The source's splits are set aside: every labelled sample is in the test split of exactly one fold, its group's. Which one
+    depends on names, labels, groups and seed alone.
     Raises: EdgekdError if a class has fewer groups than there are folds, or `complete` would raise.
     """
-    fold_of = folds_of(dataset, folds, seed)
-    samples = [
-        replace(s, split="test" if f == fold else "train") for s, f in zip(dataset.samples, fold_of, strict=True)
-    ]
-    return complete(dataset.with_samples(samples), validation_fraction, 0.0, seed)
+    labelled = dataset.labelled()
+    fold_of = folds_of(labelled, folds, seed)
+    dealt = [replace(s, split="test" if f == fold else "train") for s, f in zip(labelled.samples, fold_of, strict=True)]
+    others = [s for s in dataset.samples if not s.is_labelled]
+    return complete(dataset.with_samples([*dealt, *others]), validation_fraction, 0.0, seed)
 
 
 def folds_of(dataset: Dataset, folds: int, seed: int) -> list[int]:
-    """The fold of each sample, from 0.
+    """The fold of each sample, from 0; all have labels.
 
     Groups come in random order, larger ones first; each goes to the fold that it leaves most even: with the smallest sum
     over folds and classes of (share of the class in the fold)².

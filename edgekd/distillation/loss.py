@@ -63,15 +63,16 @@ class Taps:
 class Loss(nn.Module):
     """A loss; built from its options and the shapes of its taps.
 
-    `needs_teacher_gradient`: whether `of_teacher` differentiates the teacher's outputs. `kept`: the name of
-    the one value that `of_teacher` gives where that is small enough for the store; it is a function of the teacher and the
-    options alone, as every student reads it, and VERSION is raised when it gives other values for the same outputs.
-    `instead`: what else to use where a network lacks a tap.
+    `needs_student_gradient`, `needs_teacher_gradient`: whether `of_student`, `of_teacher` differentiate the outputs.
+    `kept`: the name of the one value that `of_teacher` gives where that is small enough for the store; it is a function of the
+    teacher and the options alone, as every student reads it, and VERSION is raised when it gives other values for the same
+    outputs. `instead`: what else to use where a network lacks a tap.
     Raises (when built): EdgekdError if the taps of student and teacher cannot meet.
     """
 
     VERSION: ClassVar[int] = 1
     Options: ClassVar[type[LossOptions]] = LossOptions
+    needs_student_gradient: ClassVar[bool] = False
     needs_teacher_gradient: ClassVar[bool] = False
     instead: ClassVar[str] = ""
     kept: str = ""
@@ -86,6 +87,12 @@ class Loss(nn.Module):
         """What it reads beside the logits."""
         del options
         return Taps()
+
+    def check(self, student: nn.Module, teacher: Callable[[], nn.Module]) -> None:
+        """Try what shapes do not tell; `teacher` builds it.
+
+        Raises: EdgekdError.
+        """
 
     def of_student(self, outputs: Outputs, targets: Tensor) -> Values:
         """What it takes of the student, differentiable; `targets` [B, K] are labels, the teacher's where there are none."""

@@ -96,9 +96,8 @@ class TeacherOutputs:
         with torch.set_grad_enabled(differentiates):
             with torch.autocast(device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
                 found = taps.outputs(teacher, pixels.requires_grad_(differentiates), names)
-            found = Outputs(
-                found.logits.float(), {n: t.float() for n, t in found.features.items()}, network=teacher, views=pixels
-            )
+            features = {name: feature.float() for name, feature in found.features.items()}
+            found = Outputs(found.logits.float(), features, teacher, pixels, found.features)
             targets = taught(batch.targets[wanted], found.logits)
             values = {name: loss.of_teacher(found, targets) for name, loss in reading.items()}
         live = {name: _said(reading[name], taken) for name, taken in values.items()}

@@ -34,13 +34,19 @@ class Outputs:
     """Logits [B, K] of a batch, and its features by tap: maps [B, C, H, W], the embedding [B, C], the
     attention [B, 3, heads, H W, d].
 
-    `network` and `views` gave them, for who has to go through the network in another way.
+    `network` and `views` gave them, for who has to go through the network in another way; `sources` are the features as the
+    network made them, where that was in another precision.
     """
 
     logits: Tensor
     features: dict[str, Tensor] = field(default_factory=dict)
     network: nn.Module | None = None
     views: Tensor | None = None
+    sources: dict[str, Tensor] = field(default_factory=dict)
+
+    def source(self, name: str) -> Tensor:
+        """The very tensor that the logits were made of, for who differentiates by it."""
+        return self.sources.get(name, self.features[name])
 
 
 @runtime_checkable
@@ -128,7 +134,7 @@ def _timm(body: Any, x: Tensor, names: Sequence[str]) -> Outputs:
     if EMBEDDING in names:
         features[EMBEDDING] = body.forward_head(final, pre_logits=True)
     if ATTENTION in names:
-        features[ATTENTION] = _attention(body.blocks[-1], features[ATTENTION])
+        features[ATTENTION] = attention(body.blocks[-1], features[ATTENTION])
     return Outputs(body.forward_head(final), features)
 
 
@@ -149,7 +155,7 @@ def _attends(body: nn.Module) -> bool:
     return isinstance(last, Block) and isinstance(last.attn, Attention)
 
 
-def _attention(block: Any, x: Tensor) -> Tensor:
+def attention(block: Any, x: Tensor) -> Tensor:
     """Queries, keys and values [B, 3, heads, H W, d] of a ViT block for the map [B, C, H, W] that it reads."""
     attention = block.attn
     tokens = attention.qkv(block.norm1(x.flatten(2).transpose(1, 2)))

@@ -233,7 +233,7 @@ def _below(out: Path, bundle: Bundle | None) -> str:
 def _answered(place: Place) -> Iterator[Sample]:
     """The images that the study's runs answer: all of the set, or the test split of its own."""
     dataset = place.prepared.pixels.dataset
-    return iter(dataset.samples if place.cell.recipe.data.folds else dataset.split("test"))
+    return iter(dataset.labelled().samples if place.cell.recipe.data.folds else dataset.split("test"))
 
 
 def result(study: Study, found: Sequence[Place], runs: Sequence[RunRecord]) -> Result:

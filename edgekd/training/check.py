@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from edgekd.distillation import losses
 from edgekd.errors import EdgekdError, several
 from edgekd.networks import build, check_network, from_bundle
@@ -68,19 +70,21 @@ def _fine_tuning(network: Network, training: TrainingRecipe, size: int) -> None:
             stage.learning(built)
 
 
-def features(wanted: Recipe) -> None:
+def features(wanted: Recipe, student: nn.Module | None = None) -> None:
     """Find out whether the losses, their options and the taps of student and teacher fit together.
+
+    `student` is the network that is taught where it is not the recipe's float one.
 
     Raises: EdgekdError.
     """
     made, size = wanted.teacher, wanted.input.size
-    read = [loss.name for loss in losses.resolve(wanted.distillation.losses) if loss.taps.teacher]
+    read = [loss.name for loss in losses.resolve(wanted.distillation.losses) if loss.reads_teacher]
     if made.members and read:
         todo = "losses on logits (kd, dkd, dist, logit_std, mse, ofa), or one teacher"
         raise EdgekdError(
             f"distillation.losses.{read[0]}", "a teacher with features", "a committee, which has none", todo
         )
-    student = build(_random(wanted.student), 2, size)
+    student = student or build(_random(wanted.student), 2, size)
 
     def load() -> Any:
         if made.bundle:
@@ -94,20 +98,20 @@ def _random(settings: Network) -> Network:
     return settings.model_copy(update={"weights": "", "pretrained": False})
 
 
-def batches(run: Run) -> None:
-    """Find out before hours of training, not after them, whether a later stage has too few images for one batch.
+def batches(run: Run, control: bool = False) -> None:
+    """Find out before hours of training, not after them, whether a stage, or a `control`, has too few images for one batch.
 
     Raises: EdgekdError.
     """
-    wanted, images = run.recipe, len(run.rows("train"))
-    sections: dict[str, StageRecipe] = {"training": wanted.training}
+    wanted, labelled, everything = run.recipe, len(run.labelled_rows), len(run.rows("train"))
+    sections: dict[str, tuple[StageRecipe, int]] = {"training": (wanted.training, labelled if control else everything)}
     for where, settings in wanted.teacher.sections.items():
         if not (settings.bundle or settings.checkpoint):
-            sections[f"{where}.training"] = settings.training
+            sections[f"{where}.training"] = settings.training, labelled
     if wanted.qat.enabled:
-        sections["qat.training"] = wanted.qat.training
-    for section, stage in sections.items():
+        sections["qat.training"] = wanted.qat.training, everything
+    for section, (stage, images) in sections.items():
         if stage.batch_size > images:
-            found = f"{stage.batch_size} for {images} training images"
+            found = f"{stage.batch_size} for {images} {'labelled ' if images < everything else ''}training images"
             todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
             raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)

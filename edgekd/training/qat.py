@@ -34,6 +34,7 @@ from edgekd.recipe import QatRecipe, Recipe
 from edgekd.reports import quantization
 from edgekd.reports.card import model_card
 from edgekd.training import checkpoint, finish, identity, stages
+from edgekd.training.check import features
 from edgekd.training.checkpoint import LAST
 from edgekd.training.loop import Trainer, TrainingProgress, epoch_order
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
@@ -50,16 +51,18 @@ FAITHFUL = {"losses": {"mse": 1.0}, "task_loss_weight": 0.0, "distill_loss_weigh
 
 
 def check(recipe: Recipe, classes: int = 2) -> None:
-    """Find out before hours of training whether the student can be lowered.
+    """Find out before hours of training whether the student can be lowered, and taught then by who shall teach it.
 
     Raises: EdgekdError that names what cannot.
     """
     network = build(recipe.student.model_copy(update={"weights": "", "pretrained": False}), classes, recipe.input.size)
     try:
-        fold_normalization(lower(network))
+        graph = fold_normalization(lower(network))
     except EdgekdError as e:
         todo = f"leave the stage out with --no-qat, and export through {e.todo}"
         raise EdgekdError(e.where, e.expected, e.found, todo) from None
+    if recipe.qat.taught_by == "teacher":
+        features(recipe, FakeQuantNetwork(graph))
 
 
 def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
@@ -133,8 +136,8 @@ def post_training(run: Run, network: FakeQuantNetwork, rows: np.ndarray) -> Quan
 
 def observed(run: Run) -> Iterator[Tensor]:
     """The first batches of training views, as the training will see them."""
-    recipe, rows = run.recipe, run.rows("train")
-    task = run.task(recipe.training.mixup_alpha)
+    recipe, task = run.recipe, run.task(run.recipe.training.mixup_alpha)
+    rows = task.train_rows
     order, size = epoch_order(rows, recipe.seed, 0), recipe.qat.training.batch_size
     for step in range(min(recipe.qat.observed_batches, max(len(rows) // size, 1))):
         yield task.augmenter.views(0, order[step * size : (step + 1) * size], run.processes.device).pixels
@@ -143,7 +146,7 @@ def observed(run: Run) -> Iterator[Tensor]:
 def objective_of(run: Run, network: FakeQuantNetwork, student: Bundle, teacher: Bundle) -> DistillationObjective:
     """What the stage minimises: the distillation loss on the stored outputs of whoever teaches it."""
     recipe = run.recipe
-    labels = LabelObjective(recipe.qat.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
+    labels = LabelObjective(recipe.qat.training, run.labels[run.labelled_rows], len(run.label_names), run.processes)
     if recipe.qat.taught_by == "teacher":
         objective = stages.distilling(run, labels, network, teacher)
         if any(True for _ in objective.losses.parameters()):  # they go on from where the float stage left them

@@ -18,6 +18,7 @@ from edgekd.bundle import Bundle, Role
 from edgekd.data.augment import Augmenter
 from edgekd.distillation import losses
 from edgekd.distillation.committee import CommitteeOutputs
+from edgekd.distillation.loss import Loss
 from edgekd.distillation.store import TeacherStore, store_key
 from edgekd.distillation.teacher_outputs import TeacherOutputs, Views
 from edgekd.errors import EdgekdError
@@ -38,16 +39,21 @@ from edgekd.training.run import Run, seen_as
 def build_losses(
     settings: DistillationRecipe, student: nn.Module, teacher: Callable[[], PixelNetwork]
 ) -> nn.ModuleDict:
-    """The losses of a recipe for the networks whose taps they read; `teacher` builds it and is called if one reads its taps.
+    """The losses of a recipe for the networks whose taps they read; `teacher` builds it and is called if one reads it.
 
-    Raises: EdgekdError for an unknown loss or option, a tap that a network does not have, or taps that cannot meet.
+    Raises: EdgekdError for an unknown loss or option, a tap that a network does not have, taps that cannot meet, or a network
+    that a loss cannot go through.
     """
-    named = losses.resolve(settings.losses)
+    named, teacher = losses.resolve(settings.losses), functools.cache(teacher)
     shapes = [
         _shapes(named, "student", lambda: student),
         _shapes(named, "teacher", teacher),
     ]
-    return losses.build(named, *shapes)
+    modules = losses.build(named, *shapes)
+    for loss in modules.children():
+        assert isinstance(loss, Loss)
+        loss.check(student, teacher)
+    return modules
 
 
 def _shapes(named: tuple[losses.Named, ...], side: str, load: Callable[[], Any]) -> taps.Shapes:
@@ -64,7 +70,8 @@ def _shapes(named: tuple[losses.Named, ...], side: str, load: Callable[[], Any])
 def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     """The recipe's student, taught by `teacher_bundle`; without one it is the control, which sees labels alone.
 
-    Both start from the same weights and see the same views in the same order, so their difference is the teaching.
+    Both start from the same weights and see the same views in the same order, so their difference is the teaching. Unlabelled
+    images belong to the teaching: the control does not see them, and its epochs are shorter.
     """
     recipe, settings = run.recipe, run.recipe.student
     role: Role = "student" if teacher_bundle else "control"
@@ -73,7 +80,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
         return announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
     network = build(settings, len(run.label_names), recipe.input.size)
-    labels = LabelObjective(recipe.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
+    labels = LabelObjective(recipe.training, run.labels[run.labelled_rows], len(run.label_names), run.processes)
     objective: Objective = labels
     if teacher_bundle:
         objective = distilling(run, labels, network, teacher_bundle)
@@ -184,7 +191,8 @@ def train(
 ) -> TrainingProgress:
     """Train with bars and a log; the state lies in `state` under the identity `named`, `options` are the Trainer's."""
     state.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(network, objective, run.task(mixup), settings, run.processes, state, named, **options)
+    task = run.task(mixup, with_unlabelled=not objective.needs_labels)
+    trainer = Trainer(network, objective, task, settings, run.processes, state, named, **options)
     if not run.processes.is_first:
         return trainer.fit(_Silent())
     log = Log(state)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekd.distillation.loss import Loss, Values
+from edgekd.explainers.gradcam import twice_differentiable
 from edgekd.networks import taps
 from edgekd.networks.taps import Outputs
 
@@ -21,9 +22,10 @@ class Taught(nn.Module):
 
     def forward(self, views: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Values]]:
         """Logits [B, K] float32 of pixel views, and by loss what it takes of the student; `targets` [B, K] are soft."""
-        found = taps.outputs(self.network, views, self.names)
+        with twice_differentiable(any(loss.needs_student_gradient for loss in self._losses().values())):
+            found = taps.outputs(self.network, views, self.names)
         features = {name: full(feature) for name, feature in found.features.items()}
-        said = Outputs(full(found.logits), features, network=self.network, views=views)
+        said = Outputs(full(found.logits), features, self.network, views, found.features)
         with torch.autocast(views.device.type, enabled=False):
             return said.logits, {name: loss.of_student(said, targets) for name, loss in self._losses().items()}
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edgekd import recipe
 from edgekd.data import sources
-from edgekd.data.dataset import Dataset, Sample, groups_of
+from edgekd.data.dataset import NO_LABEL, Dataset, Sample, groups_of
 from edgekd.data.splitting import complete, folded, folds_of, leaking_groups, of
 from edgekd.errors import EdgekdError
 from edgekd.recipe import DataRecipe
@@ -226,3 +226,13 @@ def test_a_recipe_asks_for_folds_and_for_a_seed_of_its_own_for_dealing():
     for wrong in ("data.folds=1", "data.fold=1", "data={folds=3, fold=3}"):
         with pytest.raises(EdgekdError, match="data"):
             recipe.load(None, [wrong])
+
+
+def test_unlabelled_samples_are_in_train_in_every_fold_and_have_no_say():
+    labelled = [Sample(f"{g}-{i}", g % 2, group=f"g{g}") for g in range(24) for i in range(2)]
+    others = [Sample(f"u{i}", NO_LABEL) for i in range(5)]
+    mixed = [sample for pair in zip(others, labelled, strict=False) for sample in pair] + labelled[5:]
+    for fold in range(3):
+        found = folded(dataset(mixed), 3, fold, 0.2, 1)
+        assert [s for s in found.samples if not s.is_labelled] == [replace(s, split="train") for s in others]
+        assert found.labelled().samples == folded(dataset(labelled), 3, fold, 0.2, 1).samples

@@ -10,8 +10,9 @@ from safetensors.numpy import load_file
 
 from edgekd.bundle import Bundle
 
-# One step of the trainer itself, on a network with timm's fused batch normalization. Gradients and not weights: AdamW
-# divides by their size, and would hide a factor. The network is in float64, so that rounding hides none either.
+# One step of the trainer itself, on a network with timm's fused batch normalization, another over vectors, and a penalty.
+# Gradients and not weights: AdamW divides by their size, and would hide a factor. The network is in float64, so that rounding
+# hides none either.
 STEP = """
 import sys, numpy as np, torch, safetensors.torch
 from edgekd.distillation import losses
@@ -24,7 +25,8 @@ from edgekd.training.loop import Task, Trainer
 from edgekd.training.objective import DistillationObjective, LabelObjective
 processes = distributed.start()
 torch.manual_seed(0)
-network = build(Network(width=0.35, options={"drop_rate": 0.0}), 4, 32).double()
+options = {"backbone": "mobilenetv2_035", "hidden": 8, "pooled_drop_rate": 0.0, "hidden_drop_rate": 0.0}
+network = build(Network(network="dualpool", options=options), 4, 32).double()
 pixels, teacher = torch.rand(8, 3, 32, 32).double() * 255, torch.randn(8, 4).double()
 labels = torch.tensor([0, 0, 1, 3, 2, 2, 1, 0])
 targets = torch.nn.functional.one_hot(labels, 4).double()
@@ -122,7 +124,7 @@ def test_gradients_statistics_and_accuracy_are_those_of_the_whole_batch(tmp_path
     call_script(STEP, tmp_path / "two", TORCHRUN)
     one, two = load_file(tmp_path / "one"), load_file(tmp_path / "two")
     assert one.keys() == two.keys()
-    assert {"train_loss", "train_accuracy", "loss_task", "loss_kd", "loss_cross_arch"} <= one.keys()
+    assert {"train_loss", "train_accuracy", "loss_task", "loss_kd", "loss_l2", "loss_cross_arch"} <= one.keys()
     assert {"losses.cosine_feature.project.weight", "losses.geometric.depth"} <= one.keys()
     for name, expected in one.items():
         scale = max(1e-3, abs(expected).max())  # gradients that are 0 but for rounding have no scale of their own

@@ -32,6 +32,11 @@ class Named:
         """What it reads."""
         return self.kind.taps(self.options)
 
+    @property
+    def reads_teacher(self) -> bool:
+        """Whether it reads more of a teacher than logits."""
+        return bool(self.taps.teacher) or self.kind.check is not Loss.check
+
 
 def names() -> list[str]:
     """The names of all losses."""
