@@ -36,6 +36,8 @@ def headline(result: Result) -> str:
     """What was studied, in a line."""
     s = result.study
     folds = f"{s.folds} folds" if s.folds else "the recipe's own split"
+    if s.only_folds:
+        folds = f"{len(s.folds_run)} of {folds}"
     groups = result.groups
     units = "" if groups is None else f" of {len(set(groups.tolist()))} groups"
     seeds = f"{len(s.seeds)} seed{'s' if len(s.seeds) > 1 else ''}"

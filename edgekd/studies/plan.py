@@ -41,7 +41,7 @@ def cells(study: Study) -> list[Cell]:
 
     Raises: EdgekdError for overrides that are wrong, or variants that do not see the same images.
     """
-    first = {name: _recipe(study, name, 0, study.seeds[0]) for name in study.variants}
+    first = {name: _recipe(study, name, study.folds_run[0], study.seeds[0]) for name in study.variants}
     _check_data(study, first)
     shared_seed = recipes.load(study.recipe or None).seed
     names = sorted(study.variants, key=lambda name: not study.variants[name].control)
@@ -55,7 +55,7 @@ def cells(study: Study) -> list[Cell]:
             shared_seed if study.teachers == "per_fold" else seed,
         )
         for seed in study.seeds
-        for fold in range(max(study.folds, 1))
+        for fold in study.folds_run
         for name in names
     ]
 

@@ -48,6 +48,7 @@ class Study(Section):
     overrides: Overrides = []  # of the recipe, for all variants
     variants: dict[str, Variant] = Field(min_length=1)
     folds: int = Field(5, ge=0, le=100)  # all images dealt to so many folds by group; 0: the recipe's own split
+    only_folds: tuple[int, ...] = Field((), strict=False)  # those to run so far; all if empty
     seeds: tuple[int, ...] = Field((0,), min_length=1, strict=False)  # of first weights, views, order and dropout
     split_seed: int = Field(0, ge=0, lt=2**31)  # of dealing groups to folds
     teachers: Literal["per_fold", "per_seed"] = "per_fold"  # one for all seeds of a fold, or one for each
@@ -63,10 +64,17 @@ class Study(Section):
     def _one_control(self) -> Study:
         if self.folds == 1:
             raise ValueError("folds must be 0 (the recipe's own split) or at least 2")
+        if not set(self.only_folds) <= set(range(self.folds)):
+            raise ValueError(f"only_folds count from 0 and must be below folds = {self.folds}")
         controls = [name for name, variant in self.variants.items() if variant.control]
         if len(controls) > 1:
             raise ValueError(f"one variant may be the control, not {len(controls)}: {', '.join(controls)}")
         return self
+
+    @property
+    def folds_run(self) -> tuple[int, ...]:
+        """The folds to run, in order; the recipe's own split counts as one."""
+        return tuple(sorted(set(self.only_folds))) or tuple(range(max(self.folds, 1)))
 
     @property
     def control(self) -> str | None:

@@ -12,6 +12,7 @@ WRONG = [
     ("seeds = []\n[variants.a]", "at least 1"),
     ("folds = 1\n[variants.a]", "at least 2"),
     ("folds = 2", "variants"),
+    ("folds = 2\nonly_folds = [2]\n[variants.a]", "below folds"),
     ("[variants.a]\ncontrol = true\n[variants.b]\ncontrol = true", "one variant may be the control"),
     ("[variants.a]\ncontrol = true\nteacher = true", "labels alone"),
     ("[variants.a", "TOML"),
@@ -46,6 +47,11 @@ def test_cells_are_all_combinations_with_the_control_first(write_study):
         assert (r.qat.enabled, r.training.epochs, r.student.width) == (False, 2, 0.35)
         assert cell.teacher_seed == 0
     assert [c.is_taught for c in cells] == [False, True] * 4
+
+
+def test_some_folds_may_be_run_first(tmp_path):
+    (tmp_path / "s.toml").write_text("folds = 5\nonly_folds = [3, 1]\n[variants.a]")
+    assert [(c.recipe.data.folds, c.fold) for c in plan.cells(schema.load(tmp_path / "s.toml"))] == [(5, 1), (5, 3)]
 
 
 def test_teachers_may_have_seeds_too_and_a_study_may_keep_the_recipes_split(tmp_path):
