@@ -258,6 +258,39 @@ def test_the_quantization_aware_stage_takes_the_float_stages_batches_unless_it_n
     assert (own.qat.training.batch_size, own.qat.enabled, own.training.batch_size) == (16, False, 8)
 
 
+def test_a_table_of_sections_is_overrides_that_replace_whole_settings():
+    import tomllib
+
+    from edgekd.recipe import flattened
+
+    text = """
+    "student.width" = 0.5
+    training.epochs = 3
+    distillation = { losses = { dkd = 2.0 }, kd_temperature = 3.0 }
+    teacher.options = { depth = 1 }
+    """
+    found = list(flattened(tomllib.loads(text)))
+    assert found == [
+        ("student.width", 0.5),
+        ("training.epochs", 3),
+        ("distillation.losses", {"dkd": 2.0}),
+        ("distillation.kd_temperature", 3.0),
+        ("teacher.options", {"depth": 1}),
+    ]
+    made = recipe.load(None, found)
+    assert made == recipe.load(
+        None,
+        [
+            "student.width=0.5",
+            "training.epochs=3",
+            "distillation={losses={dkd=2.0}, kd_temperature=3.0}",
+            "teacher.options={depth=1}",
+        ],
+    )
+    with pytest.raises(EdgekdError, match="did you mean 'width'"):
+        recipe.load(None, list(flattened({"student": {"widht": 1.0}})))
+
+
 def test_the_default_recipe_says_nothing_of_other_images_another_student_or_a_committee():
     assert recipe.load(None, ["data={source='folder', path='here'}"]).student == recipe.Network()
     assert recipe.load(None, [], own_images=True) == recipe.Recipe()
