@@ -42,6 +42,7 @@ EXTRAS = {  # extra -> package as imported -> as installed; pyproject.toml says 
     "export": AUDIT | EXPORT,
     "train": AUDIT | TRAIN,
     "medical": {"h5py": "h5py", "pydicom": "pydicom", "nibabel": "nibabel"},
+    "cluster": AUDIT | TRAIN | {"ray": "ray"},
     "nncf": AUDIT | EXPORT | {"nncf": "nncf"},
     "convert": AUDIT | EXPORT | TRAIN | CONVERT,
 }
