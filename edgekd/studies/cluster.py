@@ -74,7 +74,7 @@ def run_all(study: Study, found: Sequence[Place], progress: StudyProgress) -> li
 def _start(
     ray: Any, study: Study, found: Sequence[Place], out: Path
 ) -> tuple[dict[int, RunRecord], dict[Any, tuple[int, bool]]]:
-    """Records of what is finished already, and tasks of all else, each with its place's number and whether it is a teacher's."""
+    """Records of what is finished already, and tasks of all else, each with its place's number and if it is a teacher's."""
     has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
     remote = ray.remote(num_cpus=1, num_gpus=int(has_gpu), max_retries=RETRIES)
     teach, learn = remote(train_teacher), remote(train_student)

@@ -58,18 +58,18 @@ def test_a_killed_worker_goes_on_and_the_bits_are_the_same(write_study, tmp_path
     pytest.importorskip("ray")
     path = write_study("[0]", cache="cache-one")
     path.write_text(path.read_text().replace("epochs = 2", "epochs = 6"))
-    whole = start(path, tmp_path / "whole", "here")
-    assert whole.wait(300) == 0, whole.stdout.read()
+    with start(path, tmp_path / "whole", "here") as whole:
+        assert whole.wait(300) == 0, whole.stdout.read()
     path.write_text(path.read_text().replace("cache-one", "cache-two"))
-    spread = start(path, tmp_path / "spread", "ray")
-    end, killed = time.monotonic() + 240, []
-    while spread.poll() is None and time.monotonic() < end:
-        workers = [p for p, line in children(spread.pid).items() if line.startswith("ray::train")]
-        if not killed and workers and epochs(tmp_path / "spread") >= 2:
-            killed.append(workers[0])
-            os.kill(workers[0], signal.SIGKILL)
-        time.sleep(0.02)
-    assert spread.wait(10) == 0, spread.stdout.read()
+    killed, end = [], time.monotonic() + 240
+    with start(path, tmp_path / "spread", "ray") as spread:
+        while spread.poll() is None and time.monotonic() < end:
+            workers = [p for p, line in children(spread.pid).items() if line.startswith("ray::train")]
+            if not killed and workers and epochs(tmp_path / "spread") >= 2:
+                killed.append(workers[0])
+                os.kill(workers[0], signal.SIGKILL)
+            time.sleep(0.02)
+        assert spread.wait(10) == 0, spread.stdout.read()
     assert killed
     found = []
     for name in ("whole", "spread"):
