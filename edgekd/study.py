@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgekd.studies.result import Result
     from edgekd.studies.schema import Study
 
+ENGINES = ("here", "ray")
 EXAMPLE = """  python -m edgekd.study benchmarks/studies/phantoms.toml          # again: only what is missing runs
   python -m edgekd.study STUDY.toml --out runs/studies/mine --table # what is there already, without training
   python -m edgekd.study compare runs/studies/phantoms runs/studies/mine"""
@@ -53,23 +54,34 @@ def _study(argv: list[str]) -> None:
     study = schema.load(args.study)
     cells = plan.cells(study)
     command.need("study", "train", cells[0].recipe.data)
-    run(study, cells, Path(args.out or f"runs/studies/{study.name}"), screen.console(), trains=not args.table)
+    if args.engine == "ray":
+        command.need("study", "cluster", packages=["ray"])
+    out = Path(args.out or f"runs/studies/{study.name}")
+    run(study, cells, out, screen.console(), trains=not args.table, engine=args.engine)
 
 
 def _arguments() -> argparse.ArgumentParser:
     arguments = command.parser("study", "Variants of a recipe over folds and seeds, in one table.", EXAMPLE)
     arguments.add_argument("study", metavar="STUDY.toml", help="recipe, variants, folds and seeds; or compare A B")
     arguments.add_argument("--out", metavar="DIR", help="where runs and results go (default: runs/studies/NAME)")
+    arguments.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help="one run after another here (default), or spread over the Ray cluster of RAY_ADDRESS, else this machine's cores",
+    )
     arguments.add_argument("--table", action="store_true", help="train nothing; the table of what is there")
     return arguments
 
 
-def run(study: Study, cells: Sequence[Cell], out: Path, console: Console, trains: bool = True) -> Result:
+def run(
+    study: Study, cells: Sequence[Cell], out: Path, console: Console, trains: bool = True, engine: str = "here"
+) -> Result:
     """Run what is missing in `out`, and write and show the result there."""
     from edgekd.reports import study as report
     from edgekd.reports import study_page
     from edgekd.reports.study_progress import StudyProgress
-    from edgekd.studies import result, running, table
+    from edgekd.studies import cluster, result, running, table
     from edgekd.training import distributed
 
     running.check_cells(cells)
@@ -77,7 +89,8 @@ def run(study: Study, cells: Sequence[Cell], out: Path, console: Console, trains
         found = running.places(cells, out, distributed.start(), console)
         if trains:
             with StudyProgress(running.steps(found), console) as progress:
-                records = running.run_all(found, progress)
+                spread = engine == "ray"
+                records = cluster.run_all(study, found, progress) if spread else running.run_all(found, progress)
         else:
             records = running.records(found)
         made = table.with_table(running.result(study, found, records))

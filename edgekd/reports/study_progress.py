@@ -79,10 +79,20 @@ class StudyProgress:
         yield
         step.is_done = True
         if not was_done:
-            done = sum(s.is_done for s in self.steps)
-            text = f"{step.name}: {step.seconds:.0f} s ({done} of {len(self.steps)} trainings{self._left(', ')})"
-            self.console.print(escape(text), highlight=False, soft_wrap=True)
+            self._tell(step)
         self._update()
+
+    def finished(self, name: str, seconds: float) -> None:
+        """A training that ran elsewhere is done."""
+        self._current = step = self._by_name[name]
+        step.is_done, step.seconds, step.epochs_done = True, seconds, step.epochs
+        self._tell(step)
+        self._update()
+
+    def _tell(self, step: Step) -> None:
+        done = sum(s.is_done for s in self.steps)
+        text = f"{step.name}: {step.seconds:.0f} s ({done} of {len(self.steps)} trainings{self._left(', ')})"
+        self.console.print(escape(text), highlight=False, soft_wrap=True)
 
     def failed(self, name: str, reason: str) -> None:
         """Say why a run failed; nothing more is expected of it."""

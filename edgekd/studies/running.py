@@ -55,6 +55,11 @@ class Place:
             return None
         return teachers.teacher(replace(self.teacher_run, shown=shown), self.teacher_folder)
 
+    def student(self, shown: Callable[[Console, str, int], Screen] = Screen) -> tuple[Bundle, Bundle | None]:
+        """The cell's bundle, trained if it is not there yet, and its teacher, which is."""
+        teacher = self.teacher()
+        return stages.student(replace(self.prepared, shown=shown), teacher, self.folder(teacher)), teacher
+
     def finished_teacher(self) -> Bundle | None:
         """The teacher if it is there already."""
         folder, settings = self.teacher_folder, self.cell.recipe.teacher
@@ -134,7 +139,7 @@ def steps(found: Sequence[Place]) -> list[Step]:
         if place.teacher_folder is not None:
             own = [m.training for m in r.teacher.sections.values() if not (m.bundle or m.checkpoint)]
             epochs = sum(map(fine_tuning.total_epochs, own))
-            key = _teacher_key(place)
+            key = teacher_key(place)
             made.setdefault(key, Step(key, "teacher", epochs, is_done=(place.teacher_folder / MANIFEST).exists()))
         epochs = fine_tuning.total_epochs(r.training)
         seconds = done.manifest.training_seconds if done else 0.0
@@ -142,7 +147,8 @@ def steps(found: Sequence[Place]) -> list[Step]:
     return list(made.values())
 
 
-def _teacher_key(place: Place) -> str:
+def teacher_key(place: Place) -> str:
+    """The name of the step that trains a place's teacher."""
     assert place.teacher_folder is not None
     return f"teacher {place.teacher_folder.name}"
 
@@ -156,31 +162,32 @@ def run_all(found: Sequence[Place], progress: StudyProgress) -> list[RunRecord]:
 def _run(place: Place, progress: StudyProgress, failed: dict[Path, str]) -> RunRecord:
     """One run; `failed` holds why teachers failed, so that none is trained in vain again for every student."""
     cell, folder = place.cell, place.teacher_folder
-    teacher = None
     try:
         if folder is not None:
             if folder in failed:
-                return _unanswered(cell, failed[folder])
+                return unanswered(cell, failed[folder])
             try:
-                with progress.step(_teacher_key(place)):
-                    teacher = place.teacher(progress.shown)
+                with progress.step(teacher_key(place)):
+                    place.teacher(progress.shown)
             except Exception as e:
-                failed[folder] = f"its teacher: {_reason(e)}"
+                failed[folder] = f"its teacher: {reason(e)}"
                 raise
         with progress.step(str(cell)):
-            made = stages.student(replace(place.prepared, shown=progress.shown), teacher, place.folder(teacher))
+            made, teacher = place.student(progress.shown)
     except Exception as e:
-        reason = failed.get(folder, _reason(e)) if folder else _reason(e)
-        progress.failed(str(cell), reason)
-        return _unanswered(cell, reason)
+        why = failed.get(folder, reason(e)) if folder else reason(e)
+        progress.failed(str(cell), why)
+        return unanswered(cell, why)
     return record(place, made, teacher)
 
 
-def _unanswered(cell: Cell, reason: str) -> RunRecord:
-    return RunRecord(variant=cell.variant, fold=cell.fold, seed=cell.seed, reason=reason)
+def unanswered(cell: Cell, why: str) -> RunRecord:
+    """The record of a run without answers."""
+    return RunRecord(variant=cell.variant, fold=cell.fold, seed=cell.seed, reason=why)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """An error in one line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, EdgekdError) else f"{type(error).__name__}: {text}"
 
@@ -193,7 +200,7 @@ def records(found: Sequence[Place]) -> list[RunRecord]:
         if bundle:
             made.append(record(place, bundle, place.finished_teacher()))
         else:
-            made.append(_unanswered(place.cell, "not run yet"))
+            made.append(unanswered(place.cell, "not run yet"))
     return made
 
 
