@@ -3,13 +3,12 @@
     python benchmarks/losses.py [--seeds 3] [--jobs 2]     # runs what is missing in runs/losses, then writes the table
     python benchmarks/losses.py --table                    # writes the table of what is there
 
-The default teacher, smaller pictures, teaches all but `cross_arch`, which reads a Vision Transformer's attention and so has a
-small one, trained longer. For each seed (first weights, order, views) the
-control and every variant start from the same weights and see the same views. A gain is that of all seeds together on the test
-phantoms: for each image how often the taught student was right more often than the control, over the seeds; its interval is a
-bootstrap over patients, its p the exact sign-flip test by patient, Holm's correction not applied. Then each loss is timed:
-epochs of all losses in turn, in rounds, one thread, first with nothing in the store and then with what it keeps. Writes
-results/losses.json and results/losses.md.
+The default teacher, a Vision Transformer's blocks over a small ResNet, teaches all, on smaller pictures. For each seed (first
+weights, order, views) the control and every variant start from the same weights and see the same views. A gain is that of all
+seeds together on the test phantoms: for each image how often the taught student was right more often than the control, over
+the seeds; its interval is a bootstrap over patients, its p the exact sign-flip test by patient, without a correction for the
+number of losses. Then each loss is timed: epochs of all losses in turn, in rounds, one thread, first with nothing in the store
+and then with what it keeps. Writes results/losses.json and results/losses.md.
 """
 
 from __future__ import annotations
@@ -35,17 +34,10 @@ SETTINGS = [
     "input.size=64",
     f"cache={FOLDER / 'cache'}",
     "student.width=0.5",
-    f"training={{epochs={EPOCHS}, batch_size=32, learning_rate=3e-3}}",
+    f"training={{epochs={EPOCHS}, batch_size=16, learning_rate=2e-3}}",
+    "teacher.training={epochs=20, batch_size=32}",
     "qat.enabled=false",
 ]
-TEACHERS = {
-    "teacher": ["teacher.training={epochs=20, batch_size=32}"],
-    "vit": [
-        "teacher.network=vit_tiny_r_s16_p8_224",
-        "teacher.options={patch_size=2, depth=6}",
-        "teacher.training={epochs=25, batch_size=32, learning_rate=1e-3, weight_decay=0.05}",
-    ],
-}
 # Weights are those of each loss's paper where it gives one, beside a task loss of weight 1; else what brings the term to the
 # size of the task loss.
 WEIGHTS = {
@@ -71,44 +63,40 @@ def variants():
     return alone | {f"kd + {name}": {"kd": 1.0, name: WEIGHTS[name]} for name in WEIGHTS if name != "kd"}
 
 
-def teacher_of(losses):
-    """The name of the teacher of a variant."""
-    return "vit" if losses and "cross_arch" in losses else "teacher"
-
-
 def recipe_of(seed, losses=None):
     """The recipe of a variant; of the control without losses."""
     from edgekd import recipe
 
-    wanted = recipe.load(None, [*SETTINGS, *TEACHERS[teacher_of(losses)], f"seed={seed}", "name=losses"])
+    wanted = recipe.load(None, [*SETTINGS, f"seed={seed}", "name=losses"])
     if losses is None:
         return wanted
     told = {"losses": losses, "task_loss_weight": 0.5, "distill_loss_weight": 0.5}
     return wanted.model_copy(update={"distillation": wanted.distillation.model_copy(update=told)})
 
 
-def teacher(losses=None):
+def teacher():
     """The teacher's bundle, trained where it is not there yet."""
     from rich.console import Console
 
     from edgekd.training import distributed, run, teachers
 
-    folder = FOLDER / teacher_of(losses)
-    prepared = run.prepare(recipe_of(0, losses), folder, distributed.start(), Console(quiet=True))
+    folder = FOLDER / "teacher"
+    prepared = run.prepare(recipe_of(0), folder, distributed.start(), Console(quiet=True))
     return teachers.teacher(prepared, folder)
 
 
-def train(seed):
-    """The control and every student of one seed that is not there yet."""
+def train(runs):
+    """The students of `runs`, pairs of a variant and a seed, that are not there yet."""
     from rich.console import Console
 
     from edgekd.training import distributed, run, stages
 
-    for name, losses in ({"control": None} | variants()).items():
-        folder = FOLDER / f"seed{seed}" / name.replace(" ", "")
+    told = {"control": None} | variants()
+    for name, seed in runs:
+        losses, folder = told[name], FOLDER / f"seed{seed}" / name.replace(" ", "")
         prepared = run.prepare(recipe_of(seed, losses), folder, distributed.start(), Console(quiet=True))
-        stages.student(prepared, None if losses is None else teacher(losses), folder)
-        print(f"seed {seed}: {name}", flush=True)
+        stages.student(prepared, None if losses is None else teacher(), folder)
+        print(f"{name}, seed {seed}", flush=True)
 
 
 def speeds():
@@ -149,7 +137,7 @@ def one_epoch(name, cache):
     prepared = replace(prepared, recipe=wanted.model_copy(update={"cache": cache, "training": settings}))
     labels = LabelObjective(settings, prepared.labels, len(prepared.label_names), prepared.processes)
     network = build(wanted.student, len(prepared.label_names), wanted.input.size)
-    objective = stages.distilling(prepared, labels, network, teacher(losses))
+    objective = stages.distilling(prepared, labels, network, teacher())
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(network, objective, prepared.task(0.0), settings, prepared.processes, Path(folder), "")
         history = trainer.fit(Silent()).history
@@ -161,13 +149,13 @@ def table(seeds, timed):
     from edgekd.bundle import Bundle
     from edgekd.measures.evaluation import Evaluation
 
-    told = {name: Evaluation.load(Bundle.open(FOLDER / name).file("evaluation/test.json")) for name in TEACHERS}
+    taught_by = Evaluation.load(Bundle.open(FOLDER / "teacher").file("evaluation/test.json"))
     found = {name: answers(name, seeds) for name in ["control", *variants()]}
     rows = [row(name, right, found["control"]) for name, right in found.items() if right]
     control = rows.pop(0)
     document = {
         "cpu": cpu(),
-        "teachers": {name: {"accuracy": e.accuracy, "interval": e.accuracy_interval} for name, e in told.items()},
+        "teacher": {"accuracy": taught_by.accuracy, "interval": taught_by.accuracy_interval},
         "control": control,
         "seeds": seeds,
         "settings": SETTINGS,
@@ -248,31 +236,29 @@ def main():
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--jobs", type=int, default=2, help="processes at a time, of one thread each")
     arguments.add_argument("--table", action="store_true", help="train nothing")
-    arguments.add_argument("--seed", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--job", type=int, help=argparse.SUPPRESS)
     args = arguments.parse_args()
     import torch
 
     torch.set_num_threads(1)
     seeds, times = list(range(1, args.seeds + 1)), FOLDER / "times.json"
-    if args.seed is not None:
-        train(args.seed)
+    if args.job is not None:  # variants one after the other, so that what was stopped half-way has whole rows
+        train([(name, seed) for name in ("control", *variants()) for seed in seeds][args.job :: args.jobs])
         return
     if not args.table:
-        for losses in ({}, {"cross_arch": 1.0}):
-            teacher(losses)
-        run_all([["--seed", str(seed)] for seed in seeds], args.jobs)
+        teacher()
+        run_jobs(args)
         times.write_text(json.dumps(speeds()))
     table(seeds, json.loads(times.read_text()) if times.exists() else {})
 
 
-def run_all(commands, jobs):
-    """Run this script with each of the arguments, some at a time."""
-    environment, waiting, running = os.environ | {"OMP_NUM_THREADS": "1"}, list(commands), []
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            running.append(subprocess.Popen([sys.executable, __file__, *waiting.pop(0)], env=environment))
-        if running.pop(0).wait():
-            sys.exit("a run failed")
+def run_jobs(args):
+    """Share the runs among processes of this script."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    own = [sys.executable, __file__, "--seeds", str(args.seeds), "--jobs", str(args.jobs)]
+    jobs = [subprocess.Popen([*own, "--job", str(job)], env=environment) for job in range(args.jobs)]
+    if any([job.wait() for job in jobs]):  # noqa: C419 - wait for all
+        sys.exit("a run failed")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ EXTRAS = {  # extra -> package as imported -> as installed; pyproject.toml says 
     "train": AUDIT | TRAIN,
     "explain": AUDIT | EXPORT | {"skimage": "scikit-image"},
     "medical": {"h5py": "h5py", "pydicom": "pydicom", "nibabel": "nibabel"},
+    "cluster": AUDIT | TRAIN | {"ray": "ray"},
     "nncf": AUDIT | EXPORT | {"nncf": "nncf"},
     "convert": AUDIT | EXPORT | TRAIN | CONVERT,
 }

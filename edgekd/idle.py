@@ -50,6 +50,8 @@ def settings(recipe: Recipe) -> Iterator[Pair]:
     """Every setting that has no effect in `recipe`, whether it was made or is a default, with the reason."""
     if recipe.data.source == "phantom":
         yield "data.path", "data.source"
+    if recipe.data.folds:
+        yield "data.test_fraction", "data.folds"
     if recipe.input.fit == "squash":
         yield "input.crop_fraction", "input.fit"
     if not recipe.augment.elastic_alpha:

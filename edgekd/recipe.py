@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,12 +22,14 @@ from edgekd.section import Section, known, validate
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
 SCHEMA: Literal["edgekd.recipe/1"] = "edgekd.recipe/1"
 # The default recipe, on phantoms: a student with so little room that teaching shows, also by where the teacher looks. A recipe
-# of one's own starts from the plain defaults below.
+# of one's own, or one's own images, start from the plain defaults below.
 DEFAULT: dict[str, Any] = {
     "student": {"width": 0.5},
     "distillation": {"losses": {"kd": 1.0, "attention_transfer": 1.0}},
 }
-READ_BACK = ("name", "seed", "licence", "cache", "data", "input", "qat")  # what is read of a bundle's recipe
+# What is read of a bundle's recipe.
+READ_BACK = ("name", "seed", "split_seed", "licence", "cache", "data", "input", "qat")
+Override = str | tuple[str, Any]  # section.key=value, or key and value
 
 
 class DataRecipe(Section):
@@ -41,8 +44,18 @@ class DataRecipe(Section):
     note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
     test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
+    folds: int = Field(0, ge=0, le=100)  # deal all images to so many folds, whatever the source's splits; 0: as it says
+    fold: int = Field(0, ge=0)  # which of them is test; val is cut from the others
     max_corrupt: float | None = Field(None, ge=0, le=1)  # fraction; default 0.01, or 0 if strict
     strict: bool = False
+
+    @model_validator(mode="after")
+    def _folds(self) -> DataRecipe:
+        if self.folds == 1:
+            raise ValueError("data.folds must be 0 (the source's own splits) or at least 2")
+        if self.fold >= max(self.folds, 1):
+            raise ValueError(f"data.fold counts from 0 and must be below data.folds = {self.folds}, found {self.fold}")
+        return self
 
     @property
     def corrupt_limit(self) -> float:
@@ -264,7 +277,8 @@ class Recipe(Section):
 
     schema_: Literal["edgekd.recipe/1"] = Field(SCHEMA, alias="schema")
     name: str = "default"
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: int = Field(0, ge=0, lt=2**31)  # of first weights, views, order and dropout
+    split_seed: int | None = Field(None, ge=0, lt=2**31)  # of dealing images to splits; unset: `seed`
     licence: str = ""  # of the data and so of the trained weights; written into the bundle
     cache: str = "runs/cache"  # decoded pixels and teacher outputs, shared by runs
     data: DataRecipe = DataRecipe()
@@ -276,6 +290,11 @@ class Recipe(Section):
     training: TrainingRecipe = TrainingRecipe()
     qat: QatRecipe = QatRecipe()
     audit: AuditRecipe = AuditRecipe()
+
+    @property
+    def dealing_seed(self) -> int:
+        """What the dealing of images to splits is drawn with."""
+        return self.seed if self.split_seed is None else self.split_seed
 
     @model_validator(mode="before")
     @classmethod
@@ -291,16 +310,22 @@ class Recipe(Section):
         return values | {"qat": qat | {"training": {"batch_size": training["batch_size"]} | own}}
 
 
-def load(path: str | Path | None = None, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe, a file or a name (None: the default recipe), and apply `section.key=value` overrides.
+def load(
+    path: str | Path | None = None, overrides: Sequence[Override] | None = None, own_images: bool = False
+) -> Recipe:
+    """Read a recipe, a file or a name, and apply overrides: `section.key=value`, or key and value.
+
+    Without a file it is the default recipe for phantoms, and for images of one's own the plain defaults.
 
     A bundle's manifest.json stands for the recipe that the bundle was made with.
     Raises: EdgekdError that lists all problems at once, each with the nearest valid name; for settings without effect too.
     """
     path = named.recipe(path) if path else None
     where = str(path) if path else "default recipe"
-    values: dict[str, Any] = {} if path else copy.deepcopy(DEFAULT)
     given: dict[str, Any] = {}
+    for override in overrides or []:
+        _apply(given, override)
+    values = {} if path or own_images else _default(given)
     is_record = False
     if path and path.name == MANIFEST:
         is_record = True
@@ -317,7 +342,6 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
             raise EdgekdError(where, "TOML", str(e)) from None
     for override in overrides or []:
         _apply(values, override)
-        _apply(given, override)
     recipe = validate(Recipe, values, where)
     if is_record:  # it names every setting, with effect or not: the overrides alone are judged
         idle.left_out(recipe, given, given, where)
@@ -325,7 +349,19 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
     return validate(Recipe, idle.left_out(recipe, values, given, where), where)
 
 
-def overridden(recipe: Recipe, overrides: list[str]) -> Recipe:
+def _default(given: dict[str, Any]) -> dict[str, Any]:
+    """What `DEFAULT` says of phantoms, and of the networks that the overrides leave as they are."""
+    values = copy.deepcopy(DEFAULT)
+    if given.get("data", {}).keys() & {"source", "path"}:
+        return {}
+    if "network" in given.get("student", {}):
+        del values["student"]
+    if given.get("teacher", {}).get("members"):
+        del values["distillation"]  # a committee has no features
+    return values
+
+
+def overridden(recipe: Recipe, overrides: Sequence[Override]) -> Recipe:
     """The recipe with `section.key=value` overrides applied.
 
     Raises: EdgekdError as `load` does.
@@ -336,7 +372,22 @@ def overridden(recipe: Recipe, overrides: list[str]) -> Recipe:
     return validate(Recipe, values, "--set", from_json=True)
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
+def _apply(values: dict[str, Any], override: Override) -> None:
+    key, value = parsed(override) if isinstance(override, str) else override
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise EdgekdError(f"--set {key}={value}", f"{section!r} to be a section", f"the value {inner!r}")
+        values = inner
+    values[last] = copy.deepcopy(value)
+
+
+def parsed(override: str) -> tuple[str, Any]:
+    """Key and value of `section.key=value`.
+
+    Raises: EdgekdError for a text without them.
+    """
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise EdgekdError(f"--set {override}", "section.key=value", todo="for example --set student.width=0.75")
@@ -344,13 +395,18 @@ def _apply(values: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text  # a bare word is a string: --set student.network=efficientnet_lite0
-    *sections, last = key.strip().split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise EdgekdError(f"--set {override}", f"{section!r} to be a section", f"the value {inner!r}")
-        values = inner
-    values[last] = value
+    return key.strip(), value
+
+
+def flattened(table: Mapping[str, Any], section: type[Section] = Recipe) -> Iterator[tuple[str, Any]]:
+    """The overrides that a table of sections holds, one for each setting; its value replaces the recipe's as a whole."""
+    for key, value in table.items():
+        field = section.model_fields.get(key)
+        inner = field.annotation if field else None
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, Section):
+            yield from ((f"{key}.{name}", found) for name, found in flattened(value, inner))
+        else:
+            yield key, value
 
 
 def recorded(values: dict[str, Any], where: str) -> Recipe:

@@ -10,6 +10,7 @@ TOP = "{epochs=3, learning_rate=1e-4, train='top', schedule='plateau'}"
 # section, what is set there together, the setting without effect, the reason
 IDLE = [
     ("data", "path='x'", "path", "data.source"),
+    ("data", "folds=3, test_fraction=0.2", "test_fraction", "data.folds"),
     ("input", "crop_fraction=0.9", "crop_fraction", "input.fit"),
     ("augment", "elastic_sigma=2.0", "elastic_sigma", "augment.elastic_alpha"),
     (

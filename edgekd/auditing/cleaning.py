@@ -105,11 +105,11 @@ def describe(plan: CleanPlan, entries: tuple[Entry, ...], troubles: tuple[Troubl
         notes.append(f"nothing is left of {', '.join(lost)}; bring more images or cut a new split")
     elsewhere = {e.name for e in entries if e.is_elsewhere}
     if elsewhere:
-        left_out = sum(r.path in elsewhere for r in plan.removed)
         notes.append(
-            f"{len(elsewhere)} images of data.unlabelled are no part of the file: training reads that folder itself; take "
-            f"the {left_out} of them that are listed as left out out of it"
+            f"{len(elsewhere)} images of data.unlabelled are no part of the file: training reads that folder itself"
         )
+    if left_out := sum(r.path in elsewhere for r in plan.removed):
+        notes.append(f"{left_out} of them are listed as left out: take them out of the folder")
     return Clean(
         file=file,
         kept=kept,

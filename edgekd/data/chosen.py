@@ -19,10 +19,14 @@ def choose(recipe: Recipe, bundle: Bundle, split: str | None, own_data: bool) ->
     Raises: EdgekdError for a class that the bundle does not know, or an empty split.
     """
     dataset = sources.read(recipe.data).labelled()
+    if own_data and recipe.data.folds:
+        dataset = splitting.of(dataset, recipe)
     if split is None:
         split = "test" if own_data or dataset.split("test") else "all"
     if split != "all" and not dataset.split(split):
-        dataset = splitting.complete(dataset, recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed)
+        dataset = splitting.complete(
+            dataset, recipe.data.validation_fraction, recipe.data.test_fraction, recipe.dealing_seed
+        )
     dataset = relabel(dataset, bundle.manifest.label_names, str(bundle.folder))
     samples = dataset.samples if split == "all" else dataset.split(split)
     if not samples:
@@ -52,9 +56,7 @@ def split_of(bundle: Bundle, recipe: Recipe, split: str) -> Dataset:
 
     Raises: EdgekdError for a class that the bundle does not know, or an empty split.
     """
-    whole = splitting.complete(
-        sources.read(recipe.data), recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed
-    )
+    whole = splitting.of(sources.read(recipe.data), recipe)
     dataset = relabel(whole.labelled(), bundle.manifest.label_names, str(bundle.folder))
     if not dataset.split(split):
         raise EdgekdError(f"split {split!r} of {recipe.data.path or recipe.data.source}", "images", "none")

@@ -1,19 +1,31 @@
 """Dealing samples to train, val and test: stratified by label, whole groups only, the same for the same seed.
 
-A split that the source gives is never changed; only what is missing is cut: test first, then val, both from train. Unlabelled
-samples are in train and have no say.
+A split that the source gives is never changed; only what is missing is cut: test first, then val, both from train. Where a
+recipe asks for folds, all samples are dealt anew. Unlabelled samples are in train and have no say.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from edgekd.data.dataset import Dataset, Sample
 from edgekd.errors import EdgekdError, several
+from edgekd.recipe import Recipe
+
+
+def of(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The set with every sample in train, val or test, as the recipe says.
+
+    Raises: EdgekdError as `complete` and `folded` do.
+    """
+    d, seed = recipe.data, recipe.dealing_seed
+    if d.folds:
+        return folded(dataset, d.folds, d.fold, d.validation_fraction, seed)
+    return complete(dataset, d.validation_fraction, d.test_fraction, seed)
 
 
 def complete(dataset: Dataset, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
@@ -32,6 +44,60 @@ def complete(dataset: Dataset, validation_fraction: float, test_fraction: float,
     return dataset.with_samples([*samples, *(replace(s, split="train") for s in dataset.samples if not s.is_labelled)])
 
 
+def folded(dataset: Dataset, folds: int, fold: int, validation_fraction: float, seed: int) -> Dataset:
+    """The set with fold number `fold` as test, val cut from the other folds, and the rest as train.
+
+    The source's splits are set aside: every labelled sample is in the test split of exactly one fold, its group's. Which one
+    depends on names, labels, groups and seed alone.
+    Raises: EdgekdError if a class has fewer groups than there are folds, or `complete` would raise.
+    """
+    labelled = dataset.labelled()
+    fold_of = folds_of(labelled, folds, seed)
+    dealt = [replace(s, split="test" if f == fold else "train") for s, f in zip(labelled.samples, fold_of, strict=True)]
+    others = [s for s in dataset.samples if not s.is_labelled]
+    return complete(dataset.with_samples([*dealt, *others]), validation_fraction, 0.0, seed)
+
+
+def folds_of(dataset: Dataset, folds: int, seed: int) -> list[int]:
+    """The fold of each sample, from 0; all have labels.
+
+    Groups come in random order, larger ones first; each goes to the fold that it leaves most even: with the smallest sum
+    over folds and classes of (share of the class in the fold)².
+    Raises: EdgekdError if a class has fewer groups than there are folds.
+    """
+    groups = _counts(dataset.samples)
+    totals = sum(groups.values(), Counter())
+    _check_folds(groups, totals, folds, dataset.label_names)
+    order = np.random.default_rng([seed, folds]).permutation(np.array(sorted(groups), dtype=object))
+    dealt = [Counter[int]() for _ in range(folds)]
+    fold_of: dict[str, int] = {}
+    for unit in sorted(order, key=lambda unit: -groups[unit].total()):
+        growth = [
+            sum(n * (2 * held[label] + n) / totals[label] ** 2 for label, n in groups[unit].items()) for held in dealt
+        ]
+        fold_of[unit] = min(range(folds), key=lambda f: (round(growth[f], 12), dealt[f].total(), f))
+        dealt[fold_of[unit]].update(groups[unit])
+    return [fold_of[_unit(s)] for s in dataset.samples]
+
+
+def _counts(samples: Iterable[Sample]) -> dict[str, Counter[int]]:
+    """How many samples of each label every unit has."""
+    groups: dict[str, Counter[int]] = defaultdict(Counter)
+    for s in samples:
+        groups[_unit(s)][s.label] += 1
+    return groups
+
+
+def _check_folds(
+    groups: Mapping[str, Counter[int]], totals: Mapping[int, int], folds: int, label_names: tuple[str, ...]
+) -> None:
+    having = Counter(label for counts in groups.values() for label in counts)
+    problems = [f"class {label_names[label]!r}: {having[label]}" for label in sorted(totals) if having[label] < folds]
+    if problems:
+        todo = "lower data.folds, or add patients"
+        raise several(f"data.folds = {folds}: fewer groups of a class than folds", problems, todo)
+
+
 def leaking_groups(dataset: Dataset) -> dict[str, set[str]]:
     """Groups that lie in more than one split, with those splits."""
     splits: dict[str, set[str]] = defaultdict(set)
@@ -43,10 +109,7 @@ def leaking_groups(dataset: Dataset) -> dict[str, set[str]]:
 
 def _cut(samples: list[Sample], split: str, fraction: float, seed: int, label_names: tuple[str, ...]) -> list[Sample]:
     """Move whole groups from train to `split`, in random order, as long as no class gets more than its share."""
-    groups: dict[str, Counter[int]] = defaultdict(Counter)
-    for s in samples:
-        if s.split == "train":
-            groups[_unit(s)][s.label] += 1
+    groups = _counts(s for s in samples if s.split == "train")
     totals = sum(groups.values(), Counter())
     share = {label: fraction * count for label, count in totals.items()}
     order = np.random.default_rng([seed, len(split)]).permutation(np.array(sorted(groups), dtype=object))

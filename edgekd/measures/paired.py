@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from edgekd.errors import missing_package
@@ -85,3 +87,17 @@ def change_interval(differences: np.ndarray, images: np.ndarray, seed: int = 0) 
     others = exact(0.0, count)[1]
     middle = found[0] * (1 - others)
     return middle - others, middle + others
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Each p adjusted for being one of several (Holm, Scandinavian Journal of Statistics 6, 1979), in the order given.
+
+    The i-th smallest of m, from 0, is multiplied by m - i, and none is smaller than one before it, nor above 1: rejecting where
+    this is below the level keeps the chance of any false rejection below it, whatever the tests have to do with each other.
+    """
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    adjusted, least = [0.0] * len(values), 0.0
+    for rank, i in enumerate(order):
+        least = max(least, min(1.0, (len(values) - rank) * values[i]))
+        adjusted[i] = least
+    return adjusted

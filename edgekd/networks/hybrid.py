@@ -56,11 +56,14 @@ class HybridCnnVit(nn.Module):
         found = taps.outputs(self.backbone, pixels, [*maps, "last"])
         embedding = self.head[:-1](self._join(found.features["last"], pixels))
         features = {name: found.features[name] for name in maps} | {taps.EMBEDDING: embedding}
+        if taps.ATTENTION in names and isinstance(self.encoder, FeatureEncoder):
+            features[taps.ATTENTION] = self.encoder.attention(found.features["last"])
         return Outputs(self.head[-1](embedding), {name: features[name] for name in names})
 
     def tap_names(self) -> tuple[str, ...]:
-        """The backbone's."""
-        return taps.names_of(self.backbone)
+        """The backbone's, and the attention of an encoder that reads its last map."""
+        attends = isinstance(self.encoder, FeatureEncoder) and len(self.encoder.blocks) > 0
+        return (*taps.names_of(self.backbone), *([taps.ATTENTION] if attends else []))
 
     def _join(self, features: Tensor, pixels: Tensor) -> Tensor:
         """The vector [B, C] of both branches, of the backbone's map and the pixels."""
@@ -85,9 +88,17 @@ class FeatureEncoder(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The class token after the last block."""
+        return self.norm(self.blocks(self._tokens(features)))[:, 0]
+
+    def attention(self, features: Tensor) -> Tensor:
+        """Queries, keys and values [B, 3, heads, H W, d] of the last block, without the class token."""
+        read = self.blocks[:-1](self._tokens(features))[:, 1:]
+        return taps.attention(self.blocks[-1], read.transpose(1, 2).unflatten(2, features.shape[2:]))
+
+    def _tokens(self, features: Tensor) -> Tensor:
         tokens = self.project(features.flatten(2).transpose(1, 2))
         tokens = torch.cat([self.class_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        return self.norm(self.blocks(tokens + self.position))[:, 0]
+        return tokens + self.position
 
 
 def hybrid_cnn_vit(

@@ -134,7 +134,7 @@ def _timm(body: Any, x: Tensor, names: Sequence[str]) -> Outputs:
     if EMBEDDING in names:
         features[EMBEDDING] = body.forward_head(final, pre_logits=True)
     if ATTENTION in names:
-        features[ATTENTION] = _attention(body.blocks[-1], features[ATTENTION])
+        features[ATTENTION] = attention(body.blocks[-1], features[ATTENTION])
     return Outputs(body.forward_head(final), features)
 
 
@@ -155,7 +155,7 @@ def _attends(body: nn.Module) -> bool:
     return isinstance(last, Block) and isinstance(last.attn, Attention)
 
 
-def _attention(block: Any, x: Tensor) -> Tensor:
+def attention(block: Any, x: Tensor) -> Tensor:
     """Queries, keys and values [B, 3, heads, H W, d] of a ViT block for the map [B, C, H, W] that it reads."""
     attention = block.attn
     tokens = attention.qkv(block.norm1(x.flatten(2).transpose(1, 2)))

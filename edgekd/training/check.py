@@ -22,9 +22,17 @@ def recipe(wanted: Recipe) -> None:
     Raises: EdgekdError.
     """
     teacher(wanted)
+    student(wanted)
+    features(wanted)
+
+
+def student(wanted: Recipe) -> None:
+    """As `recipe`, for what a student without a teacher needs.
+
+    Raises: EdgekdError.
+    """
     check_network(wanted.student, wanted.input.size)
     _fine_tuning(wanted.student, wanted.training, wanted.input.size)
-    features(wanted)
 
 
 def teacher(wanted: Recipe) -> None:

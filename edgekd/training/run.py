@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -19,6 +20,7 @@ from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
 from edgekd.recipe import InputRecipe, Recipe
 from edgekd.reports import left_out, screen
+from edgekd.reports.progress import Screen
 from edgekd.training.distributed import Processes
 from edgekd.training.loop import Task
 
@@ -32,6 +34,7 @@ class Run:
     processes: Processes
     console: Console
     pixels: Pixels
+    shown: Callable[[Console, str, int], Screen] = Screen  # what shows a training of a title and so many epochs
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -87,7 +90,10 @@ def seen_as(recipe: Recipe, wanted: InputRecipe, seed: int = 0) -> Recipe:
     ratio, a = wanted.size / recipe.input.size, recipe.augment
     if ratio != 1 and a.elastic_alpha:
         a = a.model_copy(update={"elastic_alpha": a.elastic_alpha * ratio, "elastic_sigma": a.elastic_sigma * ratio})
-    return recipe.model_copy(update={"input": wanted, "augment": a, "seed": seed or recipe.seed})
+    changed: dict[str, Any] = {"input": wanted, "augment": a}
+    if seed:  # of the training alone: the split stays
+        changed |= {"seed": seed, "split_seed": recipe.dealing_seed}
+    return recipe.model_copy(update=changed)
 
 
 def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console) -> Run:
@@ -111,7 +117,7 @@ def _read(recipe: Recipe, console: Console | None) -> Dataset:
     """The images, all in train, val or test; without the unlabelled ones where nothing would teach them."""
     d = recipe.data
     found = unlabelled.joined(sources.read(d), d.unlabelled)
-    dataset = splitting.complete(found, d.validation_fraction, d.test_fraction, recipe.seed)
+    dataset = splitting.of(found, recipe)
     if not any(s.is_labelled for s in dataset.split("train")):
         raise EdgekdError("data", "labelled images in train", "none")
     labelled = dataset.labelled()

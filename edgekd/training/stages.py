@@ -75,10 +75,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     """
     recipe, settings = run.recipe, run.recipe.student
     role: Role = "student" if teacher_bundle else "control"
-    told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
-    network_facts = identity.of_network(settings)
-    facts = {"network": network_facts, "training": recipe.training.model_dump(exclude_none=True), "distillation": told}
-    named = identity.of_stage(run, facts, teacher_bundle)
+    named = student_named(run, teacher_bundle)
     if run.processes.decide(finish.is_finished(folder, named)):
         return announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
@@ -90,6 +87,14 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     announce_network(run, role, network)
     progress = train_float(run, role, network, objective, recipe.training, folder / "training", named)
     return finish.to_bundle(run, role, settings, network, progress, folder, named, teacher_bundle)
+
+
+def student_named(run: Run, teacher_bundle: Bundle | None) -> str:
+    """The identity of the student that `student` makes."""
+    recipe = run.recipe
+    told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
+    network, training = identity.of_network(recipe.student), recipe.training.model_dump(exclude_none=True)
+    return identity.of_stage(run, {"network": network, "training": training, "distillation": told}, teacher_bundle)
 
 
 def distilling(run: Run, labels: LabelObjective, network: nn.Module, teacher_bundle: Bundle) -> DistillationObjective:
@@ -191,7 +196,7 @@ def train(
     if not run.processes.is_first:
         return trainer.fit(_Silent())
     log = Log(state)
-    with contextlib.closing(log), Screen(run.console, role, fine_tuning.total_epochs(settings)) as screen:
+    with contextlib.closing(log), run.shown(run.console, role, fine_tuning.total_epochs(settings)) as screen:
         return trainer.fit(_Watchers(screen, log))
 
 

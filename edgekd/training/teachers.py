@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -42,8 +44,7 @@ def _one(run: Run, settings: MemberRecipe, name: str, folder: Path) -> Bundle:
         found = open_bundle(settings)
         stages.check_labels(found, run.label_names)
         return found
-    run = _own(run, settings)
-    named = identity.of_stage(run, identity.of_network(settings), None)
+    named, run = _named(run, settings), _own(run, settings)
     if run.processes.decide(finish.is_finished(folder, named)):
         return stages.announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
@@ -56,6 +57,24 @@ def _one(run: Run, settings: MemberRecipe, name: str, folder: Path) -> Bundle:
         stages.announce_network(run, name, network)
         progress = stages.train_float(run, name, network, labels, settings.training, folder / "training", named)
     return finish.to_bundle(run, "teacher", settings, network, progress, folder, named)
+
+
+def teacher_named(run: Run) -> str:
+    """What decides the recipe's teacher, known before it is there; equal for two runs whose teacher is the same."""
+    settings = run.recipe.teacher
+    if settings.members:
+        facts = [[member.weight, _named(run, member)] for member in settings.members]
+        return hashlib.sha256(json.dumps(["committee", facts]).encode()).hexdigest()
+    return _named(run, settings)
+
+
+def _named(run: Run, settings: MemberRecipe) -> str:
+    """What decides one network that teaches."""
+    if settings.bundle:
+        return hashlib.sha256(
+            json.dumps(identity.of_bundle(open_bundle(settings)), sort_keys=True).encode()
+        ).hexdigest()
+    return identity.of_stage(_own(run, settings), identity.of_network(settings), None)
 
 
 def _own(run: Run, settings: MemberRecipe) -> Run:

@@ -93,7 +93,7 @@ def test_the_command_takes_the_folder_of_the_recipe(folder, capsys, monkeypatch)
     assert {p.path for p in (found.pairs[-1].a, found.pairs[-1].b)} >= {"test/a/2.png"}
     removed = {r.path for r in found.clean.removed}
     assert removed == {"unlabelled/copy.png", "unlabelled/same.png"}
-    assert "take the 2 of them" in " ".join(found.clean.notes)
+    assert "2 of them are listed as left out" in " ".join(found.clean.notes)
     assert list(table((folder / "out/split.csv").read_text())) == [
         f"{name}.png" for name in ("test/a/2", "test/b/3", "train/a/0", "train/b/1")
     ]

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edgekd import recipe
 from edgekd.data import sources
-from edgekd.data.dataset import Dataset, Sample, groups_of
-from edgekd.data.splitting import complete, leaking_groups
+from edgekd.data.dataset import NO_LABEL, Dataset, Sample, groups_of
+from edgekd.data.splitting import complete, folded, folds_of, leaking_groups, of
 from edgekd.errors import EdgekdError
 from edgekd.recipe import DataRecipe
 
@@ -172,3 +173,66 @@ def test_real_slices_are_cut_by_group_within_three_points(shared, seed):
     train, val = (Counter(s.label for s in found.split(split)) for split in ("train", "val"))
     for label in range(4):
         assert val[label] / (val[label] + train[label]) == pytest.approx(0.15, abs=0.03)
+
+
+@given(grouped(), st.integers(0, 2**31 - 1), st.integers(2, 5))
+@settings(max_examples=25, deadline=None)
+def test_every_sample_is_tested_in_one_fold_and_no_group_straddles(samples, seed, folds):
+    given_splits = [replace(s, split=("train", "val", "test")[i % 3]) for i, s in enumerate(samples)]
+    tested = Counter()
+    for fold in range(folds):
+        found = folded(dataset(given_splits), folds, fold, 0.2, seed)
+        assert not leaking_groups(found)  # although the source's own splits leak
+        assert [s.name for s in found.samples] == [s.name for s in samples]
+        assert {s.split for s in found.samples} == {"train", "val", "test"}
+        tested.update(s.name for s in found.split("test"))
+    assert tested == Counter(s.name for s in samples)
+    dealt = folds_of(dataset(samples), folds, seed)
+    turned = folds_of(dataset(samples[::-1]), folds, seed)[::-1]
+    assert dealt == turned  # names, labels, groups and seed decide; not the order of files, nor the source's splits
+    assert dealt == folds_of(dataset(given_splits), folds, seed)
+
+
+def test_folds_are_stratified_as_closely_as_whole_groups_allow():
+    sizes = [30, 12, 9, 7, 5, 5, 4, 3, 2, 2, 1, 1] * 2
+    samples = [Sample(f"{g}-{i}", g % 2, group=f"g{g}") for g, size in enumerate(sizes) for i in range(size)]
+    counts = Counter(zip(folds_of(dataset(samples), 4, 1), (s.label for s in samples), strict=True))
+    totals = Counter(s.label for s in samples)
+    largest = Counter()
+    for s in samples:
+        largest[s.label] = max(largest[s.label], sum(t.group == s.group for t in samples))
+    for (_, label), n in counts.items():
+        assert abs(n - totals[label] / 4) <= largest[label]
+
+
+def test_another_seed_deals_otherwise_and_too_few_patients_are_an_error():
+    samples = [Sample(f"{g}-{i}", g % 2, group=f"g{g}") for g in range(24) for i in range(3)]
+    assert folds_of(dataset(samples), 3, 0) != folds_of(dataset(samples), 3, 1)
+    with pytest.raises(EdgekdError, match="class 'b': 2") as caught:
+        folds_of(dataset([s for s in samples if s.label == 0 or s.group in ("g1", "g3")]), 3, 0)
+    assert "'a'" not in str(caught.value)
+
+
+def test_a_recipe_asks_for_folds_and_for_a_seed_of_its_own_for_dealing():
+    data = dataset([Sample(f"{g}-{i}", g % 2, group=f"g{g}") for g in range(30) for i in range(2)])
+
+    def dealt(*overrides):
+        return splits(of(data, recipe.load(None, overrides)))
+
+    assert dealt() != dealt("seed=1")
+    assert dealt("seed=1") == dealt("seed=5", "split_seed=1")
+    assert dealt("data.folds=3", "data.fold=2") == splits(folded(data, 3, 2, 0.15, 0))
+    assert dealt("data.folds=3", "data.fold=2", "seed=7", "split_seed=0") == splits(folded(data, 3, 2, 0.15, 0))
+    for wrong in ("data.folds=1", "data.fold=1", "data={folds=3, fold=3}"):
+        with pytest.raises(EdgekdError, match="data"):
+            recipe.load(None, [wrong])
+
+
+def test_unlabelled_samples_are_in_train_in_every_fold_and_have_no_say():
+    labelled = [Sample(f"{g}-{i}", g % 2, group=f"g{g}") for g in range(24) for i in range(2)]
+    others = [Sample(f"u{i}", NO_LABEL) for i in range(5)]
+    mixed = [sample for pair in zip(others, labelled, strict=False) for sample in pair] + labelled[5:]
+    for fold in range(3):
+        found = folded(dataset(mixed), 3, fold, 0.2, 1)
+        assert [s for s in found.samples if not s.is_labelled] == [replace(s, split="train") for s in others]
+        assert found.labelled().samples == folded(dataset(labelled), 3, fold, 0.2, 1).samples

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from edgekd.measures.paired import change_interval, fewest_groups, mcnemar, sign_flip_p
+from edgekd.measures.paired import change_interval, fewest_groups, holm, mcnemar, sign_flip_p
 
 
 @pytest.mark.parametrize(
@@ -161,3 +161,19 @@ def test_the_interval_where_nothing_changed_is_no_point():
 def test_the_interval_is_repeatable_and_depends_on_the_seed():
     d, images = np.arange(-5, 8), np.full(13, 9)
     assert change_interval(d, images, 1) == change_interval(d, images, 1) != change_interval(d, images, 2)
+
+
+def test_holm_by_hand_and_against_the_step_down_rule():
+    assert holm([]) == []
+    assert holm([0.03]) == [0.03]
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.9, 0.8, 0.0]) == pytest.approx([1.0, 1.0, 0.0])
+    rng = np.random.default_rng(0)
+    values = rng.random(9) ** 3
+    for level in (0.01, 0.05, 0.3):  # the rule itself: go on rejecting while p_(i) <= level / (m - i)
+        order, rejected = np.argsort(values), set()
+        for rank, i in enumerate(order):
+            if values[i] > level / (9 - rank):
+                break
+            rejected.add(int(i))
+        assert {i for i, p in enumerate(holm(values)) if p <= level} == rejected

@@ -26,7 +26,7 @@ NETWORKS = {  # name -> options, stride of the maps, whether it has attention
     "vit_tiny_patch16_224": ({"depth": 4, "global_pool": "avg"}, TOKENS, True),
     "neurotriad_vit": ({"depth": 4, "dim": 64, "heads": 2, "head_dim": 48}, TOKENS, True),
     "beit_base_patch16_224": ({"depth": 4, "embed_dim": 96, "num_heads": 3}, TOKENS, False),
-    "hybrid_cnn_vit": ({"depth": 1, "dim": 32, "heads": 2, "hidden": 16}, PYRAMID, False),
+    "hybrid_cnn_vit": ({"depth": 2, "dim": 32, "heads": 2, "hidden": 16}, PYRAMID, True),
     "swin_tiny_patch4_window7_224": ({"embed_dim": 24, "depths": (1, 1, 1, 1)}, PYRAMID, False),
 }
 
@@ -91,6 +91,19 @@ def test_the_attention_is_what_the_last_block_computes(name):
     assert found.shape[:4] == (2, 3, heads, 16)
     by_token = found.permute(0, 3, 1, 2, 4).flatten(2)
     torch.testing.assert_close(by_token, seen["qkv"][:, 1:])
+
+
+@torch.no_grad()
+def test_the_attention_of_a_hybrid_is_that_of_its_encoders_last_block():
+    network, seen = made("hybrid_cnn_vit"), {}
+    block = network.body.encoder.blocks[-1]
+    hook = block.attn.qkv.register_forward_hook(lambda _, __, out: seen.update(qkv=out))
+    network(views())
+    hook.remove()
+    found = taps.outputs(network, views(), ["attention"]).features["attention"]
+    positions = network.body.encoder.position.shape[1] - 1
+    assert found.shape == (2, 3, 2, positions, 16)
+    torch.testing.assert_close(found.permute(0, 3, 1, 2, 4).flatten(2), seen["qkv"][:, 1:])
 
 
 @torch.no_grad()

@@ -41,7 +41,7 @@ class CrossArch(Loss):
 
     Options = CrossArchOptions
     options: CrossArchOptions
-    instead = f"take a ViT of timm as teacher (vit_*, deit_*, neurotriad_vit), or {INSTEAD}"
+    instead = f"take a ViT as teacher (vit_*, deit_*, neurotriad_vit, hybrid_resnet_vit), or {INSTEAD}"
 
     def __init__(self, options: LossOptions, student: Shapes, teacher: Shapes) -> None:
         super().__init__(options, student, teacher)

@@ -1,0 +1,259 @@
+"""Running a study, one run after another. What is finished is read, what was interrupted goes on, and a failure is a row."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from safetensors import safe_open
+
+from edgekd import __version__
+from edgekd.bundle import MANIFEST, Bundle
+from edgekd.data.dataset import Sample, groups_of
+from edgekd.errors import EdgekdError, several
+from edgekd.measures.evaluation import Evaluation
+from edgekd.measures.intervals import members
+from edgekd.reports.progress import Screen
+from edgekd.reports.study_progress import Step, StudyProgress
+from edgekd.studies.plan import Cell
+from edgekd.studies.result import ImageRecord, Result, RunRecord
+from edgekd.studies.schema import Study
+from edgekd.training import check, fine_tuning, finish, run, stages, teachers
+from edgekd.training.distributed import Processes
+from edgekd.training.run import Run
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+RUNS, TEACHERS = "runs", "teachers"  # folders of a study
+LETTERS = 16  # of an identity, as a folder's name
+
+
+@dataclass(frozen=True)
+class Place:
+    """A cell with its images, and where its teacher goes; `teacher_run` is the run as the teacher is trained in it."""
+
+    cell: Cell
+    prepared: Run
+    teacher_run: Run
+    teacher_folder: Path | None
+
+    def folder(self, teacher: Bundle | None) -> Path:
+        """Where the cell's bundle goes: what decides it, its teacher included, is its name."""
+        return self.prepared.folder / RUNS / stages.student_named(self.prepared, teacher)[:LETTERS]
+
+    def teacher(self, shown: Callable[[Console, str, int], Screen] = Screen) -> Bundle | None:
+        """The teacher, trained if it is not there yet."""
+        if self.teacher_folder is None:
+            return None
+        return teachers.teacher(replace(self.teacher_run, shown=shown), self.teacher_folder)
+
+    def student(self, shown: Callable[[Console, str, int], Screen] = Screen) -> tuple[Bundle, Bundle | None]:
+        """The cell's bundle, trained if it is not there yet, and its teacher, which is."""
+        teacher = self.teacher()
+        return stages.student(replace(self.prepared, shown=shown), teacher, self.folder(teacher)), teacher
+
+    def finished_teacher(self) -> Bundle | None:
+        """The teacher if it is there already."""
+        folder, settings = self.teacher_folder, self.cell.recipe.teacher
+        if folder is None or not (settings.bundle or (folder / MANIFEST).exists()):
+            return None
+        return self.teacher()
+
+    def finished(self) -> Bundle | None:
+        """The cell's bundle if it is there already."""
+        teacher = self.finished_teacher()
+        if self.cell.is_taught and teacher is None:
+            return None
+        folder, named = self.folder(teacher), stages.student_named(self.prepared, teacher)
+        return Bundle.open(folder) if finish.is_finished(folder, named) else None
+
+
+@contextlib.contextmanager
+def only_one(out: Path) -> Iterator[None]:
+    """Hold a study's folder; the lock ends with the process.
+
+    Raises: EdgekdError if another process holds it, or the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        file = (out / ".lock").open("w")
+    except OSError as e:
+        raise EdgekdError(str(out), "a folder that can be written", str(e)) from None
+    with file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                todo = "wait for it, or give --out DIR for another folder"
+                raise EdgekdError(str(out), "a study that no one else runs", "another process does", todo) from None
+        yield
+
+
+def check_cells(cells: Sequence[Cell]) -> None:
+    """Find the mistakes of every variant that would else show after hours.
+
+    Raises: EdgekdError that names the variant.
+    """
+    first = {cell.variant: cell for cell in reversed(cells)}
+    problems = []
+    for name, cell in reversed(first.items()):
+        try:
+            check.recipe(cell.recipe) if cell.is_taught else check.student(cell.recipe)
+        except EdgekdError as e:
+            problems.append(f"variants.{name}: {e}")
+    if problems:
+        raise several("study", problems)
+
+
+def places(cells: Sequence[Cell], out: Path, processes: Processes, console: Console) -> list[Place]:
+    """The cells with their images; says what the set is once.
+
+    Raises: EdgekdError for a set that cannot be read or dealt to the folds, or too few images for a batch.
+    """
+    quiet, found = Console(quiet=True), []
+    for number, cell in enumerate(cells):
+        prepared = replace(run.prepare(cell.recipe, out, processes, quiet if number else console), console=quiet)
+        check.batches(prepared)
+        seed = {"seed": cell.teacher_seed, "split_seed": cell.recipe.dealing_seed}
+        teacher_run = replace(prepared, recipe=cell.recipe.model_copy(update=seed))
+        folder = out / TEACHERS / teachers.teacher_named(teacher_run)[:LETTERS] if cell.is_taught else None
+        found.append(Place(cell, prepared, teacher_run, folder))
+    return found
+
+
+def steps(found: Sequence[Place]) -> list[Step]:
+    """Every training of the study once, in order: teachers before those whom they teach."""
+    made: dict[str, Step] = {}
+    for place in found:
+        r, done = place.cell.recipe, None
+        with contextlib.suppress(EdgekdError):  # a damaged bundle is told when its turn comes
+            done = place.finished()
+        if place.teacher_folder is not None:
+            own = [m.training for m in r.teacher.sections.values() if not (m.bundle or m.checkpoint)]
+            epochs = sum(map(fine_tuning.total_epochs, own))
+            key = teacher_key(place)
+            made.setdefault(key, Step(key, "teacher", epochs, is_done=(place.teacher_folder / MANIFEST).exists()))
+        epochs = fine_tuning.total_epochs(r.training)
+        seconds = done.manifest.training_seconds if done else 0.0
+        made[str(place.cell)] = Step(str(place.cell), place.cell.variant, epochs, done is not None, seconds)
+    return list(made.values())
+
+
+def teacher_key(place: Place) -> str:
+    """The name of the step that trains a place's teacher."""
+    assert place.teacher_folder is not None
+    return f"teacher {place.teacher_folder.name}"
+
+
+def run_all(found: Sequence[Place], progress: StudyProgress) -> list[RunRecord]:
+    """Run what is missing; one record for each place."""
+    failed: dict[Path, str] = {}
+    return [_run(place, progress, failed) for place in found]
+
+
+def _run(place: Place, progress: StudyProgress, failed: dict[Path, str]) -> RunRecord:
+    """One run; `failed` holds why teachers failed, so that none is trained in vain again for every student."""
+    cell, folder = place.cell, place.teacher_folder
+    try:
+        if folder is not None:
+            if folder in failed:
+                return unanswered(cell, failed[folder])
+            try:
+                with progress.step(teacher_key(place)):
+                    place.teacher(progress.shown)
+            except Exception as e:
+                failed[folder] = f"its teacher: {reason(e)}"
+                raise
+        with progress.step(str(cell)):
+            made, teacher = place.student(progress.shown)
+    except Exception as e:
+        why = failed.get(folder, reason(e)) if folder else reason(e)
+        progress.failed(str(cell), why)
+        return unanswered(cell, why)
+    return record(place, made, teacher)
+
+
+def unanswered(cell: Cell, why: str) -> RunRecord:
+    """The record of a run without answers."""
+    return RunRecord(variant=cell.variant, fold=cell.fold, seed=cell.seed, reason=why)
+
+
+def reason(error: Exception) -> str:
+    """An error in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, EdgekdError) else f"{type(error).__name__}: {text}"
+
+
+def records(found: Sequence[Place]) -> list[RunRecord]:
+    """One record for each place, of what is there already."""
+    made = []
+    for place in found:
+        bundle = place.finished()
+        if bundle:
+            made.append(record(place, bundle, place.finished_teacher()))
+        else:
+            made.append(unanswered(place.cell, "not run yet"))
+    return made
+
+
+def record(place: Place, made: Bundle, teacher: Bundle | None) -> RunRecord:
+    """What a finished run answers."""
+    cell, out = place.cell, place.prepared.folder
+    index = {s.name: i for i, s in enumerate(_answered(place))}
+    with safe_open(made.file("evaluation/test.safetensors"), framework="np") as file:
+        names, logits = file.metadata()["names"], file.get_tensor("logits")
+    return RunRecord(
+        variant=cell.variant,
+        fold=cell.fold,
+        seed=cell.seed,
+        folder=made.folder.relative_to(out).as_posix(),
+        teacher=_below(out, teacher),
+        seconds=made.manifest.training_seconds,
+        teacher_accuracy=_accuracy(teacher, made) if teacher else None,
+        calibration_temperature=made.manifest.temperature,
+        images=tuple(index[name] for name in json.loads(names)),
+        logits=tuple(tuple(float(f"{v:.9g}") for v in row) for row in np.asarray(logits, np.float32)),
+    )
+
+
+def _accuracy(teacher: Bundle, student: Bundle) -> float | None:
+    """The teacher's, if it was evaluated on the student's test images."""
+    if teacher.manifest.split_hashes.get("test") != student.manifest.split_hashes["test"]:
+        return None
+    return Evaluation.load(teacher.file("evaluation/test.json")).accuracy
+
+
+def _below(out: Path, bundle: Bundle | None) -> str:
+    with contextlib.suppress(ValueError):
+        return bundle.folder.relative_to(out).as_posix() if bundle else ""
+    return ""
+
+
+def _answered(place: Place) -> Iterator[Sample]:
+    """The images that the study's runs answer: all of the set, or the test split of its own."""
+    dataset = place.prepared.pixels.dataset
+    return iter(dataset.labelled().samples if place.cell.recipe.data.folds else dataset.split("test"))
+
+
+def result(study: Study, found: Sequence[Place], runs: Sequence[RunRecord]) -> Result:
+    """The study's answers, without the table."""
+    samples = list(_answered(found[0]))
+    groups = groups_of(samples)
+    numbers = members(groups, len(samples)).tolist() if groups else [None] * len(samples)
+    return Result(
+        edgekd=__version__,
+        study=study,
+        label_names=found[0].prepared.label_names,
+        images=tuple(
+            ImageRecord(name=s.name, label=s.label, group=number) for s, number in zip(samples, numbers, strict=True)
+        ),
+        runs=tuple(runs),
+    )
