@@ -103,6 +103,9 @@ def test_the_summary_by_hand():
     assert rise.curves["deletion"].better.mean == pytest.approx(-0.35)
     assert not rise.curves["deletion"].beats_chance
     assert (rise.regions, rise.localisation["mass"].mean) == (1, pytest.approx(0.9))
+    low, high = rise.localisation["mass"].interval  # of one picture, which says next to nothing
+    assert low < 0.2
+    assert high == pytest.approx(1, abs=0.01)
     change = next(c for c in result.drift if c.method == "rise")
     assert change.curves["insertion"].mean == pytest.approx(-0.15)
     assert change.curves["insertion"].interval == pytest.approx((-0.2, -0.1))

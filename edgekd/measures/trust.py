@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from edgekd.measures.explanations import RANDOM, Record
 from edgekd.measures.faithfulness import CURVES, RISES, auc
-from edgekd.measures.intervals import Interval, mean_interval
+from edgekd.measures.intervals import Interval, exact, has_no_width, mean_interval
 from edgekd.section import Section
 
 MEASURES = ("pointing", "mass", "rank")
@@ -123,9 +123,17 @@ def _row(
         method=method,
         curves=curves,
         regions=len(known),
-        localisation={m: _mean(np.array([getattr(g, m) for _, g in known]), inside) for m in MEASURES if known},
+        localisation={m: _share(np.array([getattr(g, m) for _, g in known]), inside) for m in MEASURES if known},
     )
 
 
 def _mean(values: np.ndarray, groups: Sequence[str] | None) -> Mean:
     return Mean(mean=float(values.mean()), interval=mean_interval(values, groups))
+
+
+def _share(values: np.ndarray, groups: Sequence[str] | None) -> Mean:
+    """As `_mean`, of values in [0, 1]: where all are equal, resamples tell nothing, and the exact interval stands."""
+    found = _mean(values, groups)
+    if has_no_width(found.interval):
+        return Mean(mean=found.mean, interval=exact(found.mean, len(set(groups or range(len(values))))))
+    return found

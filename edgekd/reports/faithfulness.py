@@ -13,11 +13,16 @@ from edgekd.reports.screen import Table
 
 WORDS = {name: name.replace("_", " ") for name in CURVES}
 
+CAUTION = (
+    "Black specks in random order are like no picture: where they alone upset a network, deletion to black says little."
+)
+
 
 def show(trust: Trust, console: Console) -> None:
     """Areas with intervals, what beats a random order, the change from float network to file, and localisation."""
     units = f"{trust.images} images" + (f" of {trust.groups} groups" if trust.groups else "")
     console.print(_areas(trust, units))
+    console.print(CAUTION, highlight=False, soft_wrap=True)
     for row in trust.rows:
         if lost := [WORDS[name] for name, c in row.curves.items() if c.better and not c.beats_chance]:
             say = f"[yellow]{row.method} on {escape(row.network)} is not shown to beat a random order by:[/] {', '.join(lost)}"
