@@ -32,7 +32,7 @@ test: $(VENV)/.dev  ## install what tests need and run the checks and the defaul
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy edgekd
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 apk:  ## build the Android demo into android_demo/build (needs a JDK and Maven, no Android SDK)
 	$(PYTHON) -m android_demo.hermetic apk

@@ -99,7 +99,7 @@ def list_images(data: str, recipe: Recipe, settings: Sequence[str]) -> Listing:
         found = listing.of_dataset(sources.read(chosen), root)
     if not found.entries and not found.troubles:
         raise EdgekdError(f"data {data}", "images", f"none ({found.ignored} other files)")
-    return found
+    return listing.with_unlabelled(found, recipe.data.unlabelled) if recipe.data.unlabelled else found
 
 
 def run(listing: Listing, data: str, recipe: Recipe, out: Path, console: Console) -> Audit:

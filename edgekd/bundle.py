@@ -121,7 +121,9 @@ class Manifest(Section):
     calibration_temperature: dict[str, Temperature] = {}  # artefact -> T; "torch" is the float network itself
     quantization: QuantizationRecord | None = None
     artefacts: dict[str, ArtefactRecord] = {}  # by format
-    split_hashes: dict[str, str] = {}  # train, val, test -> sha256 of the listing
+    split_hashes: dict[
+        str, str
+    ] = {}  # train, val, test, and unlabelled where there are such images -> sha256 of the listing
     pixels_sha256: str = ""
     seed: int = 0
     training_seconds: float = 0.0

@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         folders.clear(folder, parts)
     processes.barrier()
     prepared = run.prepare(recipe, folder, processes, console)
-    check.batches(prepared)
+    check.batches(prepared, args.control)
     made = {"teacher": teachers.teacher(prepared, folder / "teacher")}
     if args.control:
         made["control"] = stages.student(prepared, None, folder / "control")

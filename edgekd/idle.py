@@ -57,6 +57,7 @@ def settings(recipe: Recipe) -> Iterator[Pair]:
     if not recipe.distillation.distill_loss_weight:
         for name in ("losses", "kd_temperature"):
             yield f"distillation.{name}", "distillation.distill_loss_weight"
+        yield "data.unlabelled", "distillation.distill_loss_weight"
     yield from _teacher(recipe.teacher)
     stages = {
         "training": recipe.training,

@@ -35,6 +35,9 @@ class DataRecipe(Section):
     source: str = "phantom"  # a file name in edgekd/data/sources
     path: str = ""
     options: dict[str, Any] = {}  # checked by the source itself
+    unlabelled: str = (
+        ""  # a folder of further training images, any below it, that nobody has labelled: the teacher does
+    )
     note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
     test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
@@ -296,8 +299,10 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
     """
     path = named.recipe(path) if path else None
     where = str(path) if path else "default recipe"
-    values: dict[str, Any] = {} if path else copy.deepcopy(DEFAULT)
     given: dict[str, Any] = {}
+    for override in overrides or []:
+        _apply(given, override)
+    values = {} if path else _default(given)
     is_record = False
     if path and path.name == MANIFEST:
         is_record = True
@@ -314,12 +319,21 @@ def load(path: str | Path | None = None, overrides: list[str] | None = None) -> 
             raise EdgekdError(where, "TOML", str(e)) from None
     for override in overrides or []:
         _apply(values, override)
-        _apply(given, override)
     recipe = validate(Recipe, values, where)
     if is_record:  # it names every setting, with effect or not: the overrides alone are judged
         idle.left_out(recipe, given, given, where)
         return recipe
     return validate(Recipe, idle.left_out(recipe, values, given, where), where)
+
+
+def _default(given: dict[str, Any]) -> dict[str, Any]:
+    """What `DEFAULT` says of the networks that the overrides leave as they are: of another student it says nothing."""
+    values = copy.deepcopy(DEFAULT)
+    if "network" in given.get("student", {}):
+        del values["student"]
+    if given.get("teacher", {}).get("members"):
+        del values["distillation"]  # a committee has no features
+    return values
 
 
 def overridden(recipe: Recipe, overrides: list[str]) -> Recipe:

@@ -99,7 +99,18 @@ def test_a_setting_without_effect_is_an_error_that_names_the_reason(
     assert f"1 problem\n  - {section}.{setting} has no effect, as {reason} = " in str(caught.value)
 
 
+@pytest.mark.parametrize("in_file", [True, False], ids=["file", "override"])
+def test_unlabelled_images_that_nothing_teaches_are_an_error(tmp_path, in_file):
+    lines = ["data={unlabelled='x'}", "distillation={distill_loss_weight=0.0}"]
+    (tmp_path / "r.toml").write_text("\n".join(lines) if in_file else "")
+    with pytest.raises(
+        EdgekdError, match=r"data\.unlabelled has no effect, as distillation\.distill_loss_weight = 0\.0"
+    ):
+        recipe.load(tmp_path / "r.toml", [] if in_file else lines)
+
+
 WITH_EFFECT = [
+    "data={unlabelled='x'}",
     "data={source='folder', path='x'}",
     "input={fit='crop', crop_fraction=0.9}",
     "augment={elastic_alpha=34.0, elastic_sigma=2.0}",

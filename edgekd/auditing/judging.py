@@ -50,6 +50,7 @@ def judge(
             two_groups=sum(pair.two_groups for pair in found),
             groups=len({e.group for e in facts.entries} - {None}),
             without_group=sum(e.group is None for e in facts.entries),
+            unlabelled=sum(not e.label for e in facts.entries),
         ),
         classes=cleaning.count_classes((e.label, e.split) for e in facts.entries),
         troubles=facts.troubles,

@@ -10,27 +10,31 @@ import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
 from edgekd.auditing.troubles import Trouble
-from edgekd.data.dataset import Dataset, split_name
+from edgekd.data import unlabelled
+from edgekd.data.dataset import HELD_OUT, Dataset, split_name
 from edgekd.data.folders import IGNORED, relative
+from edgekd.errors import EdgekdError
 from edgekd.preprocess import EXTENSIONS, decode
-
-UNLABELLED = "unlabelled"  # images that lie in no class folder
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One image to look at. `split` is train, val, test or ""; `group` is None where none is known."""
+    """One image to look at. `label` is "" of an unlabelled one; `split` is train, val, test or ""; `group` may be unknown.
+
+    `is_elsewhere`: it lies in a folder of its own, so that a split file of the set cannot name it.
+    """
 
     name: str
     label: str
     split: str = ""
     group: str | None = None
+    is_elsewhere: bool = False
 
 
 @dataclass
@@ -53,19 +57,55 @@ class Listing:
 def of_dataset(dataset: Dataset, root: str) -> Listing:
     """The samples of a source; `root` is the folder that their names are relative to, "" if they are no files."""
     samples = {sample.name: sample for sample in dataset.samples}
-    entries = [Entry(s.name, dataset.label_names[s.label], s.split, s.group) for s in dataset.samples]
+    labels = [dataset.label_names[s.label] if s.is_labelled else "" for s in dataset.samples]
+    entries = [Entry(s.name, label, s.split, s.group) for s, label in zip(dataset.samples, labels, strict=True)]
 
     def locate(entry: Entry) -> Path | None:
         return Path(root) / entry.name if root else None
 
-    return Listing(root, entries, lambda e: dataset.open_image(samples[e.name]), locate)
+    return Listing(root, dealt(entries), lambda e: dataset.open_image(samples[e.name]), locate)
+
+
+def dealt(entries: list[Entry]) -> list[Entry]:
+    """The entries with unlabelled ones of open split in train, as a training deals them, where the set has splits at all.
+
+    Those of a group in val or test stay open: a training leaves them out.
+    """
+    if not any(e.split for e in entries if e.label):
+        return entries
+    held_out = {e.group for e in entries if e.label and e.split in HELD_OUT} - {None}
+    return [e if e.label or e.split or e.group in held_out else replace(e, split="train") for e in entries]
+
+
+def with_unlabelled(listing: Listing, folder: str) -> Listing:
+    """The listing and, without labels, every image below `folder` that it does not list already.
+
+    Raises: EdgekdError for a folder that is missing or holds no image, or a name that the listing has already.
+    """
+    root = unlabelled.existing(folder)
+    listed = {path.resolve() for e in listing.entries if (path := listing.locate(e))}
+    found = of_folder(root)
+    if not found.entries and not found.troubles:
+        raise EdgekdError(f"data.unlabelled {folder}", "image files", f"none ({found.ignored} other files)")
+    own = {unlabelled.PREFIX + e.name: e for e in found.entries if (root / e.name).resolve() not in listed}
+    unlabelled.refuse_taken(own, {e.name for e in listing.entries}, folder)
+    added = [Entry(name, "", is_elsewhere=True) for name in own]
+    troubles = [t.model_copy(update={"path": unlabelled.PREFIX + t.path, "label": ""}) for t in found.troubles]
+    return Listing(
+        listing.root,
+        dealt([*listing.entries, *added]),
+        lambda e: found.open_image(own[e.name]) if e.is_elsewhere else listing.open_image(e),
+        lambda e: found.locate(own[e.name]) if e.is_elsewhere else listing.locate(e),
+        listing.troubles + troubles,
+        listing.ignored + found.ignored,
+    )
 
 
 def of_folder(path: str | Path) -> Listing:
     """Every image below a folder.
 
     The split is the first folder of the path that is called like a split, the label the folder after it (without a split
-    the first one). Files beside class folders are `UNLABELLED`.
+    the first one). Files beside class folders have none.
     """
     root = Path(path)
     walk = _Walk(root)
@@ -79,7 +119,7 @@ def _entry(name: str) -> Entry:
     folders = name.split("/")[:-1]
     split = split_name(folders[0]) if folders else None
     labels = folders[1:] if split else folders
-    return Entry(name, labels[0] if labels else UNLABELLED, split or "")
+    return Entry(name, labels[0] if labels else "", split or "")
 
 
 @dataclass

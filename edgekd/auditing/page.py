@@ -21,6 +21,7 @@ from edgekd.files import write_atomic
 
 NAME = "audit.html"
 SIDE = 160  # px of a picture on the page
+UNLABELLED = "(no label)"
 KINDS = {"exact": "exact", "similar": "similar", **{view.kind: view.kind.replace("_", " ") for view in VIEWS}}
 
 
@@ -121,8 +122,11 @@ def class_table(audit: Audit) -> tuple[list[str], list[tuple[str, list[tuple[int
     splits = _unique(c.split for c in audit.classes)
     counts = {(c.split, c.label): c.images for c in audit.classes}
     largest = max(counts.values(), default=1)
-    labels = sorted(_unique(c.label for c in audit.classes))
-    rows = [(label, [(n := counts.get((split, label), 0), 100 * n / largest) for split in splits]) for label in labels]
+    labels = sorted(_unique(c.label for c in audit.classes), key=lambda label: (not label, label))
+    rows = [
+        (label or UNLABELLED, [(n := counts.get((split, label), 0), 100 * n / largest) for split in splits])
+        for label in labels
+    ]
     return [split or "images" for split in splits], rows
 
 

@@ -18,7 +18,7 @@ NAME = "audit.json"
 
 
 class Picture(Section):
-    """One image of a pair. `group` is the source's, "" where it knows none."""
+    """One image of a pair. `label` is "" of an unlabelled one; `group` is the source's, "" where it knows none."""
 
     path: str
     label: str
@@ -48,7 +48,7 @@ class Pair(Section):
     @property
     def two_labels(self) -> bool:
         """Whether the two are labelled differently."""
-        return self.a.label != self.b.label
+        return bool(self.a.label and self.b.label) and self.a.label != self.b.label
 
     @property
     def two_groups(self) -> bool:
@@ -79,7 +79,7 @@ class Straddling(Section):
 
 
 class ClassCount(Section):
-    """Readable images of one label in one split ("": the source has no splits)."""
+    """Readable images of one label ("": unlabelled) in one split ("": the source has no splits)."""
 
     split: str
     label: str
@@ -118,7 +118,8 @@ class Clean(Section):
 class Counts(Section):
     """How many. `pictures` are distinct ones: copies count once. Pairs `similar` lie between the two thresholds.
 
-    `two_labels` and `two_groups` are pairs of copies; `groups` those of the source, `without_group` images that have none.
+    `two_labels` and `two_groups` are pairs of copies; `groups` those of the source, `without_group` images that have none;
+    `unlabelled` images that have no label.
     """
 
     listed: int
@@ -131,6 +132,7 @@ class Counts(Section):
     two_groups: int
     groups: int
     without_group: int
+    unlabelled: int = 0
 
 
 class Audit(Section):

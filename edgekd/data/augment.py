@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edgekd.data.dataset import NO_LABEL
 from edgekd.recipe import AugmentRecipe
 
 VERSION = 1  # to be raised when a triple gives another view: what a teacher said of the old ones is not read then
@@ -23,7 +24,7 @@ DRAWS = 24  # uniform numbers per view; changing it changes every view
 
 @dataclass(frozen=True)
 class Views:
-    """A batch of views [B, 3, S, S] float 0..255 and their soft targets [B, K] (rows sum to 1)."""
+    """A batch of views [B, 3, S, S] float 0..255 and soft targets [B, K]; rows sum to 1, or are 0 where there is no label."""
 
     pixels: Tensor
     targets: Tensor
@@ -32,8 +33,8 @@ class Views:
 class Augmenter:
     """Makes views of images in `array` [N, S, S, 3] uint8 with `labels` [N]; `ids` [N] uint64 are `Pixels.ids`.
 
-    `partners` are the rows that mixup may mix with (those of the training split); `mixup` is the alpha of its Beta
-    distribution, 0 for none (Zhang et al., ICLR 2018).
+    `partners` are the rows that mixup may mix with (the labelled ones of the training split); `mixup` is the alpha of its Beta
+    distribution, 0 for none (Zhang et al., ICLR 2018). Views of unlabelled images are not mixed: half a label is none.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Augmenter:
             # The partner and the share are functions of the triple as well, so a mixed view stays a view.
             partners = self.partners[(draws[:, -1] * len(self.partners)).astype(np.int64)]
             share = np.array([self._generator(epoch, row, 1).beta(self.mixup, self.mixup) for row in rows])
+            share[self.labels[rows] == NO_LABEL] = 1.0
             other_draws = np.stack([self._generator(epoch, row, 2).random(DRAWS) for row in rows])
             kept = torch.from_numpy(np.maximum(share, 1 - share).astype(np.float32)).to(device)[:, None]
             others = self._augment(epoch, partners, other_draws, device, stream=2)
@@ -72,7 +74,8 @@ class Augmenter:
 
     def _one_hot(self, rows: np.ndarray, device: torch.device) -> Tensor:
         labels = torch.from_numpy(self.labels[rows]).long()
-        return functional.one_hot(labels, self.classes).float().to(device)
+        targets = functional.one_hot(labels.clamp(min=0), self.classes).float()
+        return (targets * (labels != NO_LABEL)[:, None]).to(device)
 
     def _augment(self, epoch: int, rows: np.ndarray, draws: np.ndarray, device: torch.device, stream: int) -> Tensor:
         pixels = plain_views(self.array, rows, device)

@@ -12,13 +12,13 @@ from edgekd.recipe import Recipe
 
 
 def choose(recipe: Recipe, bundle: Bundle, split: str | None, own_data: bool) -> Dataset:
-    """The images to evaluate on, with the bundle's labels.
+    """The labelled images to evaluate on, with the bundle's labels.
 
     The default is the test split: as the source gives it, or (on the bundle's own data) as the recipe cut it; a set that
     is neither is evaluated whole.
     Raises: EdgekdError for a class that the bundle does not know, or an empty split.
     """
-    dataset = sources.read(recipe.data)
+    dataset = sources.read(recipe.data).labelled()
     if split is None:
         split = "test" if own_data or dataset.split("test") else "all"
     if split != "all" and not dataset.split(split):
@@ -33,7 +33,7 @@ def choose(recipe: Recipe, bundle: Bundle, split: str | None, own_data: bool) ->
 
 
 def relabel(dataset: Dataset, label_names: tuple[str, ...], where: str) -> Dataset:
-    """The same images with labels that index the bundle's `label_names`, matched by name."""
+    """The same images, all labelled, with labels that index the bundle's `label_names`, matched by name."""
     for name in dataset.label_names:
         if name not in label_names:
             raise EdgekdError(f"class {name!r} of the data", f"a class of {where}", todo=nearest(name, label_names))
@@ -48,14 +48,14 @@ def with_data(recipe: Recipe, path: str) -> Recipe:
 
 
 def split_of(bundle: Bundle, recipe: Recipe, split: str) -> Dataset:
-    """One split of the recipe's images, cut as the run that made the bundle cut it.
+    """The labelled images of one split of the recipe's, cut as the run that made the bundle cut it.
 
     Raises: EdgekdError for a class that the bundle does not know, or an empty split.
     """
     whole = splitting.complete(
         sources.read(recipe.data), recipe.data.validation_fraction, recipe.data.test_fraction, recipe.seed
     )
-    dataset = relabel(whole, bundle.manifest.label_names, str(bundle.folder))
+    dataset = relabel(whole.labelled(), bundle.manifest.label_names, str(bundle.folder))
     if not dataset.split(split):
         raise EdgekdError(f"split {split!r} of {recipe.data.path or recipe.data.source}", "images", "none")
     return dataset.with_samples(dataset.split(split))

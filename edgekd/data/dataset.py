@@ -10,6 +10,8 @@ from pathlib import Path
 from PIL import Image
 
 SPLITS = ("train", "val", "test")
+HELD_OUT = ("val", "test")
+NO_LABEL = -1
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "val"),
@@ -22,6 +24,7 @@ class Sample:
     """One image of a set.
 
     `name` is unique in the set and is what messages show (for files: the path inside the data folder, with `/`).
+    `label` is `NO_LABEL` where nobody has said what the image shows; such images are for training alone.
     `split` is one of `SPLITS`, or "" where the source leaves it open.
     `group` names what must not straddle two splits (a patient, say); None where the source knows no groups.
     `fingerprint` changes when the image's content may have changed (size and time of a file, parameters of a generator).
@@ -32,6 +35,11 @@ class Sample:
     split: str = ""
     group: str | None = None
     fingerprint: str = ""
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether somebody has said what the image shows."""
+        return self.label != NO_LABEL
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,10 @@ class Dataset:
     def split(self, split: str) -> tuple[Sample, ...]:
         """The samples of one split, in the order of the set."""
         return tuple(s for s in self.samples if s.split == split)
+
+    def labelled(self) -> Dataset:
+        """The set without its unlabelled images."""
+        return self.with_samples(s for s in self.samples if s.is_labelled)
 
     def with_samples(self, samples: Iterable[Sample]) -> Dataset:
         """The same source with other samples (a subset, or with other splits)."""

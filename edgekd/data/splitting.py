@@ -1,6 +1,7 @@
 """Dealing samples to train, val and test: stratified by label, whole groups only, the same for the same seed.
 
-A split that the source gives is never changed; only what is missing is cut: test first, then val, both from train.
+A split that the source gives is never changed; only what is missing is cut: test first, then val, both from train. Unlabelled
+samples are in train and have no say.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from edgekd.errors import EdgekdError, several
 
 
 def complete(dataset: Dataset, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
-    """The set with every sample in train, val or test.
+    """The set with every sample in train, val or test; the unlabelled ones, all in train, come last.
 
     Samples without a split go to train first. Fractions are of the samples of train at that moment and are met per class
     as closely as whole groups allow. The result depends on names, labels, groups and seed, not on the order of files.
@@ -24,11 +25,11 @@ def complete(dataset: Dataset, validation_fraction: float, test_fraction: float,
     """
     if len(dataset.label_names) < 2:
         raise EdgekdError("data", "at least two classes", f"only {', '.join(dataset.label_names) or 'none'}")
-    samples = [s if s.split else replace(s, split="train") for s in dataset.samples]
+    samples = [s if s.split else replace(s, split="train") for s in dataset.samples if s.is_labelled]
     for split, fraction in (("test", test_fraction), ("val", validation_fraction)):
         if not any(s.split == split for s in samples):
             samples = _cut(samples, split, fraction, seed, dataset.label_names)
-    return dataset.with_samples(samples)
+    return dataset.with_samples([*samples, *(replace(s, split="train") for s in dataset.samples if not s.is_labelled)])
 
 
 def leaking_groups(dataset: Dataset) -> dict[str, set[str]]:

@@ -25,7 +25,8 @@ def show(audit: Audit, console: Console) -> None:
         say(line)
     c = audit.counts
     say(f"[{'yellow' if c.without_group else 'default'}]{caveats.patients(audit)}[/]")
-    say(f"{c.readable} of {c.listed} images read, {c.pictures} distinct pictures")
+    without = f", {c.unlabelled} images without a label" if c.unlabelled else ""
+    say(f"{c.readable} of {c.listed} images read, {c.pictures} distinct pictures{without}")
     console.print(_classes(audit))
     if audit.pairs:
         kinds = ", ".join(f"{n} {k.replace('_', ' ')}" for k, n in audit.counts.pairs.items() if k != "similar")

@@ -90,20 +90,20 @@ def _random(settings: Network) -> Network:
     return settings.model_copy(update={"weights": "", "pretrained": False})
 
 
-def batches(run: Run) -> None:
-    """Find out before hours of training, not after them, whether a later stage has too few images for one batch.
+def batches(run: Run, control: bool = False) -> None:
+    """Find out before hours of training, not after them, whether a stage, or a `control`, has too few images for one batch.
 
     Raises: EdgekdError.
     """
-    wanted, images = run.recipe, len(run.rows("train"))
-    sections: dict[str, StageRecipe] = {"training": wanted.training}
+    wanted, labelled, everything = run.recipe, len(run.labelled_rows), len(run.rows("train"))
+    sections: dict[str, tuple[StageRecipe, int]] = {"training": (wanted.training, labelled if control else everything)}
     for where, settings in wanted.teacher.sections.items():
         if not (settings.bundle or settings.checkpoint):
-            sections[f"{where}.training"] = settings.training
+            sections[f"{where}.training"] = settings.training, labelled
     if wanted.qat.enabled:
-        sections["qat.training"] = wanted.qat.training
-    for section, stage in sections.items():
+        sections["qat.training"] = wanted.qat.training, everything
+    for section, (stage, images) in sections.items():
         if stage.batch_size > images:
-            found = f"{stage.batch_size} for {images} training images"
+            found = f"{stage.batch_size} for {images} {'labelled ' if images < everything else ''}training images"
             todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
             raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from edgekd.errors import EdgekdError
@@ -76,6 +77,10 @@ class Processes:
         parts[self.rank] = rows
         return torch.cat(parts)
 
+    def once(self, value: Tensor) -> Tensor:
+        """What all processes compute alike, and not of their own rows: its gradient flows in the first only."""
+        return value if self.is_first else value.detach()
+
     def gradient_scale(self) -> int:
         """What undoes DistributedDataParallel's averaging, as every process differentiates the whole batch's loss."""
         return self.count
@@ -120,18 +125,18 @@ def stop() -> None:
 
 
 def use_global_batch_norm(network: nn.Module) -> None:
-    """Make every BatchNorm2d of `network` normalize with the statistics of all processes in training mode.
+    """Make every batch normalization of `network` normalize with the statistics of all processes in training mode.
 
     torch's SyncBatchNorm does the same on GPUs only.
     """
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and not isinstance(module, _GlobalBatchNorm):
+        if isinstance(module, _BatchNorm) and not isinstance(module, _GlobalBatchNorm):
             own = type(module)
             module.__class__ = type(f"Global{own.__name__}", (_GlobalBatchNorm, own), {})
 
 
-class _GlobalBatchNorm(nn.BatchNorm2d):
-    """Mixed in before a BatchNorm2d class (timm's fused activations included); needs momentum and running statistics."""
+class _GlobalBatchNorm(_BatchNorm):
+    """Mixed in before a BatchNorm1d or 2d class (timm's fused activations included); needs momentum, running statistics."""
 
     act: nn.Module  # of timm's BatchNormAct2d, which has both
     drop: nn.Module
@@ -150,7 +155,8 @@ class _GlobalBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(var * (count / (count - 1)), self.momentum)
         scale = self.weight * torch.rsqrt(var + self.eps)
         shift = self.bias - mean * scale
-        y = (x * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+        per_channel = (-1, *[1] * (x.ndim - 2))
+        y = (x * scale.view(per_channel) + shift.view(per_channel)).to(x.dtype)
         if hasattr(self, "act"):  # timm's BatchNormAct2d
             y = self.act(self.drop(y))
         return y
@@ -160,8 +166,9 @@ def _global_statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
     """Mean and biased variance per channel over all processes, and the number of values behind them."""
     values = x if x.dtype == torch.float64 else x.float()
     count = float(x.numel() // x.shape[1]) * dist.get_world_size()
-    mean = _sum_over_processes(values.sum((0, 2, 3))) / count
-    squares = (values - mean[:, None, None]).square().sum((0, 2, 3))
+    others = (0, *range(2, x.ndim))
+    mean = _sum_over_processes(values.sum(others)) / count
+    squares = (values - mean.view(-1, *[1] * (x.ndim - 2))).square().sum(others)
     return mean, _sum_over_processes(squares) / count, count
 
 

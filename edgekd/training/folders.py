@@ -63,7 +63,7 @@ def _read(recipe: Recipe) -> dict[str, str]:
     """The paths that a recipe reads on the way to its teacher, by setting."""
     data = recipe.data
     root = data.options.get("root") or (str(Path(data.path).parent) if data.source == "csv" else "")
-    found = {"data.path": data.path, "data.options.root": str(root)}
+    found = {"data.path": data.path, "data.options.root": str(root), "data.unlabelled": data.unlabelled}
     for section, network in recipe.teacher.sections.items():
         found |= {f"{section}.{name}": getattr(network, name) for name in ("bundle", "checkpoint", "weights")}
     return found

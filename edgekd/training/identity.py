@@ -74,7 +74,7 @@ def of_views(run: Run, recipe: Recipe, mixup: float) -> dict[str, Any]:
     These are the pictures, the augmentation, and the partners of mixup; the input's size is that of whoever sees them.
     """
     ids = run.pixels.ids
-    partners = hashlib.sha256(ids[run.rows("train")].tobytes()).hexdigest()
+    partners = hashlib.sha256(ids[run.labelled_rows].tobytes()).hexdigest()
     return {
         "images": hashlib.sha256(np.unique(ids).tobytes()).hexdigest(),
         "input": recipe.input.model_dump(),

@@ -33,8 +33,9 @@ from edgekd.training.distributed import Processes
 from edgekd.training.ema import Ema
 from edgekd.training.fine_tuning import stages_of
 from edgekd.training.freezing import Freezing
+from edgekd.training.means import Means
 from edgekd.training.memory import keep_freed_memory
-from edgekd.training.objective import Objective, weighted_sum
+from edgekd.training.objective import Objective, penalty, weighted_sum
 from edgekd.training.optimizer import Parts, make_optimizer
 from edgekd.training.precision import autocast, autocast_dtype
 from edgekd.training.schedule import Schedule
@@ -183,7 +184,7 @@ class Trainer:
         trained.train()
         self.freezing.hold()
         order = epoch_order(self.task.train_rows, self.task.seed, epoch)
-        row: Row = {}
+        means = Means()
         begin = time.perf_counter()
         for step in range(self.steps):
             rows = order[step * size : (step + 1) * size][self.processes.share(size)]
@@ -193,12 +194,12 @@ class Trainer:
             if not math.isfinite(values["train_loss"]):
                 todo = "lower training.learning_rate, or set training.precision to fp32"
                 raise EdgekdError(f"epoch {epoch + 1}, step {step + 1}", "a finite loss", str(values), todo)
-            row = {k: row.get(k, 0.0) + (v - row.get(k, 0.0)) / (step + 1) for k, v in values.items()}
+            means.add(values)
             speed = (step + 1) * size / (time.perf_counter() - begin)
             if self.processes.is_first:
-                watcher.step(epoch, step, self.steps, row | {"images_per_s": speed})
+                watcher.step(epoch, step, self.steps, means.row | {"images_per_s": speed})
         stage = {"stage": self.progress.stage + 1} if self._is_staged else {}
-        return {"epoch": epoch + 1} | stage | {"learning_rate": rate} | row | {"images_per_s": speed}
+        return {"epoch": epoch + 1} | stage | {"learning_rate": rate} | means.row | {"images_per_s": speed}
 
     def _step(self, trained: nn.Module, batch: Batch) -> Row:
         def student(views: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, Values]]:
@@ -206,6 +207,7 @@ class Trainer:
                 return trained(views, targets)
 
         logits, terms = self.objective(student, batch)
+        terms = [*terms, *penalty(self.network, self.processes)]
         total = weighted_sum(terms)
         self.optimizer.zero_grad(set_to_none=True)
         (total * self.processes.gradient_scale()).backward()
@@ -215,7 +217,7 @@ class Trainer:
         if self.ema:
             self.ema.update(self.network)
         labelled = batch.targets.sum(1) > 0
-        right = (logits.argmax(1) == batch.targets.argmax(1))[labelled].float().mean().nan_to_num()
+        right = (logits.argmax(1) == batch.targets.argmax(1))[labelled].float().mean()  # NaN of a batch without a label
         values = {"train_loss": total, "train_accuracy": self.processes.mean(right)} | {
             f"loss_{t.name}": t.value for t in terms
         }

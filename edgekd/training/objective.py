@@ -42,9 +42,13 @@ Student = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Values]]]  # what `
 
 
 class Objective(Protocol):
-    """Asks the student about a batch and judges its answer. `losses` are what it trains beside the student."""
+    """Asks the student about a batch and judges its answer. `losses` are what it trains beside the student.
+
+    `needs_labels`: whether images without a label have nothing to teach.
+    """
 
     losses: nn.ModuleDict
+    needs_labels: bool
 
     def __call__(self, student: Student, batch: Batch) -> tuple[Tensor, list[Term]]:
         """The student's logits [B, K] of this process's rows, and the terms of the loss, differentiable."""
@@ -56,8 +60,16 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.where(counts > 0, len(labels) / (classes * np.maximum(counts, 1)), 0.0).astype(np.float32)
 
 
+def penalty(network: nn.Module, processes: Processes) -> list[Term]:
+    """The term that a network adds to whatever it learns, where its body has a `penalty() -> Tensor`, else none."""
+    own = getattr(getattr(network, "body", network), "penalty", None)
+    return [Term("l2", 1.0, processes.once(own()))] if own else []
+
+
 class LabelObjective:
-    """Cross-entropy with soft targets, label smoothing and class weights: the batch mean of w_y CE."""
+    """Cross-entropy with soft targets, label smoothing and class weights: the mean of w_y CE over a batch's labelled rows."""
+
+    needs_labels = True
 
     def __init__(self, settings: StageRecipe, labels: np.ndarray, classes: int, processes: Processes) -> None:
         self.smoothing, self.processes = settings.label_smoothing, processes
@@ -82,6 +94,8 @@ class LabelObjective:
 
 class DistillationObjective:
     """task_loss_weight · CE + distill_loss_weight · Σ weight_i · loss_i, on what the teacher says of the same views."""
+
+    needs_labels = False
 
     def __init__(
         self, task: LabelObjective, settings: DistillationRecipe, teacher: Teacher, losses: nn.ModuleDict

@@ -136,8 +136,8 @@ def post_training(run: Run, network: FakeQuantNetwork, rows: np.ndarray) -> Quan
 
 def observed(run: Run) -> Iterator[Tensor]:
     """The first batches of training views, as the training will see them."""
-    recipe, rows = run.recipe, run.rows("train")
-    task = run.task(recipe.training.mixup_alpha)
+    recipe, task = run.recipe, run.task(run.recipe.training.mixup_alpha)
+    rows = task.train_rows
     order, size = epoch_order(rows, recipe.seed, 0), recipe.qat.training.batch_size
     for step in range(min(recipe.qat.observed_batches, max(len(rows) // size, 1))):
         yield task.augmenter.views(0, order[step * size : (step + 1) * size], run.processes.device).pixels
@@ -146,7 +146,7 @@ def observed(run: Run) -> Iterator[Tensor]:
 def objective_of(run: Run, network: FakeQuantNetwork, student: Bundle, teacher: Bundle) -> DistillationObjective:
     """What the stage minimises: the distillation loss on the stored outputs of whoever teaches it."""
     recipe = run.recipe
-    labels = LabelObjective(recipe.qat.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
+    labels = LabelObjective(recipe.qat.training, run.labels[run.labelled_rows], len(run.label_names), run.processes)
     if recipe.qat.taught_by == "teacher":
         objective = stages.distilling(run, labels, network, teacher)
         if any(True for _ in objective.losses.parameters()):  # they go on from where the float stage left them

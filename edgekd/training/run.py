@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from edgekd.data import sources, splitting
+from edgekd.data import sources, splitting, unlabelled
 from edgekd.data.augment import Augmenter
-from edgekd.data.dataset import SPLITS, Dataset, listing_hash
+from edgekd.data.dataset import NO_LABEL, SPLITS, Dataset, listing_hash
 from edgekd.data.pixels import Pixels
 from edgekd.errors import EdgekdError
 from edgekd.recipe import InputRecipe, Recipe
@@ -39,7 +40,7 @@ class Run:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Labels [N] of all images."""
+        """Labels [N] of all images, `NO_LABEL` of those that have none."""
         return np.array([s.label for s in self.pixels.dataset.samples])
 
     @cached_property
@@ -52,9 +53,18 @@ class Run:
         """The rows of one split."""
         return np.array([i for i, s in enumerate(self.pixels.dataset.samples) if s.split == split], dtype=np.int64)
 
+    @cached_property
+    def labelled_rows(self) -> np.ndarray:
+        """The rows of train that have a label: all that a training with labels alone can learn from."""
+        rows = self.rows("train")
+        return rows[self.labels[rows] != NO_LABEL]
+
     def split_hashes(self) -> dict[str, str]:
-        """sha256 of the listing of each split."""
-        return {split: listing_hash(self.pixels.dataset.split(split)) for split in SPLITS}
+        """sha256 of the listing of each split's labelled images, and of the unlabelled ones in train if there are any."""
+        dataset = self.pixels.dataset
+        others = [s for s in dataset.split("train") if not s.is_labelled]
+        hashes = {split: listing_hash(dataset.labelled().split(split)) for split in SPLITS}
+        return hashes | ({"unlabelled": listing_hash(others)} if others else {})
 
     def seen_as(self, wanted: InputRecipe, seed: int = 0) -> Run:
         """The same pictures, split and views with another input, or trained with another seed than the recipe's."""
@@ -64,12 +74,12 @@ class Run:
         console = self.console if self.processes.is_first else None
         return replace(self, recipe=recipe, pixels=_decode(recipe, self.pixels.dataset, console))
 
-    def task(self, mixup: float) -> Task:
+    def task(self, mixup: float, with_unlabelled: bool = True) -> Task:
         """The training task; views are those of the recipe's seed, so every stage sees the same ones."""
         r, array, classes = self.recipe, self.pixels.array, len(self.label_names)
-        partners = self.rows("train")
+        partners, rows = self.labelled_rows, self.rows("train") if with_unlabelled else self.labelled_rows
         augmenter = Augmenter(array, self.pixels.ids, self.labels, classes, r.augment, r.seed, partners, mixup)
-        return Task(array, self.labels, self.rows("train"), self.rows("val"), augmenter, r.seed)
+        return Task(array, self.labels, rows, self.rows("val"), augmenter, r.seed)
 
 
 def seen_as(recipe: Recipe, wanted: InputRecipe, seed: int = 0) -> Recipe:
@@ -83,15 +93,42 @@ def seen_as(recipe: Recipe, wanted: InputRecipe, seed: int = 0) -> Recipe:
 def prepare(recipe: Recipe, folder: Path, processes: Processes, console: Console) -> Run:
     """Read, split and decode the recipe's images; the first process decodes, the others read what it wrote.
 
-    Raises: EdgekdError for a set that cannot be read, too many corrupt images, or leaking groups in a strict recipe.
+    Raises: EdgekdError for a set that cannot be read, too many corrupt images, no labelled image in train, or, in a strict
+    recipe, what should not be in train: leaking groups, and unlabelled images of val or test.
     """
-    d = recipe.data
-    dataset = splitting.complete(sources.read(d), d.validation_fraction, d.test_fraction, recipe.seed)
+    dataset = _read(recipe, console if processes.is_first else None)
     if processes.is_first:
-        _warn_of_leaks(dataset, d.strict, console)
-        _report(_decode(recipe, dataset, console), console)
+        _warn_of_leaks(dataset.labelled(), recipe.data.strict, console)
+        pixels, left = unlabelled.usable(_decode(recipe, dataset, console))
+        left_out.show(pixels.corrupt, console)
+        _report_unlabelled(left, recipe.data.strict, console)
+        _report(pixels, console)
     processes.barrier()
-    return Run(recipe, folder, processes, console, _decode(recipe, dataset, None))
+    return Run(recipe, folder, processes, console, unlabelled.usable(_decode(recipe, dataset, None))[0])
+
+
+def _read(recipe: Recipe, console: Console | None) -> Dataset:
+    """The images, all in train, val or test; without the unlabelled ones where nothing would teach them."""
+    d = recipe.data
+    found = unlabelled.joined(sources.read(d), d.unlabelled)
+    dataset = splitting.complete(found, d.validation_fraction, d.test_fraction, recipe.seed)
+    if not any(s.is_labelled for s in dataset.split("train")):
+        raise EdgekdError("data", "labelled images in train", "none")
+    labelled = dataset.labelled()
+    if recipe.distillation.distill_loss_weight:
+        return dataset
+    if console and (count := len(dataset.samples) - len(labelled.samples)):
+        why = "nothing teaches them (distillation.distill_loss_weight = 0)"
+        console.print(f"[yellow]left out:[/] {count} unlabelled images: {why}", highlight=False)
+    return labelled
+
+
+def _report_unlabelled(left: Mapping[str, int], strict: bool, console: Console) -> None:
+    if strict and (count := left.get(unlabelled.OF_HELD_OUT)):
+        found = f"{count} {unlabelled.OF_HELD_OUT}"
+        raise EdgekdError("unlabelled images", "none of val or test", found, "take them out, or strict = false")
+    for why, count in left.items():
+        console.print(f"[yellow]left out:[/] {count} unlabelled images: {why}", highlight=False)
 
 
 def _warn_of_leaks(dataset: Dataset, strict: bool, console: Console) -> None:
@@ -114,7 +151,9 @@ def _decode(recipe: Recipe, dataset: Dataset, console: Console | None) -> Pixels
 
 
 def _report(pixels: Pixels, console: Console) -> None:
-    left_out.show(pixels.corrupt, console)
-    splits = ", ".join(f"{len(pixels.dataset.split(split))} {split}" for split in SPLITS)
-    classes = len(pixels.dataset.label_names)
-    console.print(f"{len(pixels.dataset.samples)} images ({splits}), {classes} classes", highlight=False)
+    found = {split: pixels.dataset.split(split) for split in SPLITS}
+    counts = {split: f"{len(samples)} {split}" for split, samples in found.items()}
+    if count := sum(not s.is_labelled for s in found["train"]):
+        counts["train"] += f" ({count} unlabelled)"
+    total, classes = sum(map(len, found.values())), len(pixels.dataset.label_names)
+    console.print(f"{total} images ({', '.join(counts.values())}), {classes} classes", highlight=False)

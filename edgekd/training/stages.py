@@ -70,7 +70,8 @@ def _shapes(named: tuple[losses.Named, ...], side: str, load: Callable[[], Any])
 def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     """The recipe's student, taught by `teacher_bundle`; without one it is the control, which sees labels alone.
 
-    Both start from the same weights and see the same views in the same order, so their difference is the teaching.
+    Both start from the same weights and see the same views in the same order, so their difference is the teaching. Unlabelled
+    images belong to the teaching: the control does not see them, and its epochs are shorter.
     """
     recipe, settings = run.recipe, run.recipe.student
     role: Role = "student" if teacher_bundle else "control"
@@ -82,7 +83,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
         return announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(recipe.seed, "student"))
     network = build(settings, len(run.label_names), recipe.input.size)
-    labels = LabelObjective(recipe.training, run.labels[run.rows("train")], len(run.label_names), run.processes)
+    labels = LabelObjective(recipe.training, run.labels[run.labelled_rows], len(run.label_names), run.processes)
     objective: Objective = labels
     if teacher_bundle:
         objective = distilling(run, labels, network, teacher_bundle)
@@ -185,7 +186,8 @@ def train(
 ) -> TrainingProgress:
     """Train with bars and a log; the state lies in `state` under the identity `named`, `options` are the Trainer's."""
     state.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(network, objective, run.task(mixup), settings, run.processes, state, named, **options)
+    task = run.task(mixup, with_unlabelled=not objective.needs_labels)
+    trainer = Trainer(network, objective, task, settings, run.processes, state, named, **options)
     if not run.processes.is_first:
         return trainer.fit(_Silent())
     log = Log(state)

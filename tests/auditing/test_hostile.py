@@ -163,7 +163,7 @@ def test_sides_and_labels_come_from_folders(save, slices):
         ("Training/glioma/p1/x.png", "glioma", "train"),
         ("val/glioma/x.png", "glioma", "val"),
         ("TESTING/no tumour/x.png", "no tumour", "test"),
-        ("loose.png", "unlabelled", ""),
+        ("loose.png", "", ""),
     }
     assert found.ignored == 1
 

@@ -31,6 +31,12 @@ NETWORKS = {
         + [f"encoder.body.blocks.{n}" for n in (8, 9, 10, 11)]
         + ["encoder.body.norm"],
     ),
+    "dualpool": (
+        {"backbone": "resnet10t", "hidden": 16},
+        32,
+        ["head"],
+        ["backbone.layer3.0", "backbone.layer4.0"],
+    ),
     "deit_tiny_distilled_patch16_224": (
         {},
         32,

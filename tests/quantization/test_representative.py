@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from edgekd.data.dataset import NO_LABEL
 from edgekd.quantization.representative import choose
 
 
@@ -19,6 +20,13 @@ def test_a_small_class_is_used_up_and_the_rest_filled():
     chosen = choose(labels, np.arange(103), 20, seed=0)
     assert np.bincount(labels[chosen]).tolist() == [17, 3]
     assert len(choose(labels, np.arange(103), 500, seed=0)) == 103
+
+
+def test_unlabelled_images_are_passed_over_and_change_nothing():
+    labels = np.repeat([0, 1], 50)
+    more = np.append(labels, np.full(900, NO_LABEL))
+    expected = choose(labels, np.arange(100), 30, seed=1)
+    assert np.array_equal(choose(more, np.arange(1000), 30, seed=1), expected)
 
 
 def test_a_function_of_the_seed():

@@ -43,6 +43,7 @@ READ = [
     "student.weights={out}/weights.safetensors",
     "data={{source='folder', path='{out}/training'}}",
     "data={{source='folder', path='{out}'}}",
+    "data={{unlabelled='{out}/training'}}",
     "data={{source='csv', path='{out}/list.csv'}}",  # its images lie beside it
     "data={{source='csv', path='list.csv', options={{root='{out}/golden'}}}}",
 ]

@@ -1,6 +1,7 @@
 """A CSV file that lists images: path, label, and optionally a group (patient) and a split.
 
-Columns are found by name (`COLUMNS`, any case) or named in `[data.options]`. Other columns are ignored.
+Columns are found by name (`COLUMNS`, any case) or named in `[data.options]`. Other columns are ignored. A row whose label is
+empty is an unlabelled training image; in val or test it is an error.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from edgekd.data.dataset import Dataset, Sample, file_fingerprint, split_name
+from edgekd.data.dataset import HELD_OUT, NO_LABEL, Dataset, Sample, file_fingerprint, split_name
 from edgekd.errors import EdgekdError, nearest, several
 from edgekd.files import inside
 from edgekd.preprocess import decode
@@ -61,8 +62,8 @@ def moved(options: Options, path: str) -> Options:
 def read(path: str, options: Options) -> Dataset:
     """The images that the file lists.
 
-    Raises: EdgekdError that lists the first problems by line: paths that leave the folder, no label, an unknown split, the
-    same path twice; and for a file without the needed columns or rows.
+    Raises: EdgekdError that lists the first problems by line: paths that leave the folder, no label in val or test, an unknown
+    split, the same path twice; and for a file without the needed columns or rows.
     """
     rows = _rows(Path(path), options)
     root = Path(options.root) if options.root else Path(path).parent
@@ -72,11 +73,11 @@ def read(path: str, options: Options) -> Dataset:
     problems += [(row.line, f"{row.path!r} is listed in line {first[row.path]} already") for row in again]
     if problems:
         raise several(path, [f"line {line}: {text}" for line, text in sorted(problems)])
-    label_names = tuple(sorted({row.label for row in rows}))
+    label_names = tuple(sorted({row.label for row in rows} - {""}))
     samples = (
         Sample(
             name=row.path,
-            label=label_names.index(row.label),
+            label=label_names.index(row.label) if row.label else NO_LABEL,
             split=split_name(row.split) or "" if row.split else "",
             group=row.group or None,
             fingerprint=file_fingerprint(root / row.path),
@@ -127,10 +128,12 @@ def _columns(path: Path, found: list[str], options: Options) -> dict[str, str]:
 def _problem(row: _Row, root: Path) -> str:
     if row.too_long:
         return "more cells than columns (quote cells that hold commas)"
-    if not row.path or not row.label:
-        return "no path" if not row.path else "no label"
+    if not row.path:
+        return "no path"
     if row.split and split_name(row.split) is None:
         return f"unknown split {row.split!r} (train, val or test)"
+    if not row.label and split_name(row.split) in HELD_OUT:
+        return f"no label in {row.split} (only training images may have none)"
     try:
         inside(root, row.path)
     except EdgekdError:

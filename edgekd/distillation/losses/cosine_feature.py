@@ -1,4 +1,4 @@
-"""Cosine alignment of features through a learned projection (S2: cosine where others take L2)."""
+"""Cosine alignment of features through a learned projection: direction counts, and not length as in L2."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ class CrossArch(Loss):
     training, an element of them is the teacher's with probability 1/2 before A_S = softmax(Q Kᵀ/√d) V. Q, K, V of the
     teacher are those of its last block, per head and without class token. Group-wise linear: h_S is a linear layer of the
     student's map that each 4×4 positions share. Live: what a ViT attends with is large.
+    Of several processes each draws its own elements.
     """
 
     Options = CrossArchOptions

@@ -1,7 +1,6 @@
 """Geometry of a batch at several scales: rkd's relations on pooled stages, the student's fused to the teacher's depth.
 
-After the title of S4 (cross-architectural distillation with multi-scale geometric feature fusion) and Park et al., CVPR 2019;
-how stages are fused is ours.
+The relations are those of Park et al., CVPR 2019; the scales, and how the student's stages are fused, are ours.
 """
 
 from __future__ import annotations
