@@ -130,7 +130,7 @@ class _Quiet(Screen):
     """A training of a study's step; a committee's step has several, one after another."""
 
     def __init__(self, progress: StudyProgress, title: str, epochs: int) -> None:
-        super().__init__(Console(quiet=True), title, epochs)
+        super().__init__(screen.console(quiet=True), title, epochs)
         self._progress = progress
         step = progress.current
         self._earlier, self._seconds = step.epochs_done, step.seconds

@@ -14,11 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from edgekd import __version__
 from edgekd.errors import EdgekdError, several
 from edgekd.files import write_atomic
+from edgekd.reports import screen
 from edgekd.reports.study_progress import StudyProgress
 from edgekd.section import validate
 from edgekd.studies import plan, running
@@ -152,7 +151,7 @@ def _place(task: Task) -> Place:
     folder, text, number, out = task
     os.chdir(folder)
     cell = plan.cells(validate(Study, json.loads(text), "study", from_json=True))[number]
-    return running.places([cell], Path(out), distributed.start(), Console(quiet=True))[0]
+    return running.places([cell], Path(out), distributed.start(), screen.console(quiet=True))[0]
 
 
 def check_shared(ray: Any, folders: Sequence[Path]) -> None:

@@ -18,6 +18,7 @@ from edgekd.data.dataset import Sample, groups_of
 from edgekd.errors import EdgekdError, several
 from edgekd.measures.evaluation import Evaluation
 from edgekd.measures.intervals import members
+from edgekd.reports import screen
 from edgekd.reports.progress import Screen
 from edgekd.reports.study_progress import Step, StudyProgress
 from edgekd.studies.plan import Cell
@@ -118,7 +119,7 @@ def places(cells: Sequence[Cell], out: Path, processes: Processes, console: Cons
 
     Raises: EdgekdError for a set that cannot be read or dealt to the folds, or too few images for a batch.
     """
-    quiet, found = Console(quiet=True), []
+    quiet, found = screen.console(quiet=True), []
     for number, cell in enumerate(cells):
         prepared = replace(run.prepare(cell.recipe, out, processes, quiet if number else console), console=quiet)
         check.batches(prepared)

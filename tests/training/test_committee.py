@@ -141,11 +141,7 @@ def test_a_member_with_other_labels_is_refused_by_name(prepare, teacher, tmp_pat
 def test_losses_that_read_features_want_one_teacher(tiny_settings):
     from edgekd import recipe
 
-    class Reads:
-        name, taps = "kd", type("Taps", (), {"teacher": ("last",), "student": ()})
-
-    wanted = recipe.load(None, [s for s in tiny_settings if not s.startswith("teacher")] + members(SMALL, RESNET))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(check.losses, "resolve", lambda settings: (Reads(),))
-        with pytest.raises(EdgekdError, match="a committee, which has none"):
-            check.features(wanted)
+    settings = [s for s in tiny_settings if not s.startswith("teacher")] + members(SMALL, RESNET)
+    check.features(recipe.load(None, settings))  # the default's logits
+    with pytest.raises(EdgekdError, match=r"cosine_feature[^~]*a teacher with features[^~]*a committee, which has none"):
+        check.features(recipe.load(None, [*settings, "distillation.losses={cosine_feature=1.0}"]))
