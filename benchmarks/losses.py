@@ -85,17 +85,18 @@ def teacher():
     return teachers.teacher(prepared, folder)
 
 
-def train(seed):
-    """The control and every student of one seed that is not there yet."""
+def train(runs):
+    """The students of `runs`, pairs of a variant and a seed, that are not there yet."""
     from rich.console import Console
 
     from edgekd.training import distributed, run, stages
 
-    for name, losses in ({"control": None} | variants()).items():
-        folder = FOLDER / f"seed{seed}" / name.replace(" ", "")
+    told = {"control": None} | variants()
+    for name, seed in runs:
+        losses, folder = told[name], FOLDER / f"seed{seed}" / name.replace(" ", "")
         prepared = run.prepare(recipe_of(seed, losses), folder, distributed.start(), Console(quiet=True))
         stages.student(prepared, None if losses is None else teacher(), folder)
-        print(f"seed {seed}: {name}", flush=True)
+        print(f"{name}, seed {seed}", flush=True)
 
 
 def speeds():
@@ -235,30 +236,29 @@ def main():
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--jobs", type=int, default=2, help="processes at a time, of one thread each")
     arguments.add_argument("--table", action="store_true", help="train nothing")
-    arguments.add_argument("--seed", type=int, help=argparse.SUPPRESS)
+    arguments.add_argument("--job", type=int, help=argparse.SUPPRESS)
     args = arguments.parse_args()
     import torch
 
     torch.set_num_threads(1)
     seeds, times = list(range(1, args.seeds + 1)), FOLDER / "times.json"
-    if args.seed is not None:
-        train(args.seed)
+    if args.job is not None:  # variants one after the other, so that what was stopped half-way has whole rows
+        train([(name, seed) for name in ("control", *variants()) for seed in seeds][args.job :: args.jobs])
         return
     if not args.table:
         teacher()
-        run_all([["--seed", str(seed)] for seed in seeds], args.jobs)
+        run_jobs(args)
         times.write_text(json.dumps(speeds()))
     table(seeds, json.loads(times.read_text()) if times.exists() else {})
 
 
-def run_all(commands, jobs):
-    """Run this script with each of the arguments, some at a time."""
-    environment, waiting, running = os.environ | {"OMP_NUM_THREADS": "1"}, list(commands), []
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            running.append(subprocess.Popen([sys.executable, __file__, *waiting.pop(0)], env=environment))
-        if running.pop(0).wait():
-            sys.exit("a run failed")
+def run_jobs(args):
+    """Share the runs among processes of this script."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    own = [sys.executable, __file__, "--seeds", str(args.seeds), "--jobs", str(args.jobs)]
+    jobs = [subprocess.Popen([*own, "--job", str(job)], env=environment) for job in range(args.jobs)]
+    if any([job.wait() for job in jobs]):  # noqa: C419 - wait for all
+        sys.exit("a run failed")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ _modules.setdefault("openvino_telemetry", None)  # as if it were not installed: 
 def load(bundle: "str | Path", format: str | None = None) -> "Classifier":
     """A bundle that answers pictures: `edgekd.load(BUNDLE, "tflite-int8").classify(PICTURE)`.
 
-    `format` names one of its artefacts; None is the float network, which needs the extra `train`.
+    `format` names one of its artefacts; None is the float network, which needs the extra `train`, or `export` for a bundle
+    that holds its graph. `.explain(PICTURE)` says why: which pixels spoke for the answer.
     Raises: EdgekdError for what is no bundle, an artefact that it does not hold, or a package that is missing.
     """
     from edgekd.classifier import Classifier

@@ -74,6 +74,19 @@ class QuantizationRecord(Section):
     training_seconds: float = 0.0
 
 
+class ConformalRecord(Section):
+    """Which classes a file's answer may be: those with 1 - p at most `quantile`; see `measures.selective`.
+
+    Fitted on `drawn` validation images, one of each group if `by_group`: of new images a share `alpha` at most should have a
+    set that misses the right class.
+    """
+
+    alpha: float = Field(gt=0, lt=1)
+    quantile: float = Field(ge=0, le=1)
+    drawn: int
+    by_group: bool
+
+
 class ArtefactRecord(Section):
     """A verified file of the bundle, and what its verification measured.
 
@@ -103,6 +116,7 @@ class ArtefactRecord(Section):
     nll_before: float
     nll: float
     top1_agreement: float  # with the reference
+    conformal: ConformalRecord | None = None  # None in a record of an older version
 
 
 class Manifest(Section):

@@ -2,6 +2,7 @@
 
 with edgekd.load("models/mri4-mobilenetv2", "tflite-int8") as classifier:
     print(classifier.classify("slice.png"))
+    classifier.explain("slice.png", method="occlusion").overlay().save("why.png")
 """
 
 from __future__ import annotations
@@ -9,40 +10,71 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from PIL import Image
 
-from edgekd.bundle import Bundle
-from edgekd.errors import EdgekdError
+from edgekd import explainers, extras
+from edgekd.bundle import FLOAT_GRAPH, WEIGHTS, Bundle
+from edgekd.errors import EdgekdError, nearest
+from edgekd.measures import selective
 from edgekd.preprocess import decode, to_pixels, to_rgb
 from edgekd.runtimes import Session
 
+TORCH, ONNX = ("torch", "timm"), ("onnx", "onnxruntime")  # what the float network runs in
 Picture: TypeAlias = "str | Path | Image.Image | np.ndarray"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a network says of one picture: its most probable class, and the calibrated probability of every class."""
+    """What a network says of one picture: its most probable class, and the calibrated probability of every class.
+
+    `possible` are the classes that it may be, by the artefact's conformal record: none or all of them mean "not sure". None
+    where there is no record.
+    """
 
     label_name: str
     confidence: float
     probs: dict[str, float]
+    possible: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Why a network says so: how much each pixel speaks for the class `label_name`, by one method.
+
+    Shapes: pixels [S, S, 3] uint8, the picture as the network sees it; relevance [S, S] float32, in the method's own unit.
+    """
+
+    answer: Answer
+    label_name: str
+    method: str
+    pixels: np.ndarray
+    relevance: np.ndarray
+
+    def overlay(self) -> Image.Image:
+        """The relevance laid over the picture: warm colours speak for the class, blue ones against it."""
+        from edgekd.reports import heatmap
+
+        return heatmap.overlay(self.pixels, self.relevance)
 
 
 class Classifier:
     """An opened bundle, as its float network or as one of its artefacts; a context manager.
 
-    Artefacts run in a child process, so that a file which crashes its runtime is an error here and not the end.
+    Artefacts run in a child process, so that a file which crashes its runtime is an error here and not the end. `is_busy` as
+    in `session_of`.
     """
 
-    def __init__(self, folder: str | Path, format: str | None = None) -> None:
-        self.bundle = Bundle.open(folder)
+    def __init__(self, folder: str | Path, format: str | None = None, is_busy: bool = False) -> None:
+        self.bundle, self._format = Bundle.open(folder), format
         self._open = contextlib.ExitStack()
-        self._session = self._open.enter_context(session_of(self.bundle, format))
+        self._session = self._open.enter_context(session_of(self.bundle, format, is_busy))
 
     def __enter__(self) -> Classifier:
         return self
@@ -69,23 +101,95 @@ class Classifier:
         """
         if isinstance(pictures, str | Path | Image.Image | np.ndarray):
             return self.classify([pictures])[0]
-        if not pictures:
-            return []
-        contract, names = self.bundle.manifest.input, self.bundle.manifest.label_names
-        probs = self._session.probs(np.stack([to_pixels(_image(p), contract) for p in pictures]))
+        return self._answers([self._pixels(p) for p in pictures]) if pictures else []
+
+    @overload
+    def explain(
+        self, pictures: Picture, method: str = ..., label_name: str | None = ..., **options: Any
+    ) -> Explanation: ...
+    @overload
+    def explain(
+        self, pictures: Sequence[Picture], method: str = ..., label_name: str | None = ..., **options: Any
+    ) -> list[Explanation]: ...
+    def explain(
+        self,
+        pictures: Picture | Sequence[Picture],
+        method: str = "occlusion",
+        label_name: str | None = None,
+        **options: Any,
+    ) -> Explanation | list[Explanation]:
+        """What speaks for the class `label_name` (default: the answer) in one picture, or in each of a list.
+
+        `method` is one of `edgekd.explainers.names()`. Black-box methods explain this very artefact; Grad-CAM and relevance
+        read the float network, whichever artefact this is, and need the extra `train`. `options` are the method's own.
+        Raises: as `classify`; EdgekdError for an unknown method, option or class, or a package that is missing.
+        """
+        if isinstance(pictures, str | Path | Image.Image | np.ndarray):
+            return self.explain([pictures], method, label_name, **options)[0]
+        found, names = explainers.find(method), self.bundle.manifest.label_names
+        settings = found.options(self.bundle.manifest.input, **options)
+        if label_name is not None and label_name not in names:
+            raise EdgekdError(
+                f"class {label_name!r}", f"a class of {self.bundle.folder}", todo=nearest(label_name, names)
+            )
+        subject = self._network if found.reads_network and pictures else self._session
+        explained = []
+        for picture in pictures:
+            pixels = self._pixels(picture)
+            answer = self._answers([pixels])[0]
+            name = label_name or answer.label_name
+            relevance = found.explain(subject, pixels, names.index(name), settings)
+            explained.append(Explanation(answer, name, method, pixels, relevance))
+        return explained
+
+    @cached_property
+    def _network(self) -> Any:
+        """The float network in torch."""
+        extras.need(f"an explainer that reads the network of {self.bundle.folder}", "train", ("torch", "timm"))
+        from edgekd.networks import from_bundle
+
+        return from_bundle(self.bundle)
+
+    def _pixels(self, picture: Picture) -> np.ndarray:
+        return to_pixels(_image(picture), self.bundle.manifest.input)
+
+    def _answers(self, pixels: Sequence[np.ndarray]) -> list[Answer]:
+        names = self.bundle.manifest.label_names
         return [
-            Answer(names[int(row.argmax())], float(row.max()), dict(zip(names, map(float, row), strict=True)))
-            for row in probs
+            Answer(
+                names[int(row.argmax())],
+                float(row.max()),
+                dict(zip(names, map(float, row), strict=True)),
+                self._possible(row),
+            )
+            for row in self._session.probs(np.stack(pixels))
         ]
+
+    def _possible(self, probs: np.ndarray) -> tuple[str, ...] | None:
+        """The conformal set of one picture's probabilities [K]."""
+        record = self.bundle.manifest.artefacts[self._format].conformal if self._format else None
+        if record is None:
+            return None
+        inside = selective.sets(probs[None], record.quantile)[0]
+        return tuple(name for name, is_in in zip(self.bundle.manifest.label_names, inside, strict=True) if is_in)
 
 
 @contextlib.contextmanager
-def session_of(bundle: Bundle, format: str | None) -> Iterator[Session]:
-    """The float network in torch, or one of the bundle's artefacts in a process of its own.
+def session_of(bundle: Bundle, format: str | None, is_busy: bool = False) -> Iterator[Session]:
+    """The float network, or one of the bundle's artefacts in a process of its own.
 
-    Raises: EdgekdError for a format that the bundle does not hold.
+    The float network runs in torch; where that is not installed, its graph does as an ONNX file, if the bundle has one. So it
+    does too where it `is_busy`, with thousands of pictures to explain a few: it is several times as fast then.
+    Raises: EdgekdError for a format that the bundle does not hold, or a package that is missing.
     """
     if format is None:
+        can_be_file = FLOAT_GRAPH in bundle.manifest.files and all(map(find_spec, ONNX))
+        if can_be_file and (is_busy or not all(map(find_spec, TORCH))):
+            from edgekd.artefacts.float_file import float_session
+
+            with float_session(bundle) as session:
+                yield session
+            return
         from edgekd.runtimes import torch as runtime
 
         yield runtime.load(bundle)
@@ -100,6 +204,14 @@ def session_of(bundle: Bundle, format: str | None) -> Iterator[Session]:
         raise EdgekdError(f"bundle {bundle.folder}", f"the artefact {format}", "it is not there", todo)
     with Isolated() as child:
         yield child.load(format, bundle.file(f"artefacts/{next(iter(record.files))}"))
+
+
+def identity_of(bundle: Bundle, format: str | None) -> str:
+    """What names the content of the network that `session_of` opens: hashes of its files, and its temperature."""
+    m = bundle.manifest
+    if format is None:
+        return f"{m.files[WEIGHTS].sha256} {m.temperature}"
+    return " ".join(record.sha256 for record in m.artefacts[format].files.values())
 
 
 def _image(picture: Picture) -> Image.Image:

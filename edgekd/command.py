@@ -54,7 +54,7 @@ def add_recipe_arguments(arguments: argparse.ArgumentParser) -> None:
 
 def read_recipe(arguments: argparse.Namespace) -> tuple[Recipe, Path]:
     """The recipe that the arguments of `add_recipe_arguments` ask for, and the run's folder."""
-    recipe = recipes.load(arguments.recipe, arguments.set)
+    recipe = recipes.load(arguments.recipe, arguments.set, own_images=bool(arguments.data))
     if arguments.data:
         recipe = on_data(recipe, arguments.data, arguments.set)
     return recipe, Path(arguments.out or f"runs/{recipe.name}")

@@ -41,6 +41,7 @@ EXTRAS = {  # extra -> package as imported -> as installed; pyproject.toml says 
     "audit": AUDIT,
     "export": AUDIT | EXPORT,
     "train": AUDIT | TRAIN,
+    "explain": AUDIT | EXPORT | {"skimage": "scikit-image"},
     "medical": {"h5py": "h5py", "pydicom": "pydicom", "nibabel": "nibabel"},
     "cluster": AUDIT | TRAIN | {"ray": "ray"},
     "nncf": AUDIT | EXPORT | {"nncf": "nncf"},
@@ -73,12 +74,12 @@ def _is_within(extra: str, other: str) -> bool:
     return EXTRAS.get(extra, {}).keys() < EXTRAS.get(other, {}).keys()
 
 
-def explained(error: ImportError) -> EdgekdError | None:
-    """The error for an import that failed deep inside a command; None for a fault of edgekd itself."""
+def explained(error: ImportError, where: str = "what was asked for") -> EdgekdError | None:
+    """The error for an import that failed deep inside `where`; None for a fault of edgekd itself."""
     package = (error.name or "").partition(".")[0]
     if package == "edgekd":
         return None
     known = any(package in names for names in EXTRAS.values())
     if known and isinstance(error, ModuleNotFoundError) and find_spec(package) is None:
-        return _missing("what was asked for", "", [package])
+        return _missing(where, "", [package])
     return EdgekdError("an installed package", "to be imported", str(error), "install it again, in a fresh environment")

@@ -49,6 +49,8 @@ _PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = tuple[Byte, Byte, Byte]  # RGB
 
 
 class InputContract(Section):

@@ -22,7 +22,7 @@ from edgekd.section import Section, known, validate
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
 SCHEMA: Literal["edgekd.recipe/1"] = "edgekd.recipe/1"
 # The default recipe, on phantoms: a student with so little room that teaching shows, also by where the teacher looks. A recipe
-# of one's own starts from the plain defaults below.
+# of one's own, or one's own images, start from the plain defaults below.
 DEFAULT: dict[str, Any] = {
     "student": {"width": 0.5},
     "distillation": {"losses": {"kd": 1.0, "attention_transfer": 1.0}},
@@ -310,8 +310,12 @@ class Recipe(Section):
         return values | {"qat": qat | {"training": {"batch_size": training["batch_size"]} | own}}
 
 
-def load(path: str | Path | None = None, overrides: Sequence[Override] | None = None) -> Recipe:
-    """Read a recipe, a file or a name (None: the default recipe), and apply overrides: `section.key=value`, or key and value.
+def load(
+    path: str | Path | None = None, overrides: Sequence[Override] | None = None, own_images: bool = False
+) -> Recipe:
+    """Read a recipe, a file or a name, and apply overrides: `section.key=value`, or key and value.
+
+    Without a file it is the default recipe for phantoms, and for images of one's own the plain defaults.
 
     A bundle's manifest.json stands for the recipe that the bundle was made with.
     Raises: EdgekdError that lists all problems at once, each with the nearest valid name; for settings without effect too.
@@ -321,7 +325,7 @@ def load(path: str | Path | None = None, overrides: Sequence[Override] | None = 
     given: dict[str, Any] = {}
     for override in overrides or []:
         _apply(given, override)
-    values = {} if path else _default(given)
+    values = {} if path or own_images else _default(given)
     is_record = False
     if path and path.name == MANIFEST:
         is_record = True
@@ -346,8 +350,10 @@ def load(path: str | Path | None = None, overrides: Sequence[Override] | None = 
 
 
 def _default(given: dict[str, Any]) -> dict[str, Any]:
-    """What `DEFAULT` says of the networks that the overrides leave as they are: of another student it says nothing."""
+    """What `DEFAULT` says of phantoms, and of the networks that the overrides leave as they are."""
     values = copy.deepcopy(DEFAULT)
+    if given.get("data", {}).keys() & {"source", "path"}:
+        return {}
     if "network" in given.get("student", {}):
         del values["student"]
     if given.get("teacher", {}).get("members"):

@@ -130,6 +130,21 @@ def test_files_are_exported_fully_verified_and_evaluated(made, tmp_path, without
         assert found["accuracy"] > 0.45  # of three classes: something was learnt
 
 
+def test_file_and_float_network_are_explained(made, tmp_path, without_heavy):
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    assert without_heavy("edgekd.export", run, *OPEN).returncode == 0
+    picture = next((made / "images").rglob("*.png"))
+    done = without_heavy("edgekd.explain", run, picture, "--method", "occlusion,rise", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = json.loads((tmp_path / "out" / "explanations.json").read_text())["rows"]
+    assert set(row["answers"]) == {"tflite-int8", "float"}
+    assert len(row["maps"]) == 4
+    done = without_heavy("edgekd.explain", run, picture, "--method", "gradcam", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert "the explainer 'gradcam' needs the package 'torch'" in done.stderr
+    assert 'pip install "edgekd[train]"' in done.stderr
+
+
 def test_a_rejected_file_is_explained(made, tmp_path, without_heavy):
     run = shutil.copytree(made / "run", tmp_path / "run")
     done = without_heavy("edgekd.export", run, "--max-drop-pp", "-200")

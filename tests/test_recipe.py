@@ -291,7 +291,9 @@ def test_a_table_of_sections_is_overrides_that_replace_whole_settings():
         recipe.load(None, list(flattened({"student": {"widht": 1.0}})))
 
 
-def test_the_default_recipe_says_nothing_of_another_student_or_of_a_committee():
+def test_the_default_recipe_says_nothing_of_other_images_another_student_or_a_committee():
+    assert recipe.load(None, ["data={source='folder', path='here'}"]).student == recipe.Network()
+    assert recipe.load(None, [], own_images=True) == recipe.Recipe()
     assert recipe.load().student.width == 0.5
     assert recipe.load(None, ["student.options={drop_rate=0.1}"]).student.width == 0.5
     assert recipe.load(None, ["student.network=efficientnet_lite0"]).student.width == 1.0

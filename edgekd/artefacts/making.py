@@ -20,6 +20,7 @@ from edgekd.artefacts.verification import Calibration, Limits, ReferenceLogits
 from edgekd.bundle import ARTEFACTS, CARD, ArtefactRecord, Bundle, FileRecord
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.files import sha256_file, write_atomic
+from edgekd.measures import selective
 from edgekd.measures.calibration import fit_temperature, softmax
 from edgekd.measures.drift import Drift
 from edgekd.quantization.graph import Array, Graph
@@ -181,7 +182,9 @@ def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: 
     problems += over
     calibration = verification.calibration(logits, validation.labels, temperature)
     report |= _facts(plan, validation, found, calibration) | {"golden_probs": on_golden.tolist()}
+    conformal = selective.fit(softmax(logits, temperature), validation.labels, validation.groups)
     record = _record(plan, path, report, found, calibration, validation, parity.top1_agreement)
+    record = record.model_copy(update={"conformal": conformal})
     outcome = ExportOutcome(plan.format.name, plan.path(temporary.parent), 0.0, problems, record, report)
     return _settle(plan, outcome, path, begin)
 

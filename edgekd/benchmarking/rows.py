@@ -86,7 +86,8 @@ def _numerics(entry: Entry, probs: np.ndarray, images: Images, label_names: Sequ
     facts = images.facts
     labels = np.array(facts.labels)[list(entry.indices)]
     try:
-        found = evaluate(probs, labels, label_names, groups=_groups(entry.indices, images))
+        conformal = entry.artefact.record.conformal
+        found = evaluate(probs, labels, label_names, groups=_groups(entry.indices, images), conformal=conformal)
     except ValueError as e:
         raise EdgekdError(str(entry), "probabilities of the test images", str(e)) from None
     return Numerics(answers=entry.key, indices=entry.indices, evaluation=found)

@@ -43,7 +43,7 @@ def relabel(dataset: Dataset, label_names: tuple[str, ...], where: str) -> Datas
             raise EdgekdError(f"class {name!r} of the data", f"a class of {where}", todo=nearest(name, label_names))
     index = [label_names.index(name) for name in dataset.label_names]
     samples = tuple(replace(s, label=index[s.label]) for s in dataset.samples)
-    return Dataset(label_names, samples, dataset.open_image)
+    return replace(dataset, label_names=label_names, samples=samples)
 
 
 def with_data(recipe: Recipe, path: str) -> Recipe:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
+
+from edgekd.preprocess import Geometry, to_pixels
 
 SPLITS = ("train", "val", "test")
 HELD_OUT = ("val", "test")
@@ -47,11 +50,14 @@ class Dataset:
     """Samples in a fixed order, the label names that `Sample.label` indexes, and a function that opens one image.
 
     `open_image(sample)` returns an upright 8-bit RGB Pillow image of any size, or raises `CorruptImage`.
+    `open_mask(sample)` returns the true region in the image, white on black and of the image's shape, and None where it is not
+    known; a source that knows none has no such function.
     """
 
     label_names: tuple[str, ...]
     samples: tuple[Sample, ...]
     open_image: Callable[[Sample], Image.Image]
+    open_mask: Callable[[Sample], Image.Image | None] | None = None
 
     def split(self, split: str) -> tuple[Sample, ...]:
         """The samples of one split, in the order of the set."""
@@ -63,7 +69,19 @@ class Dataset:
 
     def with_samples(self, samples: Iterable[Sample]) -> Dataset:
         """The same source with other samples (a subset, or with other splits)."""
-        return Dataset(self.label_names, tuple(samples), self.open_image)
+        return replace(self, samples=tuple(samples))
+
+
+def region(dataset: Dataset, sample: Sample, geometry: Geometry) -> np.ndarray | None:
+    """The true region [S, S] bool of a sample as the network sees the picture; None where it is not known or empty.
+
+    Raises: CorruptImage for a mask that cannot be decoded.
+    """
+    mask = dataset.open_mask(sample) if dataset.open_mask else None
+    if mask is None:
+        return None
+    inside = to_pixels(mask.convert("RGB"), geometry)[..., 0] >= 128
+    return inside if inside.any() else None
 
 
 def groups_of(samples: Iterable[Sample]) -> tuple[str, ...] | None:

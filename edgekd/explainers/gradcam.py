@@ -9,14 +9,31 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from edgekd.errors import EdgekdError
 from edgekd.networks import taps
+from edgekd.section import Section
 
+SUBJECT = "network"
 TAP = "last"
+
+
+class Options(Section):
+    """The tap whose map is read."""
+
+    tap: str = TAP
+
+
+def explain(network: nn.Module, pixels: np.ndarray, target: int, options: Options) -> np.ndarray:
+    """The map of one class for pixels [S, S, 3] uint8, enlarged bilinearly: [S, S] float32."""
+    view = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
+    small = gradcam(network, view, torch.tensor([target]), options.tap).detach()
+    return functional.interpolate(small[None], pixels.shape[:2], mode="bilinear")[0, 0].numpy()
 
 
 def gradcam(

@@ -11,11 +11,13 @@ from typing import Literal
 import numpy as np
 from pydantic import ConfigDict, Field
 
+from edgekd.bundle import ConformalRecord
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures import accuracy as acc
 from edgekd.measures import calibration as cal
 from edgekd.measures.intervals import Groups
+from edgekd.measures.selective import Selective, Sets, score, selective
 from edgekd.section import Section, validate
 
 Interval = tuple[float, float]
@@ -75,6 +77,8 @@ class Evaluation(Section):
     nll: float
     brier: float
     reliability: tuple[Bin, ...]
+    selective: Selective | None = None  # None in a document of an older version
+    sets: Sets | None = None  # None where the network has no conformal record
 
     def save(self, path: Path) -> None:
         """Write as JSON, atomically."""
@@ -100,10 +104,12 @@ def evaluate(
     label_names: Sequence[str],
     *,
     groups: Groups | None = None,
+    conformal: ConformalRecord | None = None,
     seed: int = 0,
 ) -> Evaluation:
     """Measure probabilities [N, K] against labels [N]; `groups` [N] makes the intervals honest about patients.
 
+    `conformal` is the network's own record, where it has one.
     Raises: ValueError as `calibration.check` does, or if there is not one name per class or one group per image.
     """
     p, y = cal.check(probs, labels)
@@ -133,6 +139,8 @@ def evaluate(
         nll=cal.nll(p, y),
         brier=cal.brier(p, y),
         reliability=tuple(Bin(**asdict(b)) for b in cal.reliability_bins(p, y)),
+        selective=selective(p, y),
+        sets=score(p, y, tuple(label_names), conformal, groups, seed) if conformal else None,
     )
 
 

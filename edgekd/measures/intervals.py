@@ -59,3 +59,11 @@ def exact(share: float, groups: int) -> Interval:
     low = float(beta.ppf(LEVEL / 2, x, groups - x + 1)) if x > 0 else 0.0
     high = float(beta.ppf(1 - LEVEL / 2, x + 1, groups - x)) if x < groups else 1.0
     return low, high
+
+
+def mean_interval(values: np.ndarray, groups: Groups | None = None, seed: int = 0) -> Interval:
+    """95 % interval of the mean of values [N], by bootstrap over groups; each image is its own where none are known."""
+    member = members(groups, len(values))
+    sums, counts = np.bincount(member, values), np.bincount(member)
+    draws = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), RESAMPLES)
+    return percentile(draws @ sums / (draws @ counts))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekd.measures.evaluation import Evaluation
+from edgekd.measures.selective import Sets
 from edgekd.reports.screen import Table
 
 
@@ -36,6 +37,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
     _right(table)
     console.print(table)
     console.print(_confusion(e))
+    if e.sets:
+        console.print(_sets(e.sets))
 
 
 def _headline(e: Evaluation) -> Table:
@@ -54,6 +57,22 @@ def _headline(e: Evaluation) -> Table:
         f"adaptive {e.adaptive_ece:.4f}, class-wise {e.classwise_ece:.4f}, debiased {e.debiased_ece:.4f}",
     )
     table.add_row("NLL, Brier", f"{e.nll:.4f}, {e.brier:.4f}")
+    if e.selective:
+        surest = ", ".join(f"{percent(a)} of the surest {c} %" for c, a in e.selective.accuracy_at.items())
+        table.add_row("if it may be silent", f"{surest}; AURC {e.selective.aurc:.4f}")
+    return table
+
+
+def _sets(sets: Sets) -> Table:
+    wanted = f"right class inside for {percent(1 - sets.alpha)} of images, by validation"
+    title = f"sets of possible classes: {wanted}; none or all for {percent(sets.unsure)}"
+    table = Table("class", "images", "inside [95 %]", "classes in a set [95 %]", title=title, title_justify="left")
+    for name, s in {**sets.classes, "all": sets.all}.items():
+        low, high = s.coverage_interval
+        size = "{:.2f} [{:.2f}, {:.2f}]".format(s.mean_size, *s.mean_size_interval)
+        inside = f"{percent(s.coverage)} [{100 * low:.2f}, {100 * high:.2f}]"
+        table.add_row(escape(name), str(s.images), escape(inside), escape(size))
+    _right(table)
     return table
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from edgekd.files import write_atomic
 from edgekd.measures.evaluation import Bin, Evaluation
+from edgekd.measures.explanations import RANDOM
+from edgekd.measures.faithfulness import CURVES, RISES
 from edgekd.measures.paired import words
 from edgekd.reports.lettering import lettering
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from edgekd.measures.drift import Drift
+    from edgekd.measures.trust import Trust
 
 # Okabe & Ito's palette, told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#777777"
@@ -171,4 +174,26 @@ def comparison(evaluations: Mapping[str, Evaluation], path: Path, gain: Drift | 
     calibration.set(xlabel="ECE (black line: a perfect network's)", xlim=(0, 1.2 * widest or 1))
     for axes in (accuracy, calibration):
         _tidy(axes)
+    _save(figure, path)
+
+
+def faithfulness(trust: Trust, path: Path) -> None:
+    """Mean curves: one panel for each kind, one line for each method, solid for the first network and dashed for others."""
+    figure = _figure(12, 4.2)
+    panels = figure.subplots(1, len(CURVES), sharey=True)
+    methods = list(dict.fromkeys(row.method for row in trust.rows if row.curves))
+    for axes, curve in zip(panels, CURVES, strict=True):
+        for row in trust.rows:
+            if curve not in row.curves:
+                continue
+            colour = GREY if row.method == RANDOM else COLOURS[methods.index(row.method) % len(COLOURS)]
+            points = row.curves[curve].points
+            line = "-" if row.network == trust.rows[0].network else "--"
+            shares = [i / (len(points) - 1) for i in range(len(points))]
+            axes.plot(shares, points, line, color=colour, linewidth=1.5, label=f"{row.method}, {row.network}")
+        better = "higher" if curve in RISES else "lower"
+        axes.set(xlabel="share of pixels changed", title=f"{curve.replace('_', ' ')} ({better} is better)", xlim=(0, 1))
+        _tidy(axes)
+    panels[0].set(ylabel="probability of the answer", ylim=(0, 1.02))
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     _save(figure, path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgekd.errors import EdgekdError, missing_package
 from edgekd.measures.calibration import softmax
 from edgekd.preprocess import InputContract
 from edgekd.quantization.graph import PIXELS, Graph
-from edgekd.runtimes import FileFacts, Format
+from edgekd.runtimes import FileFacts, Format, Session
 from edgekd.section import validate
 
 KEY = "edgekd"
@@ -25,6 +26,14 @@ BATCH = 8  # images at a time: about as fast as any number, and memory does not 
 def batches(pixels: np.ndarray) -> list[np.ndarray]:
     """Pixels [N, S, S, 3] in pieces of at most BATCH images; without images one empty piece, for the session to judge."""
     return [pixels[begin : begin + BATCH] for begin in range(0, max(len(pixels), 1), BATCH)]
+
+
+def streamed(session: Session, pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """Probabilities [N, K] of pictures [S, S, 3] uint8 that are made while others are answered, so that few are in memory."""
+    pictures, found = iter(pictures), []
+    while piece := list(islice(pictures, 4 * BATCH)):
+        found.append(session.probs(np.stack(piece)))
+    return np.concatenate(found)
 
 
 def metadata(graph: Graph, facts: FileFacts) -> dict[str, str]:

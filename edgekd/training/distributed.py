@@ -6,6 +6,7 @@ losses see the logits of the global batch, so the numbers agree with a single pr
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,8 +90,18 @@ class Processes:
         if self.count == 1:
             return network
         use_global_batch_norm(network)
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.register_hook(functools.partial(_laid_out, parameter.stride()))
         ids = [self.device.index] if self.device.type == "cuda" else None
         return DistributedDataParallel(network, device_ids=ids, forward_sync_buffers=False)
+
+
+def _laid_out(stride: tuple[int, ...], gradient: Tensor) -> Tensor:
+    """The gradient in its parameter's memory format, as messages want it; second derivatives come in another one."""
+    if gradient.stride() == stride:
+        return gradient
+    return torch.empty_strided(gradient.shape, stride, dtype=gradient.dtype, device=gradient.device).copy_(gradient)
 
 
 def start() -> Processes:
@@ -172,9 +183,7 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
+        return _sum_over_processes(gradient)  # which can be differentiated again
 
 
 def _sum_over_processes(own: Tensor) -> Tensor:

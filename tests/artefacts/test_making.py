@@ -19,6 +19,7 @@ from edgekd.preprocess import to_pixels
 from edgekd.quantization import integers, reference
 from edgekd.quantization.graph import Graph
 from edgekd.runtimes import find
+from edgekd.runtimes.isolated import Isolated
 
 BUNDLE = Path(__file__).parents[2] / "models/mri4-mobilenetv2"
 IMAGES = 24
@@ -65,6 +66,15 @@ def test_a_trained_network_passes_every_limit_as_int8(name, plan, validation):
     assert outcome.record.top1_agreement == 1.0
     assert outcome.report["parity"]["images"] == len(validation.pixels) + len(golden(plan.bundle)["pixels"])
     assert outcome.path.is_file()
+    conformal = outcome.record.conformal
+    assert (conformal.drawn, conformal.by_group) == (len(validation.pixels), False)
+    with Isolated() as child:
+        scores = (
+            1
+            - child.load(name, outcome.path).probs(validation.pixels)[range(len(validation.labels)), validation.labels]
+        )
+    rank = -(-9 * (len(scores) + 1) // 10)
+    assert conformal.quantile == pytest.approx(np.sort(scores)[rank - 1], abs=1e-4)
 
 
 def test_a_file_that_computes_something_else_passes_neither_parity_nor_the_gate(plan, validation):

@@ -69,9 +69,13 @@ CASES = [
     case("export by another converter", ("export", "bundle", "--via", "litert-torch"), "convert"),
     case("benchmark", ("benchmark", "bundle", *FILE, "--data", "images", *QUICK), "export"),
     case("benchmark compare", ("benchmark", "compare", "report.json", "report.json"), "export", instead="train"),
+    case("explain", ("explain", "bundle", "bundle/golden/1.png"), "export"),
+    case(
+        "explain by superpixels", ("explain", "bundle", "bundle/golden/1.png", "--method", "lime"), "export", "explain"
+    ),
     case("embed", ("embed", "bundle", "--app", "app"), "export"),
 ]
-BRINGS = {"export": {"audit"}, "train": {"audit"}}
+BRINGS = {"export": {"audit"}, "explain": {"audit", "export"}, "train": {"audit"}}
 
 
 @pytest.fixture

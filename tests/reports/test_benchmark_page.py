@@ -9,6 +9,8 @@ import pytest
 
 from edgekd.benchmarking.schema import FLIPPED
 from edgekd.benchmarking.verdict import headline
+from edgekd.bundle import ConformalRecord
+from edgekd.measures import selective
 from edgekd.reports.benchmark_figures import MAX_CLASSES
 from edgekd.reports.benchmark_page import MAX_FLIPPED, data_url, group, write_page
 
@@ -138,6 +140,19 @@ def test_an_emulated_device_has_no_cell_for_time_or_memory(hand_made, tmp_path):
     assert "Latency" not in page
     assert "sdot 5" in tables
     assert "emulated</span>" in page
+
+
+def test_sets_of_classes_have_columns_where_a_row_has_some(hand_made, usual, tmp_path):
+    assert "classes in a set" not in usual.read_text()
+    probs, labels = np.array([[0.7, 0.3], [0.6, 0.4], [0.95, 0.05]]), np.array([0, 1, 0])
+    record = ConformalRecord(alpha=0.1, quantile=0.6, drawn=9, by_group=True)
+    sets = selective.score(probs, labels, ("a", "b"), record)
+    report = hand_made.usual()
+    first, *rest = report.rows
+    changed = with_numerics(first, evaluation=first.numerics.evaluation.model_copy(update={"sets": sets}))
+    text = write_page(report.model_copy(update={"rows": (changed, *rest)}), tmp_path).read_text()
+    assert "right class in set" in text
+    assert "<td>100.0 % [29.2, 100.0]</td><td>1.33</td>" in text  # three of three: from 0.025^(1/3)
 
 
 def test_equal_answers_stand_once_whatever_the_threads_and_devices(hand_made):

@@ -52,7 +52,7 @@ MISTAKES = {
     "geometric={taps='stage2'}": "geometric: 1 problem.*taps",
     "rkd={angle_weigth=1.0}": "did you mean 'angle_weight'",
     "ofa={eps=0.5}": "ofa: 1 problem.*eps",
-    "cross_arch=1.0": "teacher tap 'attention'.*a tap of ResNet.*a ViT of timm.*cosine_feature",
+    "cross_arch=1.0": "teacher tap 'attention'.*a tap of ResNet.*a ViT.*cosine_feature",
 }
 
 

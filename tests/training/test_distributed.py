@@ -27,6 +27,9 @@ processes = distributed.start()
 torch.manual_seed(0)
 options = {"backbone": "mobilenetv2_035", "hidden": 8, "pooled_drop_rate": 0.0, "hidden_drop_rate": 0.0}
 network = build(Network(network="dualpool", options=options), 4, 32).double()
+for module in network.modules():
+    if isinstance(module, torch.nn.BatchNorm2d):
+        torch.nn.init.normal_(module.bias, std=0.1)  # where rounding decides a sign, a rule's slope has two values
 pixels, teacher = torch.rand(8, 3, 32, 32).double() * 255, torch.randn(8, 4).double()
 labels = torch.tensor([0, 0, 1, 3, 2, 2, 1, 0])
 targets = torch.nn.functional.one_hot(labels, 4).double()
@@ -35,11 +38,15 @@ label_objective = LabelObjective(settings, labels.numpy(), 4, processes)
 class Says:
     def of(self, batch, losses):
         said = Outputs(teacher[own], {name: feature[own] for name, feature in features.items()})
-        return said.logits, {name: loss.of_teacher(said, batch.targets) for name, loss in losses.items()}
+        read = {name: loss.of_teacher(said, batch.targets) for name, loss in losses.items() if name not in maps}
+        return said.logits, read | {name: {"map": of_all[own]} for name, of_all in maps.items()}
 ALL = {name: 1.0 for name in ("kd", "dkd", "dist", "logit_std", "mse")}
 # Projectors, which learn beside the network; cross_arch without its draws, which are each process's own.
 ALL |= {name: 1.0 for name in ("cosine_feature", "attention_transfer", "rkd", "geometric", "ofa")}
 ALL |= {"cross_arch": {"teacher_tap": "stage2", "replaced": 0.0}}
+# Two that differentiate the student's answer, and go through it a second time.
+ALL |= {"gradcam_semantic": {"tap": "stage3"}, "lrp_semantic": 1.0}
+maps = {name: torch.rand(8, 49).double() for name in ("gradcam_semantic", "lrp_semantic")}
 student = taps.shapes(network, 32, taps.names_of(network))
 shapes = student | {"stage2": (6, 4, 4), "last": (5, 2, 2), "attention": (3, 2, 16, 3)}
 features = {name: torch.randn(8, *shape).double() for name, shape in shapes.items()}
@@ -124,7 +131,8 @@ def test_gradients_statistics_and_accuracy_are_those_of_the_whole_batch(tmp_path
     call_script(STEP, tmp_path / "two", TORCHRUN)
     one, two = load_file(tmp_path / "one"), load_file(tmp_path / "two")
     assert one.keys() == two.keys()
-    assert {"train_loss", "train_accuracy", "loss_task", "loss_kd", "loss_l2", "loss_cross_arch"} <= one.keys()
+    terms = {f"loss_{name}" for name in ("task", "kd", "l2", "cross_arch", "gradcam_semantic", "lrp_semantic")}
+    assert {"train_loss", "train_accuracy"} | terms <= one.keys()
     assert {"losses.cosine_feature.project.weight", "losses.geometric.depth"} <= one.keys()
     for name, expected in one.items():
         scale = max(1e-3, abs(expected).max())  # gradients that are 0 but for rounding have no scale of their own

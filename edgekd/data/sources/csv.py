@@ -1,4 +1,4 @@
-"""A CSV file that lists images: path, label, and optionally a group (patient) and a split.
+"""A CSV file that lists images: path, label, and optionally a group (patient), a split and a mask of the true region.
 
 Columns are found by name (`COLUMNS`, any case) or named in `[data.options]`. Other columns are ignored. A row whose label is
 empty is an unlabelled training image; in val or test it is an error.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from PIL import Image
 
 from edgekd.data.dataset import HELD_OUT, NO_LABEL, Dataset, Sample, file_fingerprint, split_name
 from edgekd.errors import EdgekdError, nearest, several
@@ -21,6 +23,7 @@ COLUMNS = {
     "label": ("label", "class"),
     "group": ("group", "patient", "patient_id", "pid"),
     "split": ("split", "set"),
+    "mask": ("mask",),
 }
 
 
@@ -31,6 +34,7 @@ class Options(Section):
     label: str = ""
     group: str = ""
     split: str = ""
+    mask: str = ""
     root: str = ""
 
 
@@ -41,6 +45,7 @@ class _Row:
     label: str
     group: str
     split: str
+    mask: str
     too_long: bool  # more cells than columns: a comma in an unquoted name has shifted the cells
 
 
@@ -84,7 +89,13 @@ def read(path: str, options: Options) -> Dataset:
         )
         for row in rows
     )
-    return Dataset(label_names, tuple(samples), lambda s: decode(inside(root, s.name), s.name))
+    masks = {row.path: row.mask for row in rows if row.mask}
+
+    def open_mask(sample: Sample) -> Image.Image | None:
+        mask = masks.get(sample.name)
+        return decode(inside(root, mask), mask) if mask else None
+
+    return Dataset(label_names, tuple(samples), lambda s: decode(inside(root, s.name), s.name), open_mask)
 
 
 def _rows(path: Path, options: Options) -> list[_Row]:
@@ -103,9 +114,11 @@ def _rows(path: Path, options: Options) -> list[_Row]:
 
 
 def _row(number: int, line: dict[str, str | None], columns: dict[str, str]) -> _Row:
-    path, label, group, split = ((line.get(columns[key]) or "").strip() if columns[key] else "" for key in COLUMNS)
+    path, label, group, split, mask = (
+        (line.get(columns[key]) or "").strip() if columns[key] else "" for key in COLUMNS
+    )
     # One spelling per file: ./a//b.png and a/b.png are the same row twice.
-    return _Row(number, str(PurePosixPath(path)) if path else "", label, group, split, None in line)
+    return _Row(number, str(PurePosixPath(path)) if path else "", label, group, split, mask, None in line)
 
 
 def _columns(path: Path, found: list[str], options: Options) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """The Figshare brain-tumour set: MATLAB v7.3 files (HDF5), one slice each, with label and patient.
 
 `cjdata/image` is int16 [W, H] (MATLAB stores columns first), `cjdata/label` 1, 2 or 3, `cjdata/PID` the patient, which
-becomes the group. A folder is searched with its subfolders; `cvind.mat` (the authors' folds) is ignored.
+becomes the group, `cjdata/tumorMask` uint8 [W, H] the true region. A folder is searched with its subfolders; `cvind.mat`
+(the authors' folds) is ignored.
 Source: Cheng et al., PLoS ONE 2015; figshare 1512427.
 """
 
@@ -63,7 +64,12 @@ def read(path: str, options: Options) -> Dataset:
         except CorruptImage:
             label, group = LABEL_NAMES[0], None  # never used: opening fails for the same reason
         samples.append(Sample(name, LABEL_NAMES.index(label), "", group, file_fingerprint(file)))
-    return Dataset(LABEL_NAMES, tuple(samples), lambda s: _open(inside(root, s.name), s.name))
+    return Dataset(
+        LABEL_NAMES,
+        tuple(samples),
+        open_image=lambda s: _open(inside(root, s.name), s.name),
+        open_mask=lambda s: _mask(inside(root, s.name), s.name),
+    )
 
 
 def _label(path: Path, name: str) -> tuple[str, str | None]:
@@ -92,6 +98,21 @@ def _open(path: Path, name: str) -> Image.Image:
         if pixels.ndim != 2 or not pixels.size:
             raise ValueError(f"cjdata/image of shape {pixels.shape}")
         return Image.fromarray(stretch(pixels)).convert("RGB")
+    except Exception as e:
+        raise _corrupt(name, e) from None
+
+
+def _mask(path: Path, name: str) -> Image.Image | None:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if "tumorMask" not in file["cjdata"]:
+                return None
+            mask = _array(file, "tumorMask").T
+        if mask.ndim != 2 or not mask.size:
+            raise ValueError(f"cjdata/tumorMask of shape {mask.shape}")
+        return Image.fromarray(mask != 0)
     except Exception as e:
         raise _corrupt(name, e) from None
 

@@ -47,8 +47,12 @@ def read(path: str, options: Options) -> Dataset:
             samples.append(Sample(name, label, split, f"patient {generator.patient(index)}", parameters))
         begin = -(-(begin + count) // ALIGNED) * ALIGNED
 
-    def open_image(sample: Sample) -> Image.Image:
-        index = int(sample.name.rpartition("/")[2])
-        return Image.fromarray(generator.phantom(options.seed, index, options.size).image).convert("RGB")
+    def draw(sample: Sample) -> generator.Phantom:
+        return generator.phantom(options.seed, int(sample.name.rpartition("/")[2]), options.size)
 
-    return Dataset(generator.LABEL_NAMES, tuple(samples), open_image)
+    return Dataset(
+        generator.LABEL_NAMES,
+        tuple(samples),
+        open_image=lambda sample: Image.fromarray(draw(sample).image).convert("RGB"),
+        open_mask=lambda sample: Image.fromarray(draw(sample).mask),
+    )

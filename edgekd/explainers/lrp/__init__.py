@@ -6,6 +6,7 @@ all pixels sums to the logit; else biases keep their share of it, and so do posi
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +16,21 @@ from edgekd.explainers.lrp.composites import DEFAULT, composite
 from edgekd.explainers.lrp.relevant import Relevant
 from edgekd.networks import PixelNetwork
 from edgekd.networks.modes import evaluating
+from edgekd.section import Section
+
+SUBJECT = "network"
+
+
+class Options(Section):
+    """The composite that gives each layer its rule."""
+
+    rules: str = DEFAULT
+
+
+def explain(network: PixelNetwork, pixels: np.ndarray, target: int, options: Options) -> np.ndarray:
+    """Relevance of one class for pixels [S, S, 3] uint8: [S, S] float32."""
+    view = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
+    return relevance(network, view, torch.tensor([target]), options.rules)[0].detach().numpy()
 
 
 def relevance(
