@@ -104,7 +104,10 @@ def run(main: Main) -> NoReturn:
         print(f"error: {e}", file=sys.stderr)
         code = e.exit_code
     except KeyboardInterrupt:
-        print("\ninterrupted; what was finished is kept. Continue with --resume.", file=sys.stderr)
+        print(
+            "\ninterrupted; what was finished is kept. The same command goes on, with --resume where it has that.",
+            file=sys.stderr,
+        )
         code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -151,7 +151,7 @@ def steps(found: Sequence[Place]) -> list[Step]:
 def teacher_key(place: Place) -> str:
     """The name of the step that trains a place's teacher."""
     assert place.teacher_folder is not None
-    return f"teacher {place.teacher_folder.name}"
+    return f"teacher {place.teacher_folder.name[:8]}, fold {place.cell.fold}"
 
 
 def run_all(found: Sequence[Place], progress: StudyProgress) -> list[RunRecord]:
@@ -166,6 +166,7 @@ def _run(place: Place, progress: StudyProgress, failed: dict[Path, str]) -> RunR
     try:
         if folder is not None:
             if folder in failed:
+                progress.failed(str(cell), failed[folder])
                 return unanswered(cell, failed[folder])
             try:
                 with progress.step(teacher_key(place)):

@@ -59,9 +59,9 @@ def test_a_killed_worker_goes_on_and_the_bits_are_the_same(write_study, tmp_path
     path = write_study("[0]", cache="cache-one")
     path.write_text(path.read_text().replace("epochs = 2", "epochs = 6"))
     with start(path, tmp_path / "whole", "here") as whole:
-        assert whole.wait(300) == 0, whole.stdout.read()
+        assert whole.wait(400) == 0, whole.stdout.read()
     path.write_text(path.read_text().replace("cache-one", "cache-two"))
-    killed, end = [], time.monotonic() + 240
+    killed, end = [], time.monotonic() + 400
     with start(path, tmp_path / "spread", "ray") as spread:
         while spread.poll() is None and time.monotonic() < end:
             workers = [p for p, line in children(spread.pid).items() if line.startswith("ray::train")]
