@@ -143,5 +143,7 @@ def test_losses_that_read_features_want_one_teacher(tiny_settings):
 
     settings = [s for s in tiny_settings if not s.startswith("teacher")] + members(SMALL, RESNET)
     check.features(recipe.load(None, settings))  # the default's logits
-    with pytest.raises(EdgekdError, match=r"cosine_feature[^~]*a teacher with features[^~]*a committee, which has none"):
+    with pytest.raises(
+        EdgekdError, match=r"cosine_feature[^~]*a teacher with features[^~]*a committee, which has none"
+    ):
         check.features(recipe.load(None, [*settings, "distillation.losses={cosine_feature=1.0}"]))
