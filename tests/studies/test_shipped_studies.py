@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from edgekd.reports import study
 from edgekd.studies import plan, running, schema
+from edgekd.studies import result as results
+from edgekd.studies.table import with_table
 
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((*(ROOT / "benchmarks/studies").glob("*.toml"), *(ROOT / "models/studies").glob("*.toml")))
@@ -15,13 +18,22 @@ def test_it_starts_beside_links_to_data_and_weights(path, shared, tmp_path, monk
     for name in ("data", "weights"):
         (tmp_path / name).symlink_to(shared / name)
     monkeypatch.chdir(tmp_path)
-    study = schema.load(path)
-    cells = plan.cells(study)
+    asked = schema.load(path)
+    cells = plan.cells(asked)
     running.check_cells(cells)
-    assert study.name == path.stem
-    assert study.control == "control"
-    assert len(cells) == study.folds * len(study.seeds) * len(study.variants)
+    assert asked.name == path.stem
+    assert asked.control == "control"
+    assert len(cells) == asked.folds * len(asked.seeds) * len(asked.variants)
     top = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert f"python -m edgekd.study {path.relative_to(ROOT).as_posix()}" in top
     for r in {cell.recipe.model_copy(update={"seed": 0}).model_dump_json(): cell.recipe for cell in cells}.values():
         assert all(outside in top for outside in (r.data.path, r.teacher.weights, r.student.weights))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks/results").glob("study_*.json")), ids=lambda path: path.stem)
+def test_a_stored_table_is_that_of_its_answers(path):
+    found = results.load(path)
+    assert path.stem == f"study_{found.study.name}"
+    stored = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert stored == study.markdown(with_table(found)) == study.markdown(found)
+    assert all(not run.reason for run in found.runs)
