@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from edgekd import idle, named
 from edgekd.bundle import MANIFEST, read_manifest
 from edgekd.errors import EdgekdError, nearest
 from edgekd.fine_tuning import FineTuningStage
+from edgekd.overrides import Override, apply
 from edgekd.section import Section, known, validate
 
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
@@ -29,7 +30,6 @@ DEFAULT: dict[str, Any] = {
 }
 # What is read of a bundle's recipe.
 READ_BACK = ("name", "seed", "split_seed", "licence", "cache", "data", "input", "qat")
-Override = str | tuple[str, Any]  # section.key=value, or key and value
 
 
 class DataRecipe(Section):
@@ -324,7 +324,7 @@ def load(
     where = str(path) if path else "default recipe"
     given: dict[str, Any] = {}
     for override in overrides or []:
-        _apply(given, override)
+        apply(given, override)
     values = {} if path or own_images else _default(given)
     is_record = False
     if path and path.name == MANIFEST:
@@ -341,7 +341,7 @@ def load(
         except tomllib.TOMLDecodeError as e:
             raise EdgekdError(where, "TOML", str(e)) from None
     for override in overrides or []:
-        _apply(values, override)
+        apply(values, override)
     recipe = validate(Recipe, values, where)
     if is_record:  # it names every setting, with effect or not: the overrides alone are judged
         idle.left_out(recipe, given, given, where)
@@ -368,45 +368,8 @@ def overridden(recipe: Recipe, overrides: Sequence[Override]) -> Recipe:
     """
     values = recipe.model_dump(mode="json")
     for override in overrides:
-        _apply(values, override)
+        apply(values, override)
     return validate(Recipe, values, "--set", from_json=True)
-
-
-def _apply(values: dict[str, Any], override: Override) -> None:
-    key, value = parsed(override) if isinstance(override, str) else override
-    *sections, last = key.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise EdgekdError(f"--set {key}={value}", f"{section!r} to be a section", f"the value {inner!r}")
-        values = inner
-    values[last] = copy.deepcopy(value)
-
-
-def parsed(override: str) -> tuple[str, Any]:
-    """Key and value of `section.key=value`.
-
-    Raises: EdgekdError for a text without them.
-    """
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise EdgekdError(f"--set {override}", "section.key=value", todo="for example --set student.width=0.75")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a bare word is a string: --set student.network=efficientnet_lite0
-    return key.strip(), value
-
-
-def flattened(table: Mapping[str, Any], section: type[Section] = Recipe) -> Iterator[tuple[str, Any]]:
-    """The overrides that a table of sections holds, one for each setting; its value replaces the recipe's as a whole."""
-    for key, value in table.items():
-        field = section.model_fields.get(key)
-        inner = field.annotation if field else None
-        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, Section):
-            yield from ((f"{key}.{name}", found) for name, found in flattened(value, inner))
-        else:
-            yield key, value
 
 
 def recorded(values: dict[str, Any], where: str) -> Recipe:

@@ -4,10 +4,48 @@ from __future__ import annotations
 
 import os
 import runpy
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+# Runs a real command with one function replaced by one that kills the process at its nth call.
+KILLER = """
+import importlib, os, pkgutil, signal, sys
+command, place, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if place != "never":
+    owner, _, name = place.rpartition(".")
+    owner = pkgutil.resolve_name(owner)
+    original = getattr(owner, name)
+    def counted(*args, **kwargs):
+        global calls
+        calls -= 1
+        if calls == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+    setattr(owner, name, counted)
+importlib.import_module(f"edgekd.{command}").main(sys.argv[4:])
+"""
+
+
+@pytest.fixture(scope="session")
+def killed_at():
+    """A function that runs a command in a process which SIGKILL ends at the nth call of a function, if ever.
+
+    `before` is Python that the process runs first.
+    """
+
+    def run(
+        command: str, place: str, calls: int, arguments: Sequence[str], threads: int = 1, before: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        line = [sys.executable, "-c", before + KILLER, command, place, str(calls), *arguments]
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "EDGEKD_DEBUG": "1"}
+        return subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+
+    return run
 
 
 @pytest.fixture(scope="session")

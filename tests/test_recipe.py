@@ -261,7 +261,7 @@ def test_the_quantization_aware_stage_takes_the_float_stages_batches_unless_it_n
 def test_a_table_of_sections_is_overrides_that_replace_whole_settings():
     import tomllib
 
-    from edgekd.recipe import flattened
+    from edgekd.overrides import flattened
 
     text = """
     "student.width" = 0.5
@@ -269,7 +269,7 @@ def test_a_table_of_sections_is_overrides_that_replace_whole_settings():
     distillation = { losses = { dkd = 2.0 }, kd_temperature = 3.0 }
     teacher.options = { depth = 1 }
     """
-    found = list(flattened(tomllib.loads(text)))
+    found = list(flattened(tomllib.loads(text), recipe.Recipe))
     assert found == [
         ("student.width", 0.5),
         ("training.epochs", 3),
@@ -288,7 +288,7 @@ def test_a_table_of_sections_is_overrides_that_replace_whole_settings():
         ],
     )
     with pytest.raises(EdgekdError, match="did you mean 'width'"):
-        recipe.load(None, list(flattened({"student": {"widht": 1.0}})))
+        recipe.load(None, list(flattened({"student": {"widht": 1.0}}, recipe.Recipe)))
 
 
 def test_the_default_recipe_says_nothing_of_other_images_another_student_or_a_committee():

@@ -25,6 +25,7 @@ from edgekd.networks.normalization import Statistics, statistics
 from edgekd.networks.published import own_sizes, published
 from edgekd.networks.taps import Outputs
 from edgekd.networks.weights import load_weights
+from edgekd.preprocess import InputContract
 from edgekd.recipe import Network
 
 VERSION = (
@@ -156,13 +157,23 @@ def _timm_builder(name: str) -> Builder:
     return build_timm
 
 
+def described(
+    name: str, width: float, options: dict[str, Any], contract: InputContract, num_classes: int
+) -> PixelNetwork:
+    """The network that a manifest describes, with random weights and the contract's normalization.
+
+    Raises: EdgekdError as `build` does.
+    """
+    network = build(Network(network=name, width=width, options=options), num_classes, contract.size)
+    return PixelNetwork(network.body, contract.size, contract.mean, contract.std)
+
+
 def from_bundle(bundle: Bundle) -> PixelNetwork:
     """The float network of a bundle, with its weights, in eval mode.
 
     Raises: EdgekdError if the weights do not fit what the manifest describes.
     """
     m = bundle.manifest
-    settings = Network(network=m.network.network, width=m.network.width, options=m.network.options)
-    network = build(settings, len(m.label_names), m.input.size)
+    network = described(m.network.network, m.network.width, m.network.options, m.input, len(m.label_names))
     load_weights(network.body, bundle.file("weights.safetensors"))
-    return PixelNetwork(network.body, m.input.size, m.input.mean, m.input.std).eval()
+    return network.eval()

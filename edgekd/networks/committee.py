@@ -73,22 +73,13 @@ def members_of(options: dict[str, Any]) -> tuple[Member, ...]:
 
 def committee(num_classes: int, size: int, width: float, pretrained: bool, members: list[dict[str, Any]]) -> nn.Module:
     """The committee that a bundle's manifest describes, with random weights; a recipe lists `teacher.members` instead."""
-    from edgekd import networks
-    from edgekd.recipe import Network
+    from edgekd.networks import described
 
     del size, width, pretrained
     facts = members_of({"members": members})
     if any(member.network == COMMITTEE for member in facts):
         raise EdgekdError("network 'committee'", "members that are networks", "a committee among them")
-    bodies = [
-        networks.build(Network(network=m.network, width=m.width, options=m.options), num_classes, m.input.size).body
-        for m in facts
-    ]
-    found = [
-        networks.PixelNetwork(body, m.input.size, m.input.mean, m.input.std)
-        for body, m in zip(bodies, facts, strict=True)
-    ]
-    return Committee(found, facts)
+    return Committee([described(m.network, m.width, m.options, m.input, num_classes) for m in facts], facts)
 
 
 BUILDERS = {COMMITTEE: committee}

@@ -7,7 +7,8 @@ from typing import Any
 
 from edgekd import recipe as recipes
 from edgekd.errors import EdgekdError, several
-from edgekd.recipe import Override, Recipe
+from edgekd.overrides import Override
+from edgekd.recipe import Recipe
 from edgekd.studies.schema import Overrides, Study, settings
 
 # Keys that the study itself sets, and where it does.

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from edgekd.errors import EdgekdError
-from edgekd.recipe import flattened, parsed
+from edgekd.overrides import flattened, parsed
+from edgekd.recipe import Recipe
 from edgekd.section import Section, validate
 
 SCHEMA: Literal["edgekd.study/1"] = "edgekd.study/1"
@@ -104,5 +105,5 @@ def settings(overrides: Overrides) -> list[tuple[str, Any]]:
     Raises: EdgekdError for a text that is none.
     """
     if isinstance(overrides, dict):
-        return list(flattened(overrides))
+        return list(flattened(overrides, Recipe))
     return [parsed(override) for override in overrides]

@@ -74,7 +74,9 @@ def _named(run: Run, settings: MemberRecipe) -> str:
         return hashlib.sha256(
             json.dumps(identity.of_bundle(open_bundle(settings)), sort_keys=True).encode()
         ).hexdigest()
-    return identity.of_stage(_own(run, settings), identity.of_network(settings), None)
+    facts = identity.of_network(settings)
+    facts.pop("weight", None)  # of its answer in a committee, which leaves the network as it is
+    return identity.of_stage(_own(run, settings), facts, None)
 
 
 def _own(run: Run, settings: MemberRecipe) -> Run:
@@ -89,7 +91,7 @@ def _committee(run: Run, settings: tuple[CommitteeMember, ...], folder: Path) ->
     """The members, each in a folder named by what decides it, so that a new one leaves the others alone; and their bundle."""
     found: dict[str, Bundle] = {}
     for number, member in enumerate(settings, start=1):
-        named = identity.of_stage(_own(run, member), identity.of_network(member) | {"weight": None}, None)
+        named = _named(run, member)
         if named in found:
             todo = "set another seed, or a larger weight for one of them"
             raise EdgekdError(

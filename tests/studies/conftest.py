@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -32,27 +30,10 @@ distillation.losses = {{ kd = 1.0 }}
 [variants.control]
 control = true
 """
-# Runs the real command with one function replaced by one that kills the process at its nth call.
-KILLER = """
-import os, signal, sys
+WITHOUT_PICTURES = """
 from pathlib import Path
 from edgekd.reports import pictures
 pictures.curves = pictures.confusion = pictures.reliability = lambda _, path: Path(path).write_bytes(b"")
-import edgekd.training.checkpoint, edgekd.bundle, edgekd.studies.running, edgekd.studies.result, edgekd.reports.study_page
-place, calls = sys.argv[1], int(sys.argv[2])
-if place != "never":
-    module, _, name = place.rpartition(".")
-    owner = eval(module)
-    original = getattr(owner, name)
-    def counted(*args, **kwargs):
-        global calls
-        calls -= 1
-        if calls == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **kwargs)
-    setattr(owner, name, counted)
-from edgekd import study
-study.main(sys.argv[3:])
 """
 
 
@@ -64,13 +45,11 @@ def no_pictures(monkeypatch):
 
 
 @pytest.fixture
-def study_killed_at():
-    """A function that runs `edgekd.study` in a process which SIGKILL ends at the nth call of a function, if ever."""
+def study_killed_at(killed_at):
+    """A function that runs `edgekd.study` until a call of a function kills it, if ever."""
 
     def run(place: str, calls: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", KILLER, place, str(calls), *arguments]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "EDGEKD_DEBUG": "1"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return killed_at("study", place, calls, arguments, before=WITHOUT_PICTURES)
 
     return run
 

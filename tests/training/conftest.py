@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,35 +23,14 @@ TINY = (
     "student.width=0.35",
     "training={epochs=3, batch_size=16, learning_rate=2e-3}",
 )
-# Runs the real command with one function replaced by one that kills the process at its nth call.
-KILLER = """
-import os, signal, sys
-import edgekd.reports.progress, edgekd.training.checkpoint, edgekd.bundle, edgekd.data.pixels, edgekd.training.loop
-place, calls = sys.argv[1], int(sys.argv[2])
-if place != "never":
-    module, _, name = place.rpartition(".")
-    owner = eval(module)
-    original = getattr(owner, name)
-    def counted(*args, **kwargs):
-        global calls
-        calls -= 1
-        if calls == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*args, **kwargs)
-    setattr(owner, name, counted)
-from edgekd import distill
-distill.main(sys.argv[3:])
-"""
 
 
 @pytest.fixture
-def distill_killed_at():
-    """A function that runs `edgekd.distill` in a process which SIGKILL ends at the nth call of a function, if ever."""
+def distill_killed_at(killed_at):
+    """A function that runs `edgekd.distill` until a call of a function kills it, if ever."""
 
     def run(place: str, calls: int, arguments: Sequence[str], threads: int) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", KILLER, place, str(calls), *arguments]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "EDGEKD_DEBUG": "1"}
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        return killed_at("distill", place, calls, arguments, threads)
 
     return run
 
