@@ -22,9 +22,10 @@ from edgekd.section import Section, known, validate
 
 # To be raised when a field goes or changes its meaning; a new one with a default needs no new number.
 SCHEMA: Literal["edgekd.recipe/1"] = "edgekd.recipe/1"
-# The default recipe, on phantoms: a student with so little room that teaching shows, also by where the teacher looks. A recipe
-# of one's own, or one's own images, start from the plain defaults below.
+# The default recipe, on phantoms: a student with so little room that teaching shows, also by where the teacher looks, and a
+# teacher that leaves it time. A recipe of one's own, or one's own images, start from the plain defaults below.
 DEFAULT: dict[str, Any] = {
+    "teacher": {"training": {"epochs": 10}},
     "student": {"width": 0.5},
     "distillation": {"losses": {"kd": 1.0, "attention_transfer": 1.0}},
 }
@@ -356,7 +357,10 @@ def _default(given: dict[str, Any]) -> dict[str, Any]:
         return {}
     if "network" in given.get("student", {}):
         del values["student"]
-    if given.get("teacher", {}).get("members"):
+    teacher = given.get("teacher", {})
+    if teacher.keys() & {"network", "members"}:
+        del values["teacher"]
+    if teacher.get("members"):
         del values["distillation"]  # a committee has no features
     return values
 
