@@ -46,10 +46,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     methods = ", ".join(explainers.names())
     add("--method", action="append", metavar="NAME[,NAME…]", help=f"what explains: {methods} (default: occlusion)")
     add("--images", type=int, default=200, metavar="N", help="explain N images, evenly over the split (default: 200)")
+    random = "compare maps, with --faithfulness, with those of the network with shuffled weights too (needs torch)"
+    add("--sanity", action="store_true", help=random)
     add("--resume", action="store_true", help="go on with an interrupted run of --faithfulness")
     args = arguments.parse_args(argv)
-    if not args.faithfulness and (args.method or args.resume):
-        raise EdgekdError("--method and --resume", "--faithfulness with them", "none")
+    if not args.faithfulness and (args.method or args.resume or args.sanity):
+        raise EdgekdError("--method, --sanity and --resume", "--faithfulness with them", "none")
     if args.beside and not args.calibration:
         raise EdgekdError("--beside", "--calibration with it", "none")
     if args.images < 1:
@@ -68,13 +70,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.data:
         recipe = with_data(recipe, args.data)
     command.need("evaluate", "export" if args.format else "train", recipe.data, packages(args.format))
+    if args.sanity:
+        command.need("evaluate", "train")
     console = screen.console()
     dataset = choose(recipe, bundle, args.split, own_data=not args.data)
     if args.faithfulness:
         from edgekd.evaluating import explanations
 
         images = explanations.images_of(bundle, dataset, recipe, args.images, console)
-        explanations.write(bundle, args.format, chosen, images, out, args.resume, console)
+        asked = explanations.Asked(chosen, args.format, args.resume, args.sanity)
+        explanations.write(bundle, asked, images, out, console)
         return
     from edgekd.evaluating import scores
 
