@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from edgekd.measures.drift import Drift
     from edgekd.measures.trust import Trust
+    from edgekd.reports.explanation import Row
 
 # Okabe & Ito's palette, told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#777777"
@@ -196,4 +197,33 @@ def faithfulness(trust: Trust, path: Path) -> None:
         _tidy(axes)
     panels[0].set(ylabel="probability of the answer", ylim=(0, 1.02))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    _save(figure, path)
+
+
+def explained(row: Row, path: Path) -> None:
+    """A picture and its maps side by side; the true region is outlined where it is known."""
+    from PIL import Image
+
+    from edgekd.reports import heatmap
+
+    maps = list(row.maps.items())
+    who, answer = next(iter(row.answers.items()))
+    told = f"{who}: {answer.label_name}, {100 * answer.confidence:.1f} %"
+    (title, label), fonts = lettering([told, f"label: {row.label_name}" if row.label_name else ""], 36, 2)
+    figure = _figure(2.3 * (len(maps) + 1), 3.0)
+    panels = figure.subplots(1, len(maps) + 1)
+    seen = heatmap.outlined(Image.fromarray(maps[0][1].pixels), row.mask)
+    panels[0].imshow(seen)
+    panels[0].set_title(title, fontsize="small", parse_math=False, fontfamily=fonts)
+    known = [label] * bool(label) + ["true region outlined"] * (row.mask is not None)
+    below = ", ".join(known) or "as the network sees it"
+    panels[0].set_xlabel(below, fontsize="small", parse_math=False, fontfamily=fonts)
+    for axes, ((method, network), found) in zip(panels[1:], maps, strict=True):
+        axes.imshow(heatmap.outlined(found.overlay(), row.mask))
+        axes.set_title(f"{method}, {network}", fontsize="small", parse_math=False)
+        place = row.place(found.relevance)
+        axes.set_xlabel(f"{100 * place.mass:.0f} % inside" if place else "", fontsize="small")
+    for axes in panels:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
     _save(figure, path)
