@@ -105,8 +105,7 @@ def _tell_of_teacher(ray: Any, task: Any, place: Place, progress: StudyProgress)
 
 def _finished(place: Place) -> RunRecord | None:
     with contextlib.suppress(EdgekdError):  # a damaged bundle is told by the task
-        bundle = place.finished()
-        return running.record(place, bundle, place.finished_teacher()) if bundle else None
+        return place.finished_record()
     return None
 
 

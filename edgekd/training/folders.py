@@ -26,6 +26,7 @@ BUNDLE = (
     "int8",
     "artefacts",
     "members",
+    "results",
 )  # what a stage leaves in its folder
 TEACHER, CONTROL = "teacher", "control"  # the folders of stages beside the student
 

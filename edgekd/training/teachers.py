@@ -44,7 +44,7 @@ def _one(run: Run, settings: MemberRecipe, name: str, folder: Path) -> Bundle:
         found = open_bundle(settings)
         stages.check_labels(found, run.label_names)
         return found
-    named, run = _named(run, settings), _own(run, settings)
+    named, run = _named(run, settings), seen_by(run, settings)
     if run.processes.decide(finish.is_finished(folder, named)):
         return stages.announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
@@ -76,10 +76,10 @@ def _named(run: Run, settings: MemberRecipe) -> str:
         ).hexdigest()
     facts = identity.of_network(settings)
     facts.pop("weight", None)  # of its answer in a committee, which leaves the network as it is
-    return identity.of_stage(_own(run, settings), facts, None)
+    return identity.of_stage(seen_by(run, settings), facts, None)
 
 
-def _own(run: Run, settings: MemberRecipe) -> Run:
+def seen_by(run: Run, settings: MemberRecipe) -> Run:
     """The run as this network sees it: at its own size, in its own order."""
     wanted = run.recipe.input
     if settings.input_size:
