@@ -96,7 +96,7 @@ def write(
     from edgekd.data.tta import tta_views
     from edgekd.files import write_atomic
     from edgekd.measures.evaluation import evaluate
-    from edgekd.reports import evaluation, left_out, pictures
+    from edgekd.reports import evaluation, left_out, pictures, prediction_grid
 
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
     left_out.show(pixels.corrupt, console)
@@ -111,19 +111,21 @@ def write(
         expected = f"{len(bundle.manifest.label_names)} probabilities for an image"
         raise EdgekdError(f"bundle {bundle.folder}", expected, str(probs.shape[1]), "export it again")
     samples = pixels.dataset.samples
+    labels = np.array([s.label for s in samples])
     found = evaluate(
         probs,
-        np.array([s.label for s in samples]),
+        labels,
         bundle.manifest.label_names,
         groups=groups_of(samples),
         conformal=conformal,
     )
     evaluation.show(found, console)
     found.save(out / "evaluation.json")
-    labels = {str(i): name for i, name in enumerate(bundle.manifest.label_names)}
-    write_atomic(out / "class_labels.json", json.dumps(labels, indent=2, ensure_ascii=False) + "\n")
+    names = {str(i): name for i, name in enumerate(bundle.manifest.label_names)}
+    write_atomic(out / "class_labels.json", json.dumps(names, indent=2, ensure_ascii=False) + "\n")
     pictures.confusion(found, out / "confusion.png")
     pictures.reliability(found, out / "reliability.png")
+    prediction_grid.draw(pixels.array, probs, labels, bundle.manifest.label_names, out / "predictions.png")
     console.print(f"written to {out}", highlight=False)
 
 
