@@ -48,7 +48,7 @@ def left_out(recipe: Recipe, values: Values, given: Values, where: str) -> Value
 
 def settings(recipe: Recipe) -> Iterator[Pair]:
     """Every setting that has no effect in `recipe`, whether it was made or is a default, with the reason."""
-    if recipe.data.source == "phantom":
+    if recipe.data.source in ("phantom", "union"):
         yield "data.path", "data.source"
     if recipe.data.folds:
         yield "data.test_fraction", "data.folds"
