@@ -97,6 +97,8 @@ def _settings_of(member: MemberRecipe) -> list[str]:
 
 
 def _stage(section: str, stage: StageRecipe | TrainingRecipe) -> Iterator[Pair]:
+    if getattr(stage, "images_per_class", None):  # there are as many of each
+        yield f"{section}.class_weights", f"{section}.images_per_class"
     fine_tuning = getattr(stage, "stages", None)
     if fine_tuning:
         yield from _in_stages(section, stage, fine_tuning)
