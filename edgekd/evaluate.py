@@ -14,7 +14,7 @@ from rich.console import Console
 from edgekd import command, explainers
 from edgekd import recipe as recipes
 from edgekd.bundle import Bundle, ConformalRecord
-from edgekd.classifier import identity_of, session_of
+from edgekd.classifier import identity_of, need_heatmap, session_of
 from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import SPLITS, Dataset, Sample, groups_of, region
 from edgekd.errors import EdgekdError
@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise EdgekdError("--images", "1 or more", str(args.images))
     chosen = explainers.chosen(args.method or ["occlusion"]) if args.faithfulness else []
     bundle = Bundle.open(args.bundle)
+    if args.format and any(method.reads_heatmap for method in chosen):
+        need_heatmap(bundle, args.format)
     recipe = recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
     if args.data:
         recipe = with_data(recipe, args.data)

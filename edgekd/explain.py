@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgekd import command, explainers, extras
 from edgekd.bundle import Bundle
-from edgekd.classifier import Classifier
+from edgekd.classifier import Classifier, has_heatmap, need_heatmap
 from edgekd.data.folders import Walk, relative
 from edgekd.errors import CorruptImage, several
 from edgekd.explainers import Method
@@ -32,15 +32,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("bundle", help="a bundle")
     add("pictures", nargs="+", metavar="IMAGE", help="pictures, or folders of them")
     methods = ", ".join(explainers.names())
-    add("--method", action="append", metavar="NAME[,NAME…]", help=f"{methods} (default: occlusion)")
+    default = "the file's own heatmap, if it has one, and occlusion"
+    add("--method", action="append", metavar="NAME[,NAME…]", help=f"{methods} (default: {default})")
     add("--format", metavar="NAME", help=f"the artefact to explain beside the float network (default: {DEFAULT})")
     add("--no-float", action="store_true", help="leave the float network out: half the time")
     add("--out", metavar="DIR", help="where the results go (default: runs/explanations/NAME)")
     args = arguments.parse_args(argv)
-    methods_ = explainers.chosen(args.method or ["occlusion"])  # a wrong name is named before any work
+    explainers.chosen(args.method or [])  # a wrong name is named before any work
     format = args.format or DEFAULT
     extras.need("the command explain", "export", (*find(format)[0].packages, "safetensors", "jinja2"))
     bundle = Bundle.open(args.bundle)
+    own = ["heatmap"] if has_heatmap(bundle, format) else []
+    methods_ = explainers.chosen(args.method or [*own, "occlusion"])
+    if any(method.reads_heatmap for method in methods_):
+        need_heatmap(bundle, format)
     names = pictures(args.pictures)
     out = Path(args.out or f"runs/explanations/{bundle.folder.resolve().name}")
     console = screen.console()
