@@ -128,6 +128,14 @@ def saturates():
     return platform.machine().lower() in X86 and not set(cpu_flags()) & set(VNNI)
 
 
+HEATMAP = "heatmap"  # the second output of some files, which no answer needs
+
+
+def named(outputs, name):
+    """The output that answers: the one that is no heat map, whatever their order."""
+    return next(output for output in outputs if name(output) != HEATMAP)
+
+
 class Tflite:
     """LiteRT, or tflite-runtime where that is what is installed."""
 
@@ -146,7 +154,7 @@ class Tflite:
         self.interpreter = self.module.Interpreter(model_path=str(path), num_threads=threads)
         self.interpreter.allocate_tensors()
         self.input = self.interpreter.get_input_details()[0]["index"]
-        details = self.interpreter.get_output_details()[0]
+        details = named(self.interpreter.get_output_details(), lambda output: output["name"])
         self.output, self.logits_scale = details["index"], float(details["quantization"][0])
 
     def infer(self, pixels):
@@ -188,10 +196,11 @@ class Onnx:
             options.add_session_config_entry(*self.cure.split("="))
         self.session = self.module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0].name
+        self.output = named(self.session.get_outputs(), lambda output: output.name).name
         self.logits_scale = float(self.session.get_modelmeta().custom_metadata_map.get("logits_scale", 0))
 
     def infer(self, pixels):
-        return self.session.run(None, {self.input: pixels})[0]
+        return self.session.run([self.output], {self.input: pixels})[0]
 
     def delegate(self):
         return "CPU"
@@ -223,11 +232,12 @@ class Openvino:
             name, value = self.cure.split("=")
             settings[name] = value
         self.request = core.compile_model(model, "CPU", settings).create_infer_request()
+        self.output = named(list(range(len(model.outputs))), lambda index: model.outputs[index].get_any_name())
         key = ["edgekd", "logits_scale"]
         self.logits_scale = float(model.get_rt_info(key).astype(str)) if model.has_rt_info(key) else 0.0
 
     def infer(self, pixels):
-        return self.request.infer({0: pixels})[0].copy()
+        return self.request.infer({0: pixels})[self.output].copy()
 
     def delegate(self):
         return "CPU"
