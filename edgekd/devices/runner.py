@@ -481,6 +481,23 @@ def sustained(action, inputs, seconds):
     return found
 
 
+def paced(action, inputs, fps, seconds):
+    """Single runs at a camera's rate, each of the newest frame; frames that come while one is at work are dropped."""
+    found: list[float] = []
+    dropped, frame, begin = 0, 0, clock()
+    while frame < seconds * fps or len(found) < FEWEST_RUNS:
+        time.sleep(max(0.0, begin + frame / fps - clock()))
+        start = clock()
+        action(inputs[len(found) % len(inputs)])
+        now = clock()
+        found.append((now - start) * 1e3)
+        following = max(frame + 1, int(np.ceil((now - begin) * fps)))
+        dropped += following - frame - 1
+        frame = following
+    told = {"temperature_c": temperature_c(), "frequency_mhz": frequency_mhz()}
+    return dict(told, fps=fps, runs_ms=found, dropped=dropped)
+
+
 def marker(k):
     """Tell an emulator that counts instructions where an answer begins and ends."""
     import ctypes
@@ -602,6 +619,7 @@ class Run:
         contract = self.job["input"]
         found["preprocess_ms"] = sample(lambda i: to_pixels(i, contract), images, STAGE_RUNS, STAGE_SECONDS)
         found["sustained"] = sustained(infer, feeds, timing["sustained_s"]) if timing["sustained_s"] else []
+        found["paced"] = [paced(infer, feeds, fps, timing["paced_s"]) for fps in timing["fps"]]
         return found, threads_ran
 
     def answers(self):
