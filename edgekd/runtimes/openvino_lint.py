@@ -48,14 +48,23 @@ def problems(graph: Graph, facts: FileFacts, path: Path) -> list[str]:
 
 
 def _weights(graph: Graph, node: Weighted, facts: FileFacts, operators: dict[str, openvino.Node]) -> Iterator[str]:
-    """NAME adds the bias to NAME/WithoutBiases, which reads the input and the weight."""
+    """NAME adds the bias to NAME/WithoutBiases, which reads the input and the weight; zeros are not added at all."""
     bias, total, product = graph.bias(node), operators.get(node.name), operators.get(f"{node.name}/WithoutBiases")
     if node is graph.output and total is None:  # in float the temperature has moved before the last addition
         bias, total = bias / np.float32(facts.calibration_temperature), operators.get("calibrated")
+    weight = planes(node, graph.weight(node))
+    if total is None and product is not None and product.get_type_name() in PRODUCTS and not bias.any():
+        yield from _parts(graph, node, [("weight", product, weight)])
+        return
     if total is None or product is None or total.get_type_name() != "Add" or product.get_type_name() not in PRODUCTS:
         yield f"{node.name}: no such operator with weight and bias"
         return
-    for part, reader, values in (("weight", product, planes(node, graph.weight(node))), ("bias", total, bias)):
+    yield from _parts(graph, node, [("weight", product, weight), ("bias", total, bias)])
+
+
+def _parts(graph: Graph, node: Weighted, parts: list[tuple[str, openvino.Node, Array]]) -> Iterator[str]:
+    """Each part's operator reads its values, on the int8 grid their codes and scales."""
+    for part, reader, values in parts:
         codes, scale = _constants(_source(reader, 1))
         if not graph.is_quantized:
             if codes is None or codes.size != values.size or not _is_rounded(codes.ravel(), values.ravel()):
