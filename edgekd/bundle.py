@@ -45,9 +45,10 @@ class FileRecord(Section):
 
 
 class NetworkRecord(Section):
-    """What the network is, enough to build it again, and its real cost."""
+    """What the network is, enough to build it again, and its real cost; one of `keras` is built from its graph."""
 
     network: str
+    framework: Literal["torch", "keras"] = "torch"  # that it was trained in
     width: float = Field(1.0, gt=0, le=4)
     options: dict[str, Any] = {}
     parameters: int

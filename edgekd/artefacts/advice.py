@@ -26,7 +26,8 @@ def after(plan: ExportPlan, drift: dict[str, Any], data: str) -> list[str]:
     if not gate:
         return []
     tried = {plan.source, *plan.instead_of}
-    has_graph = plan.bundle.manifest.quantization is not None
+    record = plan.bundle.manifest.quantization
+    has_graph = record is not None and record.method == "qat"
     found = [*_training(plan.bundle, has_graph, data), *_methods(plan, tried, data)]
     method = [] if "qat" in tried else ["--ptq", plan.source.removeprefix("ptq-")]
     wider = export(plan.bundle, plan.format.name, data, *_io(plan), *method, *gate)
@@ -68,6 +69,9 @@ def _training(bundle: Bundle, has_graph: bool, data: str) -> list[str]:
     """How to come to a trained graph, or to another."""
     if bundle.manifest.role != "student":
         return []
+    if bundle.manifest.network.framework == "keras":
+        call = "edgekd.keras.to_bundle(…, quantization_aware=True)"
+        return [] if has_graph else [f"quantization-aware training: {call}"]
     if not has_graph:
         return [f"quantization-aware training: {distill(bundle, data, '--qat')}"]
     stage = recipes.recorded(bundle.manifest.recipe, str(bundle.folder)).qat.training

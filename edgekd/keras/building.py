@@ -28,6 +28,7 @@ from edgekd.quantization.graph import (
 
 PIXELS = "pixels"  # the input node
 ENDINGS = ("softmax", "sigmoid")
+Colour = tuple[float, float, float]
 Sides = tuple[int, int, int, int]  # top, left, bottom, right
 NO_ZEROS: Sides = (0, 0, 0, 0)
 
@@ -66,10 +67,10 @@ class Builder:
         return found | {PIXELS: next(v for v in self.scaled if v not in self.pads and self._is_read_as(v))}
 
     @property
-    def normalization(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def normalization(self) -> tuple[Colour, Colour]:
         """Mean and deviation [3] in units of pixel / 255, as an input contract has them."""
         scale, offset = self.scaled[INPUT if self.read_as is None else self.read_as]
-        return tuple(map(float, -offset / scale / 255)), tuple(map(float, 1 / scale / 255))
+        return _colour(-offset / scale / 255), _colour(1 / scale / 255)
 
     def shape(self, value: int) -> tuple[int, ...]:
         """The shape of a value's node, without the batch."""
@@ -240,6 +241,11 @@ def same(length: int, span: int, stride: int) -> tuple[int, int]:
     """Zeros before and after a side with padding 'same': for stride 2 the odd one comes after (TensorFlow's rule)."""
     total = max((-(-length // stride) - 1) * stride + span - length, 0)
     return total // 2, total - total // 2
+
+
+def _colour(values: Array) -> Colour:
+    red, green, blue = map(float, values)
+    return red, green, blue
 
 
 def array(variable: Any) -> Array:

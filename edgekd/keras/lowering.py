@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from edgekd.errors import EdgekdError, several
 from edgekd.keras import answers, calls, layers
-from edgekd.keras.building import PIXELS, Builder, Misplaced, Unsupported
+from edgekd.keras.building import PIXELS, Builder, Colour, Misplaced, Unsupported
 from edgekd.keras.calls import INPUT, Call, Calls
 from edgekd.quantization import reference
 from edgekd.quantization.folding import UnfoldedGraph
@@ -29,14 +29,13 @@ TODO = "build the student of such layers; the README of models/ lists them"
 class Lowered:
     """A Keras model as a bundle holds it: the graph's structure, and its weights in torch's layouts.
 
-    `mean` and `std` [3] of the input are in units of pixel / 255, `parameters` counts the model's own values.
+    `mean` and `std` [3] of the input are in units of pixel / 255.
     """
 
     graph: UnfoldedGraph
     tensors: dict[str, Array]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    parameters: int
+    mean: Colour
+    std: Colour
 
     def fold(self) -> Graph:
         """The float graph."""
@@ -57,8 +56,7 @@ def lower(model: Any) -> Lowered:
         raise several(f"{where} cannot be lowered", problems, TODO)
     mean, std = builder.normalization
     graph = UnfoldedGraph(nodes=tuple(builder.nodes.values()), sources=builder.sources)
-    parameters = int(sum(np.prod(w.shape) for w in model.trainable_variables + model.non_trainable_variables))
-    lowered = Lowered(graph, builder.tensors, mean, std, parameters)
+    lowered = Lowered(graph, builder.tensors, mean, std)
     _check(model, found, builder, lowered.fold(), where)
     return lowered
 

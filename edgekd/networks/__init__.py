@@ -174,6 +174,10 @@ def from_bundle(bundle: Bundle) -> PixelNetwork:
     Raises: EdgekdError if the weights do not fit what the manifest describes.
     """
     m = bundle.manifest
+    if m.network.framework != "torch":
+        from edgekd.quantization.network import network_of_graph
+
+        return network_of_graph(bundle)
     network = described(m.network.network, m.network.width, m.network.options, m.input, len(m.label_names))
     load_weights(network.body, bundle.file("weights.safetensors"))
     return network.eval()

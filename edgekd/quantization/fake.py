@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edgekd.networks import taps
-from edgekd.networks.taps import Outputs
+from edgekd.networks.taps import EMBEDDING, Outputs
 from edgekd.quantization.graph import (
     HIGH,
     LOW,
@@ -31,6 +30,7 @@ from edgekd.quantization.graph import (
     Mean,
     no_rule,
 )
+from edgekd.quantization.tapping import taps_of
 
 WEIGHT_CODES = 127  # symmetric: -127..127
 SMALLEST_WEIGHT_SCALE = 1e-8  # of a channel whose weights are all zero; keeps runtimes' multipliers in range
@@ -51,7 +51,7 @@ class FakeQuantNetwork(nn.Module):
         if graph.is_quantized or any(graph.input.mean) or graph.input.std != (1.0, 1.0, 1.0):
             raise ValueError("expected a float graph whose normalization is folded")
         self.structure, self.size = graph.nodes, graph.input.size
-        self.layers = nn.ModuleList(_layer(graph, node) for node in graph.nodes[1:])
+        self.layers = nn.ModuleList(layer_of(graph, node) for node in graph.nodes[1:])
         self.ranges = nn.ModuleList(LearntRange(getattr(node, "activation", "none")) for node in graph.nodes[1:])
         self.quantizing = False
         self.observer: Observer | None = None
@@ -63,28 +63,19 @@ class FakeQuantNetwork(nn.Module):
     def tapped(self, views: Tensor, names: Sequence[str]) -> Outputs:
         """Logits of pixel views, and the float network's taps as the graph holds them."""
         values = self._values(views)
-        features = {name: values[node] for name, node in self._taps(values).items() if name in names}
-        if taps.EMBEDDING in features:
-            features[taps.EMBEDDING] = features[taps.EMBEDDING].flatten(1)
+        features = {
+            name: values[node] for name, node in taps_of(self.structure, values, self.size).items() if name in names
+        }
+        if EMBEDDING in features:
+            features[EMBEDDING] = features[EMBEDDING].flatten(1)
         return Outputs(values[self.structure[-1].name].flatten(1), features)
 
     def tap_names(self) -> tuple[str, ...]:
         """The taps that a graph has: a mean ends the maps."""
         with torch.no_grad():
             device = next(self.parameters()).device
-            return tuple(self._taps(self._values(torch.zeros(1, 3, self.size, self.size, device=device))))
-
-    def _taps(self, values: dict[str, Tensor]) -> dict[str, str]:
-        """Tap -> node. A stage ends with a sum or a linear convolution: what widens a block is not the block's output."""
-        mean = next((node for node in self.structure if isinstance(node, Mean)), None)
-        found = {}
-        for node in self.structure[1:]:
-            ends = isinstance(node, Add) or getattr(node, "activation", "") == "none"
-            side = values[node.name].shape[-1]
-            name = next((name for name, stride in taps.STRIDES.items() if -(-self.size // stride) == side), "")
-            if name and ends and not isinstance(node, Mean | FullyConnected):
-                found[name] = node.name
-        return found | ({"last": mean.inputs[0], taps.EMBEDDING: mean.name} if mean else {})
+            values = self._values(torch.zeros(1, 3, self.size, self.size, device=device))
+            return tuple(taps_of(self.structure, values, self.size))
 
     def _values(self, views: Tensor) -> dict[str, Tensor]:
         """What every node gives, by name."""
@@ -152,9 +143,7 @@ class LearntRange(nn.Module):
 
     def activate(self, x: Tensor) -> Tensor:
         """The activation alone, in float."""
-        if self.activation == "relu6":
-            return functional.relu6(x)
-        return functional.relu(x) if self.activation == "relu" else x
+        return activated(x, self.activation)
 
     def parameters_of_grid(self) -> tuple[Tensor, Tensor]:
         """Scale and zero point (int32) of the grid."""
@@ -292,7 +281,15 @@ class _Mean(nn.Module):
         return x.mean((2, 3))
 
 
-def _layer(graph: Graph, node: AnyNode) -> nn.Module:
+def activated(x: Tensor, activation: Activation) -> Tensor:
+    """An activation in float."""
+    if activation == "relu6":
+        return functional.relu6(x)
+    return functional.relu(x) if activation == "relu" else x
+
+
+def layer_of(graph: Graph, node: AnyNode) -> nn.Module:
+    """A node in torch, without its activation."""
     if isinstance(node, Convolution):
         return _Convolution(node, graph.weight(node), graph.bias(node))
     if isinstance(node, FullyConnected):

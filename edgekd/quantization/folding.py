@@ -175,12 +175,12 @@ def fold_normalization(graph: Graph) -> Graph:
     for node in graph.nodes:
         if source.name not in node.inputs:
             continue
-        if not isinstance(node, Conv):
+        if not isinstance(node, Conv | DepthwiseConv):
             raise EdgekdError(
                 f"graph node {node.name!r}", "a convolution as the reader of the input", node.kind, ROUTES
             )
         weight = graph.weight(node).astype(np.float64) / std
-        bias = graph.bias(node) - (weight * mean).sum((1, 2, 3))
+        bias = graph.bias(node) - (weight * mean).sum((1, 2, 3) if isinstance(node, Conv) else (0, 1))
         arrays[f"{node.name}.weight"], arrays[f"{node.name}.bias"] = weight.astype(np.float32), bias.astype(np.float32)
     bare = source.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
     return Graph((bare, *graph.nodes[1:]), arrays)

@@ -43,7 +43,9 @@ def model_card(manifest: Manifest, folder: Path) -> str:
     return CARD.format(
         name=m.name,
         role=m.role,
-        network=f"`{n.network}`" + (f" of width {n.width}" if n.width != 1 else ""),
+        network=f"`{n.network}`"
+        + (" of Keras" if n.framework == "keras" else "")
+        + (f" of width {n.width}" if n.width != 1 else ""),
         parameters=n.parameters / 1e6,
         macs=n.macs / 1e6,
         size=m.input.size,

@@ -71,12 +71,11 @@ def _outputs(
 
 
 def _weights(graph: Graph, node: Weighted, facts: FileFacts, operators: dict[str, openvino.Node]) -> Iterator[str]:
-    """NAME adds the bias to NAME/WithoutBiases, which reads the input and the weight."""
+    """NAME adds the bias to NAME/WithoutBiases, which reads the input and the weight; zeros are not added at all."""
     bias, total, product = graph.bias(node), operators.get(node.name), operators.get(f"{node.name}/WithoutBiases")
-    is_bare = total is None and not graph.is_quantized and not bias.any()  # zeros are not added
-    if (
-        node is graph.output and total is None and not is_bare
-    ):  # in float the temperature has moved before the last addition
+    is_bare = total is None and not bias.any()
+    if node is graph.output and total is None and not is_bare:
+        # In float the temperature has moved before the last addition.
         bias, total = bias / np.float32(facts.calibration_temperature), operators.get("calibrated")
     adds = is_bare or (total is not None and total.get_type_name() == "Add")
     if product is None or product.get_type_name() not in PRODUCTS or not adds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.torch
@@ -62,32 +62,44 @@ def to_bundle(
         network.body.load_state_dict(tensors)  # what is measured below is what is stored
         write_atomic(folder / WEIGHTS, safetensors.torch.save(tensors))
         names += write_graph(network, folder)
-        temperature = fit_temperature(_logits(run, network, "val"), run.labels[run.rows("val")])
-        for split in ("val", "test"):
-            names += _evaluate(run, network, temperature, split, folder)
-        contract = input_contract(run, network)
-        names += write_golden(network, contract, folder)
-        manifest = Manifest(
-            role=role,
-            name=run.recipe.name,
-            label_names=run.label_names,
-            input=contract,
-            network=network_record(settings, network),
-            teacher=teacher_record(teacher) if teacher else None,
-            kd_temperature=run.recipe.distillation.kd_temperature if teacher else None,
-            calibration_temperature={"torch": temperature},
-            split_hashes=run.split_hashes(),
-            pixels_sha256=run.pixels.sha256,
-            seed=run.recipe.seed,
-            training_seconds=round(progress.seconds, 1),
-            recipe=run.recipe.model_dump(mode="json"),
-            versions=bundles.versions(),
-            licence=run.recipe.licence,
-        )
-        write_atomic(folder / CARD, model_card(manifest, folder))
+        facts = {
+            "role": role,
+            "network": network_record(settings, network),
+            "teacher": teacher_record(teacher) if teacher else None,
+            "kd_temperature": run.recipe.distillation.kd_temperature if teacher else None,
+            "training_seconds": round(progress.seconds, 1),
+            "recipe": run.recipe.model_dump(mode="json"),
+        }
+        complete(run, network, folder, names, facts)
         write_atomic(folder / "training" / IDENTITY, identity)
-        bundles.write(folder, manifest, [*names, CARD])
     return opened(run.processes, folder)
+
+
+def complete(run: Run, network: PixelNetwork, folder: Path, names: list[str], facts: dict[str, Any]) -> None:
+    """Fit, evaluate and describe a network whose files `names` lie in `folder`: it is a bundle then.
+
+    `facts` are the manifest's fields that the run does not know.
+    """
+    names, labels = list(names), run.labels[run.rows("val")]
+    temperature = fit_temperature(_logits(run, network, "val"), labels)
+    for split in ("val", "test"):
+        names += _evaluate(run, network, temperature, split, folder)
+    contract = input_contract(run, network)
+    names += write_golden(network, contract, folder)
+    found: dict[str, Any] = {
+        "name": run.recipe.name,
+        "label_names": run.label_names,
+        "input": contract,
+        "calibration_temperature": {"torch": temperature},
+        "split_hashes": run.split_hashes(),
+        "pixels_sha256": run.pixels.sha256,
+        "seed": run.recipe.seed,
+        "versions": bundles.versions(),
+        "licence": run.recipe.licence,
+    }
+    manifest = Manifest(**(found | facts))
+    write_atomic(folder / CARD, model_card(manifest, folder))
+    bundles.write(folder, manifest, [*names, CARD])
 
 
 def opened(processes: Processes, folder: Path) -> Bundle:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from edgekd.artefacts.graphs import float_graph
 from edgekd.bundle import CARD, Bundle, QuantizationRecord
 from edgekd.data.augment import plain_views
 from edgekd.data.dataset import groups_of, listing_hash
@@ -23,6 +24,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures import quantization as comparison
 from edgekd.measures.calibration import nll, softmax
+from edgekd.measures.drift import drift
 from edgekd.networks import build, from_bundle
 from edgekd.networks.prediction import predict
 from edgekd.quantization import ranges, representative
@@ -78,7 +80,7 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
         run.console.print(f"qat: finished already, read from {folder}", highlight=False)
         return student
     _leave_finished(run, done)
-    network = FakeQuantNetwork(fold_normalization(lower(from_bundle(student)))).to(run.processes.device)
+    network = FakeQuantNetwork(fold_normalization(float_graph(student))).to(run.processes.device)
     rows = representative.choose(run.labels, run.rows("train"), recipe.qat.representative_images, recipe.seed)
     ptq = post_training(run, network, rows)
     network.set_ranges(ranges.running(network, observed(run)))
@@ -87,6 +89,30 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
         write(run, student, ptq, Quantized.of(run, network), rows, progress)
         write_atomic(done, named)
     return finish.opened(run.processes, folder)
+
+
+def quantize_after_training(run: Run, student: Bundle) -> Bundle:
+    """Add the int8 graph of post-training quantization alone, by the method that is best on validation."""
+    recipe = run.recipe
+    network = FakeQuantNetwork(fold_normalization(float_graph(student))).to(run.processes.device)
+    rows = representative.choose(run.labels, run.rows("train"), recipe.qat.representative_images, recipe.seed)
+    found = post_training(run, network, rows)
+    labels, answers = run.labels[run.rows("test")], comparison.float_logits(student)["test"]
+    groups = groups_of(run.pixels.dataset.samples[i] for i in run.rows("test"))
+    change = drift(softmax(answers), softmax(found.logits["test"]), labels, groups)
+    found.graph.save(student.folder / PTQ_GRAPH)
+    facts: dict[str, Any] = {
+        "method": found.method,
+        "graph": PTQ_GRAPH,
+        "representative_sha256": listing_hash([run.pixels.dataset.samples[i] for i in rows]),
+        "representative_images": len(rows),
+        "verdict": f"post-training quantization ({found.method}) against the float student: {change}",
+    }
+    record = QuantizationRecord(**facts)
+    run.console.print(f"int8: {record.verdict}", highlight=False, soft_wrap=True)
+    card = model_card(student.manifest.model_copy(update={"quantization": record}), student.folder)
+    write_atomic(student.folder / CARD, card)
+    return student.enriched([PTQ_GRAPH, CARD], quantization=record)
 
 
 def _leave_finished(run: Run, done: Path) -> None:

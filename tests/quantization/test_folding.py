@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edgekd.errors import EdgekdError
-from edgekd.quantization import folding
+from edgekd.quantization import folding, reference
 from edgekd.quantization.folding import Norm, Source, UnfoldedGraph
-from edgekd.quantization.graph import Conv, DepthwiseConv, FullyConnected, Grid, Input, Mean
+from edgekd.quantization.graph import Conv, DepthwiseConv, FullyConnected, Graph, Grid, Input, Mean
 
 NODES = (
     Input(name="pixels", size=5),
@@ -111,6 +111,22 @@ def test_many_nodes_of_one_large_tensor_fill_no_memory(monkeypatch):
     monkeypatch.setattr(folding, "MAX_WEIGHTS", 4 * 18 + 4 * 2 + 7)
     with pytest.raises(EdgekdError, match="at most 87 weights"):
         graph().fold(tensors())
+
+
+@pytest.mark.parametrize("kind", ["conv", "depthwise"])
+def test_the_normalization_goes_into_whatever_convolution_reads_the_pixels(kind):
+    rng = np.random.default_rng(4)
+    first = (
+        Conv(name="first", inputs=("pixels",)) if kind == "conv" else DepthwiseConv(name="first", inputs=("pixels",))
+    )
+    shape = (3, 2, 2, 3) if kind == "conv" else (2, 2, 3)
+    source = Input(name="pixels", size=5, mean=(100.0, 110.0, 120.0), std=(50.0, 60.0, 70.0))
+    nodes = (source, first, Mean(name="pool", inputs=("first",)))
+    arrays = {"first.weight": rng.normal(size=shape), "first.bias": rng.normal(size=3)}
+    before = Graph(nodes, {name: array.astype(np.float32) for name, array in arrays.items()})
+    after, pixels = folding.fold_normalization(before), rng.integers(0, 256, (4, 5, 5, 3), dtype=np.uint8)
+    assert after.input.std == (1, 1, 1)
+    np.testing.assert_allclose(reference.logits(after, pixels), reference.logits(before, pixels), atol=1e-5)
 
 
 def test_a_graph_on_the_grid_is_no_float_graph():

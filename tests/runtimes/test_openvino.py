@@ -57,6 +57,18 @@ def test_float_probabilities_are_those_computed_by_hand(float_graph, float_logit
     np.testing.assert_allclose(found, softmax(float_logits, 1.7), atol=2e-3)  # float16 weights
 
 
+def test_biases_of_zeros_are_not_looked_for_and_weights_still_are(float_graph, facts, tmp_path):
+    arrays = dict(float_graph.arrays)
+    arrays["dilated.bias"] = np.zeros_like(arrays["dilated.bias"])  # OpenVINO leaves such an addition out
+    graph, path = replace(float_graph, arrays=arrays), tmp_path / "tiny.xml"
+    RUNTIME.write(graph, FLOAT, facts, path)
+    assert RUNTIME.lint(graph, FLOAT, facts, path) == []
+    other = replace(graph, arrays=arrays | {"dilated.weight": arrays["dilated.weight"] * np.float32(1.01)})
+    assert RUNTIME.lint(other, FLOAT, facts, path) == ["dilated: weight differs by more than float16 rounds"]
+    other = replace(graph, arrays=arrays | {"dilated.bias": arrays["dilated.bias"] + np.float32(0.1)})
+    assert RUNTIME.lint(other, FLOAT, facts, path) == ["dilated: no such operator with weight and bias"]
+
+
 def test_int8_logits_are_the_oracles_within_one_step(int8_graph, facts, pixels, tmp_path):
     facts, path = replace(facts, io="int8"), tmp_path / "tiny.xml"
     RUNTIME.write(int8_graph, INT8, facts, path)
