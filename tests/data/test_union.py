@@ -79,6 +79,8 @@ def test_labels_splits_and_groups_of_all_parts(folders):
     named = read(parts(folders), label_names=["glioma", "notumor"])
     assert named.label_names == ("glioma", "notumor")
     assert {s.name: s.label for s in named.samples}["second/no/a.png"] == 1
+    shared = {s.name: s.group for s in read(parts(folders), shared_groups=True).samples}
+    assert (shared["third/a.png"], shared["third/c.png"], shared["second/no/a.png"]) == ("p1", "p2", None)
     assert {s.split for s in read(parts(folders, split="train")).samples if s.name.startswith("second/")} == {"train"}
 
 

@@ -2,7 +2,8 @@
 
 Labels that differ only in case, spaces, signs or the spelling of tumour are one class; what else is to be one is said by
 `labels` of a part. A part keeps its own splits; images of a part without splits are train where another part has splits. Names
-and groups begin with the part's name: a patient of two parts counts as two, and only an audit can tell copies.
+and groups begin with the part's name: a patient of two parts counts as two, unless they have `shared_groups`, and only an audit
+can tell copies.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Options(Section):
 
     parts: tuple[Part, ...] = Field(min_length=1, strict=False)
     label_names: tuple[str, ...] = Field((), strict=False)
+    shared_groups: bool = False  # the parts number patients alike, so that one group in two parts is one
 
     @model_validator(mode="after")
     def _names(self) -> Options:
@@ -76,6 +78,8 @@ def read(path: str, options: Options) -> Dataset:
         todo = "name them in data.options.label_names, or rename or leave them out by `labels` of the part"
         raise several("labels that the union does not have", problems, todo)
     samples = [s for part in options.parts for s in _samples(part, parts[part.name], renamed[part.name], index)]
+    if not options.shared_groups:
+        samples = [s if s.group is None else replace(s, group=_of_part(s)) for s in samples]
     if not samples:
         raise EdgekdError("data.options.parts", "images", "none")
 
@@ -131,6 +135,11 @@ def _spelt_first(parts: Mapping[str, Dataset], renamed: Mapping[str, Mapping[int
     return tuple(sorted(found.values()))
 
 
+def _of_part(sample: Sample) -> str:
+    """A group's name among those of all parts."""
+    return f"{sample.name.partition(SEPARATOR)[0]}{SEPARATOR}{sample.group}"
+
+
 def _samples(part: Part, dataset: Dataset, renamed: Mapping[int, str], index: Mapping[str, int]) -> list[Sample]:
     found = []
     for s in dataset.samples:
@@ -143,7 +152,6 @@ def _samples(part: Part, dataset: Dataset, renamed: Mapping[int, str], index: Ma
                 name=f"{part.name}{SEPARATOR}{s.name}",
                 label=NO_LABEL if label is None else index[canonical(label)],
                 split=part.split or s.split,
-                group=None if s.group is None else f"{part.name}{SEPARATOR}{s.group}",
             )
         )
     return found
