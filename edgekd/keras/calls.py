@@ -45,6 +45,10 @@ class Call:
     def __call__(self, values: dict[int, Any]) -> Any:
         """Run it on tensors by value, as at inference."""
         arguments, options = _each(lambda v: values[v.number] if isinstance(v, Value) else v, self)
+        if isinstance(
+            self.operation, keras.layers.Layer
+        ):  # as the model passes it on; some are described as called in training
+            options = options | {"training": False}
         return self.operation(*arguments, **options)
 
 
@@ -75,6 +79,19 @@ def of(model: Any) -> Calls:
     return calls
 
 
+def tensors(model: Any) -> tuple[Any, Any]:
+    """The one symbolic input and the one output of a model, which know shape and type.
+
+    Raises: EdgekdError for a model that has not been built, or with several of them.
+    """
+    found = [keras.tree.flatten(getattr(model, side, None) or []) for side in ("inputs", "outputs")]
+    if [len(side) for side in found] != [1, 1]:
+        expected = "a built model with one input and one output"
+        todo = "begin a Sequential with keras.Input"
+        raise EdgekdError(f"Keras model {model.name!r}", expected, f"{len(found[0])} and {len(found[1])}", todo)
+    return found[0][0], found[1][0]
+
+
 def ending(model: Any) -> Ending:
     """What a model's answers are: `softmax` or `sigmoid` probabilities, or `linear` for logits.
 
@@ -99,9 +116,10 @@ def _unrolled(model: Any, given: int, path: str, steps: list[Call]) -> int:
         for layer in model.layers:
             given = _called(layer, (Value(given),), {}, path, steps)
         return given
-    if not isinstance(model, keras.Model) or not hasattr(model, "input_names"):
+    config = model.get_config() if hasattr(model, "operations") else {}
+    if not {"layers", "input_layers", "output_layers"} <= config.keys():
         raise EdgekdError(where, "a functional or sequential model", f"the class {type(model).__name__}")
-    config, operations = model.get_config(), {operation.name: operation for operation in model.operations}
+    operations = {operation.name: operation for operation in model.operations}
     entries = {entry["name"]: entry for entry in config["layers"]}
     (first,), (last,) = _ends(config["input_layers"], where, "input"), _ends(config["output_layers"], where, "output")
     values: dict[Key, int] = {first[:2]: given}

@@ -61,7 +61,7 @@ class Distiller(keras.distillation.Distiller):
         soft = SoftAnswers(float(temperature), **self.endings)
         super().__init__(teacher, student, [soft], student_loss_weight=float(alpha), name=name)
         self.temperature, self.alpha = float(temperature), float(alpha)
-        self.classes = max(student.output_shape[-1], 2)
+        self.classes = max(calls.tensors(student)[1].shape[-1], 2)
 
     def compile(
         self,
@@ -130,20 +130,20 @@ class Distiller(keras.distillation.Distiller):
 
 
 def _check(student: Any, teacher: Any, temperature: float, alpha: float) -> None:
-    where = "Distiller"
+    where, ends = "Distiller", []
     for role, model in (("student", student), ("teacher", teacher)):
         if not isinstance(model, keras.Model):
             raise EdgekdError(f"{where}, {role}", "a Keras model", type(model).__name__)
-        calls.of(model)  # one input, one output, or an error
-        if len(model.output_shape) != 2:
-            raise EdgekdError(f"{where}, {role}", "outputs [B, K]", f"shape {model.output_shape}")
-    if student.output_shape[-1] != teacher.output_shape[-1]:
-        found = f"{student.output_shape[-1]} and {teacher.output_shape[-1]}"
-        raise EdgekdError(f"{where}, student and teacher", "as many outputs of both", found)
-    if student.input_shape[1:] != teacher.input_shape[1:]:
-        found = f"{student.input_shape[1:]} and {teacher.input_shape[1:]}"
+        calls.of(model)
+        ends.append([tuple(tensor.shape) for tensor in calls.tensors(model)])
+        if len(ends[-1][1]) != 2:
+            raise EdgekdError(f"{where}, {role}", "outputs [B, K]", f"shape {ends[-1][1]}")
+    (given, answer), (seen, taught) = ends
+    if answer[1] != taught[1]:
+        raise EdgekdError(f"{where}, student and teacher", "as many outputs of both", f"{answer[1]} and {taught[1]}")
+    if given[1:] != seen[1:]:
         todo = "begin the teacher with keras.layers.Resizing"
-        raise EdgekdError(f"{where}, student and teacher", "inputs of one shape", found, todo)
+        raise EdgekdError(f"{where}, student and teacher", "inputs of one shape", f"{given[1:]} and {seen[1:]}", todo)
     if not temperature > 0:
         raise EdgekdError(f"{where}, temperature", "a number above 0", str(temperature))
     if not 0 <= alpha <= 1:
