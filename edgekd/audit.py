@@ -97,7 +97,7 @@ def list_images(data: str, recipe: Recipe, settings: Sequence[str]) -> Listing:
     else:
         chosen = recipe.data if is_recipes else command.on_data(recipe, data, settings).data
         root = (chosen.options.get("root") or str(path.parent)) if source == "csv" else ""
-        found = listing.of_dataset(sources.read(chosen), root)
+        found = listing.of_dataset(sources.read(chosen), root, takes_split=source == "union")
     if not found.entries and not found.troubles:
         raise EdgekdError(f"data {data}", "images", f"none ({found.ignored} other files)")
     return listing.with_unlabelled(found, recipe.data.unlabelled) if recipe.data.unlabelled else found
@@ -140,6 +140,8 @@ def next_command(audit: Audit, listing: Listing, out: Path, args: argparse.Names
     if not audit.clean.file:
         return distill + (f" --data {shlex.quote(args.data)}" if args.data else "")
     split = out / audit.clean.file
+    if listing.takes_split:
+        return f"{distill} --set {shlex.quote(f'data.options.split={split}')}"
     if out.resolve() == Path(listing.root).resolve():
         return f"{distill} --data {shlex.quote(str(split))}"
     values = {"source": "csv", "path": split, "options.root": listing.root}

@@ -1,5 +1,6 @@
 """Several sets as one: labels by meaning, splits and groups of each part, one audit over all."""
 
+import csv
 import json
 
 import numpy as np
@@ -79,6 +80,8 @@ def test_labels_splits_and_groups_of_all_parts(folders):
     named = read(parts(folders), label_names=["glioma", "notumor"])
     assert named.label_names == ("glioma", "notumor")
     assert {s.name: s.label for s in named.samples}["second/no/a.png"] == 1
+    shared = {s.name: s.group for s in read(parts(folders), shared_groups=True).samples}
+    assert (shared["third/a.png"], shared["third/c.png"], shared["second/no/a.png"]) == ("p1", "p2", None)
     assert {s.split for s in read(parts(folders, split="train")).samples if s.name.startswith("second/")} == {"train"}
 
 
@@ -135,7 +138,7 @@ def recipe_of(folders):
     return path
 
 
-def test_all_parts_are_audited_as_one(folders, monkeypatch):
+def test_all_parts_are_audited_as_one(folders, monkeypatch, capsys):
     monkeypatch.chdir(folders)
     Image.open(folders / "first/Testing/glioma/a.png").save(folders / "third" / "a.png")  # a copy in another part
     audit.main(["--recipe", str(recipe_of(folders)), "--out", "report"])
@@ -144,6 +147,29 @@ def test_all_parts_are_audited_as_one(folders, monkeypatch):
     assert "first/Testing/glioma/a.png" in json.dumps(found)
     (leak,) = found["leaks"]
     assert (leak["split"], leak["other"], leak["leaked"]) == ("test", "train", 1)
+    clean = sources.read(recipes.load(recipe_of(folders), ["data.options.split=report/split.csv"]).data)
+    with (folders / "report" / "split.csv").open() as file:
+        rows = {row["path"]: row for row in csv.DictReader(file)}
+    assert {s.name: s.split for s in clean.samples} == {name: row["split"] for name, row in rows.items()}
+    assert len({"first/Testing/glioma/a.png", "third/a.png"} & rows.keys()) == 1
+    assert "data.options.split=report/split.csv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "a CSV with path"),
+        ("path,label\n", "none"),
+        ("path,split\nfirst/Testing/glioma/a.png,test\n", "no column 'group'"),
+        ("path,group,split\nfirst/b.png,,test\n", "(?s)'first/b.png': no image of that name.*audit"),
+        ("path,group,split\nthird/a.png,,later\n", "split 'later'"),
+    ],
+)
+def test_a_split_file_that_does_not_fit_is_one_error(folders, text, message):
+    if text is not None:
+        (folders / "split.csv").write_text(text)
+    with pytest.raises(EdgekdError, match=message):
+        read(parts(folders), split=str(folders / "split.csv"))
 
 
 def test_a_recipe_names_every_part_and_what_it_reads_is_not_overwritten(folders):

@@ -2,11 +2,13 @@
 
 Labels that differ only in case, spaces, signs or the spelling of tumour are one class; what else is to be one is said by
 `labels` of a part. A part keeps its own splits; images of a part without splits are train where another part has splits. Names
-and groups begin with the part's name: a patient of two parts counts as two, and only an audit can tell copies.
+and groups begin with the part's name: a patient of two parts counts as two, unless they have `shared_groups`. Copies only an
+audit can tell; the `split.csv` that it writes is taken up by `split`.
 """
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +19,7 @@ from PIL import Image
 from pydantic import Field, model_validator
 
 from edgekd.data import sources
-from edgekd.data.dataset import NO_LABEL, Dataset, Sample
+from edgekd.data.dataset import NO_LABEL, Dataset, Sample, split_name
 from edgekd.errors import CorruptImage, EdgekdError, nearest, several
 from edgekd.recipe import DataRecipe
 from edgekd.section import Section
@@ -41,6 +43,10 @@ class Options(Section):
 
     parts: tuple[Part, ...] = Field(min_length=1, strict=False)
     label_names: tuple[str, ...] = Field((), strict=False)
+    split: str = (
+        ""  # a CSV of path, group and split: the images that stay, their groups and splits; what an audit writes
+    )
+    shared_groups: bool = False  # the parts number patients alike, so that one group in two parts is one
 
     @model_validator(mode="after")
     def _names(self) -> Options:
@@ -76,6 +82,10 @@ def read(path: str, options: Options) -> Dataset:
         todo = "name them in data.options.label_names, or rename or leave them out by `labels` of the part"
         raise several("labels that the union does not have", problems, todo)
     samples = [s for part in options.parts for s in _samples(part, parts[part.name], renamed[part.name], index)]
+    if not options.shared_groups:
+        samples = [s if s.group is None else replace(s, group=_of_part(s)) for s in samples]
+    if options.split:
+        samples = _split(samples, Path(options.split))
     if not samples:
         raise EdgekdError("data.options.parts", "images", "none")
 
@@ -131,6 +141,30 @@ def _spelt_first(parts: Mapping[str, Dataset], renamed: Mapping[str, Mapping[int
     return tuple(sorted(found.values()))
 
 
+def _split(samples: list[Sample], path: Path) -> list[Sample]:
+    """The samples that a split file names, in the groups and splits that it says.
+
+    Raises: EdgekdError for a file that cannot be read, or names images that are not there.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = {row["path"]: (row["group"] or None, row["split"]) for row in csv.DictReader(file, strict=True)}
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError) as e:
+        found = f"no column {e}" if isinstance(e, KeyError) else str(e)
+        raise EdgekdError(f"data.options.split {path}", "a CSV with path, group and split", found) from None
+    problems = [f"{name!r}: no image of that name" for name in rows.keys() - {s.name for s in samples}]
+    problems += [f"{name!r}: split {split!r}" for name, (_, split) in rows.items() if split and not split_name(split)]
+    if problems:
+        raise several(f"data.options.split {path}", sorted(problems), "audit the same parts again")
+    kept = [(s, *rows[s.name]) for s in samples if s.name in rows]
+    return [replace(s, group=group, split=split_name(split) or "") for s, group, split in kept]
+
+
+def _of_part(sample: Sample) -> str:
+    """A group's name among those of all parts."""
+    return f"{sample.name.partition(SEPARATOR)[0]}{SEPARATOR}{sample.group}"
+
+
 def _samples(part: Part, dataset: Dataset, renamed: Mapping[int, str], index: Mapping[str, int]) -> list[Sample]:
     found = []
     for s in dataset.samples:
@@ -143,7 +177,6 @@ def _samples(part: Part, dataset: Dataset, renamed: Mapping[int, str], index: Ma
                 name=f"{part.name}{SEPARATOR}{s.name}",
                 label=NO_LABEL if label is None else index[canonical(label)],
                 split=part.split or s.split,
-                group=None if s.group is None else f"{part.name}{SEPARATOR}{s.group}",
             )
         )
     return found
