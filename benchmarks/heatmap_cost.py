@@ -1,0 +1,154 @@
+"""What a heat map inside the file costs: latency and size of files with it (`export --heatmap`) against those without.
+
+    python benchmarks/heatmap_cost.py BUNDLE ... [--rounds 20]
+
+Both files of a format are written from the bundle's graphs. A round is a fresh process for each format, formats in turn: it
+loads both files, one thread, and runs them by turns on one picture, RUNS pairs after WARMUP, the order of a pair changing each
+time; every run gives all outputs. `ratio` is the median over rounds of the median over pairs of (with / without), with its
+95 % interval (rounds resampled). Other work on the machine meets both alike. Writes results/heatmap_cost.json and .md.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results"
+FORMATS = ("tflite", "tflite-int8", "onnx", "onnx-int8", "openvino", "openvino-int8")
+KINDS = ("without", "with")
+RUNS, WARMUP, RESAMPLES = 100, 10, 2000
+HEAD = """| network | file | without, ms | with / without [95 %] | size, MB | with / without |
+|---|---|---|---|---|---|"""
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("bundles", nargs="+", metavar="BUNDLE", help="a student with its int8 graph, or several")
+    arguments.add_argument("--rounds", type=int, default=20)
+    arguments.add_argument("--round", metavar="FORMAT", help=argparse.SUPPRESS)
+    args = arguments.parse_args()
+    if args.round:
+        print(json.dumps(one_round(args.round, Path(args.bundles[0]))))
+        return
+    path = RESULTS / "heatmap_cost.json"
+    results = json.loads(path.read_text()) if path.exists() else {}  # bundles that are not named keep their rows
+    for bundle in args.bundles:
+        name, found = measure(Path(bundle), args.rounds)
+        results[name] = found
+        path.write_text(json.dumps(results, indent=1) + "\n")
+    table = "\n".join(readme_rows(results))
+    (RESULTS / "heatmap_cost.md").write_text(table + "\n")
+    print(table)
+
+
+def measure(bundle, rounds):
+    """The name of a bundle, and its rows by format."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        title, sizes = write(bundle, folder)
+        medians, load = {form: [] for form in FORMATS}, [os.getloadavg()[0]]
+        for _ in range(rounds):
+            for form in FORMATS:
+                command = [sys.executable, __file__, "--round", form, str(folder)]
+                environment = {
+                    **os.environ,
+                    "OMP_NUM_THREADS": "1",
+                    "PYTHONPATH": str(ROOT),
+                    "PYTHONWARNINGS": "ignore",
+                }
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+                medians[form].append(json.loads(done.stdout.splitlines()[-1]))
+            load.append(os.getloadavg()[0])
+    from edgekd.devices import runner
+
+    rows = {form: row(medians[form]) | {"size_bytes": sizes[form]} for form in FORMATS}
+    return title, {"cpu": runner.cpu_name(), "threads": 1, "rounds": rounds, "pairs": RUNS, "load": load, "rows": rows}
+
+
+def row(rounds):
+    """The figures of one format from its rounds."""
+    import numpy as np
+
+    ratios = np.array([one["ratio"] for one in rounds])
+    drawn = np.random.default_rng(0).integers(0, len(ratios), (RESAMPLES, len(ratios)))
+    low, high = np.quantile(np.median(ratios[drawn], axis=1), (0.025, 0.975))
+    median = float(np.median([one["without_ms"] for one in rounds]))
+    interval = [float(low), float(high)]
+    return {"without_ms": median, "ratio": float(np.median(ratios)), "ratio_interval": interval, "rounds": rounds}
+
+
+def write(bundle, folder):
+    """Both files of every format in `folder`; the bundle's name, and sizes by format."""
+    from edgekd.artefacts import graphs
+    from edgekd.bundle import Bundle
+    from edgekd.quantization.heatmap import with_heatmap
+    from edgekd.runtimes import FileFacts, find
+
+    opened, sizes = Bundle.open(bundle), {}
+    made = {False: graphs.float_graph(opened), True: graphs.int8_graph(opened)}
+    m = opened.manifest
+    for form in FORMATS:
+        format, module = find(form)
+        facts = FileFacts(m.name, "A benchmark", m.label_names, m.input, m.temperature)
+        for kind in KINDS:
+            graph, path = made[format.is_int8], folder / f"{form}.{kind}{format.suffixes[0]}"
+            module.write(with_heatmap(graph) if kind == "with" else graph, format, facts, path)
+            size = sum(path.with_suffix(suffix).stat().st_size for suffix in format.suffixes)
+            sizes.setdefault(form, {})[kind] = size
+    return m.name, sizes
+
+
+def one_round(form, folder):
+    """Median milliseconds of a format's file without a map, and the median ratio of the pairs."""
+    import numpy as np
+
+    from edgekd.runtimes import find
+
+    format, module = find(form)
+    sessions = [module.load(folder / f"{form}.{kind}{format.suffixes[0]}", 1) for kind in KINDS]
+    size = sessions[0].ends.facts.input.size
+    picture = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype(np.uint8)
+    actions, times = [runs_whole(session, picture) for session in sessions], []
+    for index in range(WARMUP + RUNS):
+        pair = [0.0, 0.0]
+        for which in (0, 1) if index % 2 else (1, 0):
+            begin = time.perf_counter()
+            actions[which]()
+            pair[which] = (time.perf_counter() - begin) * 1e3
+        times.append(pair)
+    without, mapped = np.array(times[WARMUP:]).T
+    return {"without_ms": float(np.median(without)), "ratio": float(np.median(mapped / without))}
+
+
+def runs_whole(session, picture):
+    """One inference with all outputs; ONNX Runtime is asked for them, the others give them anyway."""
+    if hasattr(session, "session"):
+        return lambda: session.session.run(None, {session.session.get_inputs()[0].name: picture})
+    return lambda: session.probs(picture)
+
+
+def readme_rows(results):
+    """The table of benchmarks/README.md."""
+    lines = [HEAD]
+    for name, found in results.items():
+        for form, one in found["rows"].items():
+            (low, high), size = one["ratio_interval"], one["size_bytes"]
+            cells = (
+                name,
+                form,
+                f"{one['without_ms']:.2f}",
+                f"{one['ratio']:.4f} [{low:.4f}, {high:.4f}]",
+                f"{size['without'] / 1e6:.2f}",
+                f"{size['with'] / size['without']:.4f}",
+            )
+            lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
