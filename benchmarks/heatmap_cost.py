@@ -5,7 +5,8 @@
 Both files of a format are written from the bundle's graphs. A round is a fresh process for each format, formats in turn: it
 loads both files, one thread, and runs them by turns on one picture, RUNS pairs after WARMUP, the order of a pair changing each
 time; every run gives all outputs. `ratio` is the median over rounds of the median over pairs of (with / without), with its
-95 % interval (rounds resampled). Other work on the machine meets both alike. Writes results/heatmap_cost.json and .md.
+95 % interval (rounds resampled). Other work on the machine meets both alike. Where `make arm-root` has built what is emulated, the
+instructions of one inference of `tflite-int8` are counted too, which nothing disturbs. Writes results/heatmap_cost.json and .md.
 """
 
 import argparse
@@ -22,6 +23,21 @@ RESULTS = Path(__file__).parent / "results"
 FORMATS = ("tflite", "tflite-int8", "onnx", "onnx-int8", "openvino", "openvino-int8")
 KINDS = ("without", "with")
 RUNS, WARMUP, RESAMPLES = 100, 10, 2000
+CPUS = ("cortex-a53", "cortex-a76")
+COUNTED = """
+import ctypes, sys
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
+interpreter.allocate_tensors()
+given, mark = interpreter.get_input_details()[0], ctypes.CDLL(None).syscall
+picture = np.random.default_rng(0).integers(0, 256, given["shape"]).astype(np.uint8)
+for k in (2, 0):
+    mark({mark}, k)
+    interpreter.set_tensor(given["index"], picture)
+    interpreter.invoke()
+    mark({mark}, k + 1)
+"""
 HEAD = """| network | file | without, ms | with / without [95 %] | size, MB | with / without |
 |---|---|---|---|---|---|"""
 
@@ -64,10 +80,32 @@ def measure(bundle, rounds):
                 done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
                 medians[form].append(json.loads(done.stdout.splitlines()[-1]))
             load.append(os.getloadavg()[0])
+        counts = instructions(folder)
     from edgekd.devices import runner
 
     rows = {form: row(medians[form]) | {"size_bytes": sizes[form]} for form in FORMATS}
-    return title, {"cpu": runner.cpu_name(), "threads": 1, "rounds": rounds, "pairs": RUNS, "load": load, "rows": rows}
+    facts = {"cpu": runner.cpu_name(), "threads": 1, "rounds": rounds, "pairs": RUNS, "load": load, "rows": rows}
+    return title, facts | {"instructions": counts}
+
+
+def instructions(folder):
+    """Of one inference of the `tflite-int8` files, by emulated processor and kind; {} where nothing can count them."""
+    from edgekd.devices import arm_root, qemu, runner
+    from edgekd.devices.local import run_here
+    from edgekd.errors import EdgekdError
+
+    try:
+        root = arm_root.find()
+    except EdgekdError:
+        return {}
+    found = {}
+    for cpu in CPUS if root.counts else ():
+        for kind in KINDS:
+            path, out = folder / f"tflite-int8.{kind}.tflite", folder / "counts"
+            command, more = root.counting(cpu, out, ["-c", COUNTED.format(mark=runner.MARK), str(path)])
+            run_here(command, 900.0, qemu.environment() | more)
+            found.setdefault(cpu, {})[kind] = qemu.between_marks(out.read_text(encoding="utf-8"), cpu)["total"]
+    return found
 
 
 def row(rounds):
