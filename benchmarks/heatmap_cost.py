@@ -5,8 +5,9 @@
 Both files of a format are written from the bundle's graphs. A round is a fresh process for each format, formats in turn: it
 loads both files, one thread, and runs them by turns on one picture, RUNS pairs after WARMUP, the order of a pair changing each
 time; every run gives all outputs. `ratio` is the median over rounds of the median over pairs of (with / without), with its
-95 % interval (rounds resampled). Other work on the machine meets both alike. Where `make arm-root` has built what is emulated, the
-instructions of one inference of `tflite-int8` are counted too, which nothing disturbs. Writes results/heatmap_cost.json and .md.
+95 % interval (rounds resampled). Other work on the machine meets both alike. Where `make arm-root` has built what is emulated,
+the instructions of one inference of `tflite-int8` are counted too, which nothing disturbs. Writes results/heatmap_cost.json
+and .md.
 """
 
 import argparse

@@ -6,9 +6,9 @@
 The default teacher, a Vision Transformer's blocks over a small ResNet, teaches all, on smaller pictures. For each seed (first
 weights, order, views) the control and every variant start from the same weights and see the same views. A gain is that of all
 seeds together on the test phantoms: for each image how often the taught student was right more often than the control, over
-the seeds; its interval is a bootstrap over patients, its p the exact sign-flip test by patient, without a correction for the
-number of losses. Then each loss is timed: epochs of all losses in turn, in rounds, one thread, first with nothing in the store
-and then with what it keeps. Writes results/losses.json and results/losses.md.
+the seeds; its interval is over patients (Student's t, jackknife), its p the exact sign-flip test by patient, without a
+correction for the number of losses. Then each loss is timed: epochs of all losses in turn, in rounds, one thread, first with
+nothing in the store and then with what it keeps. Writes results/losses.json and results/losses.md.
 """
 
 from __future__ import annotations
@@ -184,7 +184,8 @@ def answers(name, seeds):
 
 def row(name, told, control):
     """A variant's accuracy, its gain over the control and the test by patient."""
-    from edgekd.measures.paired import change_interval, sign_flip_p
+    from edgekd.measures.clustered import gain_interval
+    from edgekd.measures.paired import sign_flip_p
 
     images, seeds = told["right"].shape[1], len(told["right"])
     each = (told["right"].astype(int) - control["right"].astype(int)).sum(0)
@@ -194,7 +195,7 @@ def row(name, told, control):
         "name": name,
         "accuracy": float(told["right"].mean()),
         "gain_pp": 100 * float(each.sum() / (images * seeds)),
-        "interval_pp": [100 * end for end in change_interval(gained, sizes)],
+        "interval_pp": [100 * end for end in gain_interval(gained, sizes)],
         "p": sign_flip_p(gained),
         "groups": len(gained),
         "images": images,

@@ -86,7 +86,8 @@ def list_images(data: str, recipe: Recipe, settings: Sequence[str]) -> Listing:
 
     path = Path(data)
     try:
-        source = sources.detect(data)
+        is_recipes = data == recipe.data.source and not recipe.data.path  # one that no path leads to
+        source = recipe.data.source if is_recipes else sources.detect(data)
     except EdgekdError:  # a folder in such a state that no source wants it is just what an audit is for
         if not path.is_dir():
             raise
@@ -94,7 +95,7 @@ def list_images(data: str, recipe: Recipe, settings: Sequence[str]) -> Listing:
     if source == "folder":
         found = listing.of_folder(path)
     else:
-        chosen = command.on_data(recipe, data, settings).data
+        chosen = recipe.data if is_recipes else command.on_data(recipe, data, settings).data
         root = (chosen.options.get("root") or str(path.parent)) if source == "csv" else ""
         found = listing.of_dataset(sources.read(chosen), root)
     if not found.entries and not found.troubles:

@@ -5,23 +5,33 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from edgekd import command, explainers, extras
+import numpy as np
+from PIL import Image
+
+from edgekd import command, explainers
+from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
 from edgekd.classifier import Classifier, has_heatmap, need_heatmap
+from edgekd.data.chosen import choose
+from edgekd.data.dataset import region
 from edgekd.data.folders import Walk, relative
 from edgekd.errors import CorruptImage, several
 from edgekd.explainers import Method
 from edgekd.files import write_atomic
 from edgekd.preprocess import EXTENSIONS, decode
-from edgekd.reports import explanation, screen
+from edgekd.recipe import Recipe
+from edgekd.reports import explanation, heatmap, screen
 from edgekd.reports.explanation import FLOAT, Row
 from edgekd.runtimes import find
 
 DEFAULT = "tflite-int8"
-EXAMPLE = """  python -m edgekd.explain models/mri4-mobilenetv2 picture.png
+EXAMPLE = """  python -m edgekd.explain                       # runs/default, on one of its own test images
+  python -m edgekd.explain models/mri4-mobilenetv2 picture.png
   python -m edgekd.explain models/mri4-mobilenetv2 DIR --method occlusion,rise,lime --format tflite-int8"""
 
 
@@ -29,8 +39,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Explain pictures; write overlays, explanations.json and explanations.html."""
     arguments = command.parser("explain", "Which pixels spoke for a bundle's answers to pictures.", EXAMPLE)
     add = arguments.add_argument
-    add("bundle", help="a bundle")
-    add("pictures", nargs="+", metavar="IMAGE", help="pictures, or folders of them")
+    add("bundle", nargs="?", default="runs/default", help="a bundle (default: runs/default)")
+    own = "a test image of the bundle's own data, with its true region where that is known"
+    add("pictures", nargs="*", metavar="IMAGE", help=f"pictures, or folders of them (default: {own})")
     methods = ", ".join(explainers.names())
     default = "the file's own heatmap, if it has one, and occlusion"
     add("--method", action="append", metavar="NAME[,NAME…]", help=f"{methods} (default: {default})")
@@ -40,13 +51,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = arguments.parse_args(argv)
     explainers.chosen(args.method or [])  # a wrong name is named before any work
     format = args.format or DEFAULT
-    extras.need("the command explain", "export", (*find(format)[0].packages, "safetensors", "jinja2"))
     bundle = Bundle.open(args.bundle)
-    own = ["heatmap"] if has_heatmap(bundle, format) else []
-    methods_ = explainers.chosen(args.method or [*own, "occlusion"])
+    recipe = None if args.pictures else recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
+    needed = (*find(format)[0].packages, "safetensors", "jinja2", "matplotlib")
+    command.need("explain", "export", recipe.data if recipe else None, needed)
+    in_file = ["heatmap"] if has_heatmap(bundle, format) else []
+    methods_ = explainers.chosen(args.method or [*in_file, "occlusion"])
     if any(method.reads_heatmap for method in methods_):
         need_heatmap(bundle, format)
-    names = pictures(args.pictures)
+    subjects = [of_its_own(bundle, recipe)] if recipe else pictures(args.pictures)
     out = Path(args.out or f"runs/explanations/{bundle.folder.resolve().name}")
     console = screen.console()
     with contextlib.ExitStack() as opened:
@@ -54,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not args.no_float or any(method.reads_network for method in methods_):
             networks[FLOAT] = opened.enter_context(Classifier(bundle.folder, is_busy=True))
         with screen.progress(console) as bar:
-            done = bar.track(explained(names, networks, methods_), total=len(names), description="explaining")
+            done = bar.track(explained(subjects, networks, methods_), total=len(subjects), description="explaining")
             rows = [save(row, index, out) for index, row in enumerate(done)]
     explanation.show(rows, console)
     document = {"schema": "edgekd.explanations/1", "bundle": bundle.manifest.name, "rows": [row.facts for row in rows]}
@@ -64,7 +77,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     console.print(f"written to {explanation_page.write(rows, bundle.manifest, out)}", highlight=False, soft_wrap=True)
 
 
-def pictures(given: Sequence[str]) -> list[str]:
+@dataclass(frozen=True)
+class Subject:
+    """A picture to explain; its label, and its true region [S, S] bool, where they are known."""
+
+    name: str
+    open: Callable[[], Image.Image]
+    label_name: str = ""
+    mask: np.ndarray | None = None
+
+
+def pictures(given: Sequence[str]) -> list[Subject]:
     """The files that were named, and those of folders that were named; a file that is missing is a row of its own.
 
     Raises: EdgekdError for a folder without pictures.
@@ -80,14 +103,23 @@ def pictures(given: Sequence[str]) -> list[str]:
         if walk.problems or not inside:
             raise several(name, walk.problems or ["a folder without pictures"])
         found += inside
-    return found
+    return [Subject(name, partial(decode, name)) for name in found]
 
 
-def explained(names: Sequence[str], networks: dict[str, Classifier], methods: Sequence[Method]) -> Iterator[Row]:
+def of_its_own(bundle: Bundle, recipe: Recipe) -> Subject:
+    """The first test image of the bundle's own data whose true region is known; where none is, the first."""
+    dataset = choose(recipe, bundle, None, own_data=True)
+    found = ((s, region(dataset, s, bundle.manifest.input)) for s in dataset.samples if dataset.open_mask)
+    sample, mask = next(((s, mask) for s, mask in found if mask is not None), (dataset.samples[0], None))
+    label_name = dataset.label_names[sample.label]
+    return Subject(sample.name, partial(dataset.open_image, sample), label_name, mask)
+
+
+def explained(subjects: Sequence[Subject], networks: dict[str, Classifier], methods: Sequence[Method]) -> Iterator[Row]:
     """One row for each picture: what the networks answer, and what spoke for the first one's answer."""
-    for name in names:
+    for subject in subjects:
         try:
-            picture = decode(name)
+            picture = subject.open()
             answers = {who: network.classify(picture) for who, network in networks.items()}
             target = next(iter(answers.values())).label_name
             maps = {
@@ -97,17 +129,22 @@ def explained(names: Sequence[str], networks: dict[str, Classifier], methods: Se
                 if who == FLOAT or not method.reads_network
             }
         except CorruptImage as e:
-            yield Row(name, reason=f"{e.found} (expected: {e.expected})")
+            yield Row(subject.name, reason=f"{e.found} (expected: {e.expected})")
         else:
-            yield Row(name, answers=answers, maps=maps)
+            yield Row(subject.name, answers=answers, maps=maps, label_name=subject.label_name, mask=subject.mask)
 
 
 def save(row: Row, index: int, out: Path) -> Row:
-    """Write a row's overlays as PNG."""
+    """Write a row's overlays as PNG, and all of them in one picture, side by side."""
+    from edgekd.reports import pictures
+
+    name = f"{index:04d}-{Path(row.name).stem[:60]}"
     for (method, who), found in row.maps.items():
         content = io.BytesIO()
-        found.overlay().save(content, "PNG")
-        write_atomic(out / f"{index:04d}-{Path(row.name).stem[:60]}.{method}.{who}.png", content.getvalue())
+        heatmap.outlined(found.overlay(), row.mask).save(content, "PNG")
+        write_atomic(out / f"{name}.{method}.{who}.png", content.getvalue())
+    if row.maps:
+        pictures.explained(row, out / f"{name}.png")
     return row
 
 

@@ -37,12 +37,14 @@ CONVERT = {
     "sng4onnx": "sng4onnx",
     "psutil": "psutil",
 }
+KERAS = {"keras": "keras", "tensorflow": "tensorflow"}
 EXTRAS = {  # extra -> package as imported -> as installed; pyproject.toml says the same
     "audit": AUDIT,
     "export": AUDIT | EXPORT,
     "train": AUDIT | TRAIN,
     "explain": AUDIT | EXPORT | {"skimage": "scikit-image"},
     "medical": {"h5py": "h5py", "pydicom": "pydicom", "nibabel": "nibabel"},
+    "keras": KERAS,
     "cluster": AUDIT | TRAIN | {"ray": "ray"},
     "nncf": AUDIT | EXPORT | {"nncf": "nncf"},
     "convert": AUDIT | EXPORT | TRAIN | CONVERT,

@@ -46,6 +46,11 @@ def test_the_readme_quotes_the_measured_routes():
     assert [table for table in tables if table.startswith("|") and table.strip() not in readme] == []
 
 
+def test_the_readme_quotes_the_study_on_phantoms():
+    stored = (ROOT / "benchmarks/results/study_phantoms.md").read_text(encoding="utf-8")
+    assert stored.split("\n\n")[1] in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("images", ["phantom", "mri4p"])
 def test_every_kind_of_planted_copy_was_found(images):
     stored = (ROOT / "benchmarks" / "results" / "audit_planted.json").read_text(encoding="utf-8")

@@ -131,6 +131,52 @@ def folder(tmp_path):
     return tmp_path
 
 
+def test_shuffled_weights_are_the_same_numbers_elsewhere(folder):
+    import torch
+
+    from edgekd.bundle import Bundle
+    from edgekd.measures.sanity import randomised
+    from edgekd.networks import from_bundle
+
+    network = from_bundle(Bundle.open(MODEL))
+    found = randomised(network)
+    for (name, a), b in zip(network.named_parameters(), found.parameters(), strict=True):
+        assert torch.equal(a.flatten().sort().values, b.flatten().sort().values)
+        assert torch.equal(a, b) == (a.ndim < 2), name
+    assert all(torch.equal(a, b) for a, b in zip(network.buffers(), found.buffers(), strict=True))
+
+
+def test_maps_of_randomised_weights_differ_and_those_of_the_picture_alone_do_not(folder, capsys):
+    from edgekd.measures.sanity import sanity
+
+    method = find("occlusion")
+
+    class Alike:
+        name, reads_network = "alike", False
+        explain = staticmethod(lambda session, pixels, target, options: pixels.mean(2))
+
+    def both(method, options=None):
+        return Explainer(method, options), Explainer(method, options)
+
+    bright, other = Brightness(), Brightness()
+    other.probs = lambda pixels: np.full((len(pixels), 2), 0.5, np.float32) + [[0.1, -0.1]] * pixels[:, 0, 0, :1] / 255
+    pairs = [both(Alike), both(method, method.kind(colour=(0, 0, 0)))]
+    found = [one for part in sanity(pairs, (bright, other), pictures()) for one in part]
+    by_method = {name: [one.correlation for one in found if one.method == name] for name in ("alike", "occlusion")}
+    assert by_method["alike"] == pytest.approx([1, 1, 1])
+    assert len(by_method["occlusion"]) == 3
+    assert max(by_method["occlusion"]) < 0.5
+
+    line = [str(MODEL), "--data", str(folder / "images"), "--images", "1", "--out", str(folder / "out")]
+    evaluate.main([*line, "--faithfulness", "--sanity", "--method", "gradcam"])
+    (row,) = json.loads((folder / "out/faithfulness.json").read_text())["sanity"]
+    assert (row["method"], row["images"]) == ("gradcam", 1)
+    assert abs(row["correlation"]["mean"]) < 0.9
+    assert "shuffled weights" in capsys.readouterr().out
+    with pytest.raises(EdgekdError, match="--faithfulness with them"):
+        evaluate.main([*line, "--sanity"])
+
+
 def test_the_command_writes_goes_on_and_refuses(folder, capsys):
     out = folder / "out"
     line = [str(MODEL), "--data", str(folder / "images"), "--format", "tflite-int8", "--out", str(out)]

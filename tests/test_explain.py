@@ -20,6 +20,7 @@ from edgekd.errors import EdgekdError
 from edgekd.explainers import gradcam, lrp
 from edgekd.measures.evaluation import Evaluation
 from edgekd.measures.similarity import rank_correlation
+from edgekd.recipe import recorded
 from edgekd.reports import heatmap
 from edgekd.reports.explanation import possible
 
@@ -50,15 +51,45 @@ def test_a_folder_gives_answers_overlays_and_a_page(folder, capsys):
     with edgekd.load(MODEL, "tflite-int8") as classifier:
         expected = classifier.classify(GOLDEN)
     assert answer == {"label_name": expected.label_name, "probs": expected.probs, "possible": None}
-    (overlay,) = (folder / "out").glob("*.png")
-    assert overlay.name.endswith("-one.occlusion.tflite-int8.png")
+    (overlay,) = (folder / "out").glob("*.occlusion.tflite-int8.png")
     with Image.open(overlay) as opened:
         assert opened.size == (224, 224)
+    assert overlay.with_name(overlay.name.split(".")[0] + ".png").exists()  # all maps in one picture
     page = (folder / "out" / "explanations.html").read_text()
     assert page.count("<figure>") == 2
     assert "120 million" in page
     assert "http" not in page.replace("http-equiv", "")
     assert "120 million" in capsys.readouterr().out
+
+
+def test_without_a_picture_it_is_one_of_its_own_with_the_true_region(tmp_path, capsys):
+    shutil.copytree(MODEL, tmp_path / "bundle")
+    manifest = json.loads((tmp_path / "bundle/manifest.json").read_text())
+    options = {"train": 8, "val": 4, "test": 8, "size": 96}
+    manifest["recipe"]["data"] = {"source": "phantom", "options": options}
+    manifest["recipe"]["split_seed"] = 0
+    (tmp_path / "bundle/manifest.json").write_text(json.dumps(manifest))
+    explain.main([str(tmp_path / "bundle"), "--out", str(tmp_path / "out"), "--no-float"])
+    bundle = Bundle.open(tmp_path / "bundle")
+    subject = explain.of_its_own(bundle, recorded(bundle.manifest.recipe, ""))
+    row = json.loads((tmp_path / "out/explanations.json").read_text())["rows"][0]
+    assert row["picture"] == subject.name
+    region = row["maps"][0]["region"]
+    assert region["share"] == subject.mask.mean() > 0
+    with edgekd.load(tmp_path / "bundle", "tflite-int8") as classifier:
+        relevance = classifier.explain(subject.open()).relevance
+    assert region["mass"] == pytest.approx(relevance.clip(0)[subject.mask].sum() / relevance.clip(0).sum(), rel=1e-4)
+    told = f"{100 * region['mass']:.0f} % of what speaks for the answer lies in the true region"
+    assert told in capsys.readouterr().out.replace("\n", " ")
+    assert told in (tmp_path / "out/explanations.html").read_text()
+
+
+def test_a_region_is_outlined_in_white_on_black():
+    mask = np.zeros((9, 9), bool)
+    mask[4, 4] = True
+    drawn = np.asarray(heatmap.outlined(Image.new("RGB", (9, 9), (128, 128, 128)), mask))[..., 0]
+    assert drawn[4].tolist() == [128, 128, 0, 255, 128, 255, 0, 128, 128]
+    assert (drawn != 128).sum() == 4 + 8
 
 
 def test_the_page_escapes_what_strangers_name(tmp_path):

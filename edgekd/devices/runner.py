@@ -387,13 +387,24 @@ def pi_flags():
         return None
 
 
-def conditions(earlier=None):
-    """Load, clock, temperature and throttling now; `earlier`: the processors' count of it then."""
-    flags, count, words = pi_flags(), throttle_count(), []
+def throttling():
+    """What tells of slowing down so far: a Raspberry Pi's flags, and the processors' count."""
+    return pi_flags(), throttle_count()
+
+
+def conditions(earlier=(None, None)):
+    """Load, clock, temperature and throttling now; `earlier`: what `throttling` told then.
+
+    A Raspberry Pi keeps in bits 16 to 19 what has happened since it started: what is newly set happened in between.
+    """
+    (flags, count), words = throttling(), []
     if flags is not None:
         words = [word for bit, word in THROTTLED.items() if flags >> bit & 1]
-    if count is not None and earlier is not None and count > earlier:
-        words.append(f"slowed down {count - earlier} times")
+        new = flags & ~earlier[0] if earlier[0] is not None else 0
+        in_between = [word for bit, word in THROTTLED.items() if new >> bit + 16 & 1]
+        words += [f"{word} in between" for word in in_between if word not in words]
+    if count is not None and earlier[1] is not None and count > earlier[1]:
+        words.append(f"slowed down {count - earlier[1]} times")
     return {
         "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "frequency_mhz": frequency_mhz(),
@@ -500,7 +511,7 @@ class Run:
         for name in self.job["files"]:
             self.check(name)
         pixels, contents = self.replay_input()
-        self.stage, before, throttles = "runtime", conditions(), throttle_count()
+        self.stage, before, throttles = "runtime", conditions(), throttling()
         begin = clock()
         self.runtime = RUNTIMES[self.job["runtime"]]()
         import_ms, bare = (clock() - begin) * 1e3, self.bare_memory()

@@ -1,4 +1,4 @@
-"""Intervals of a share over groups of unequal size, where there are few of them: patients over folds and seeds."""
+"""Intervals of a share, and of a change, over groups of unequal size, also where there are few: patients."""
 
 from __future__ import annotations
 
@@ -47,10 +47,11 @@ def share_interval(right: np.ndarray, answers: np.ndarray) -> Interval:
 
 
 def gain_interval(differences: np.ndarray, answers: np.ndarray) -> Interval:
-    """95 % interval of a change of accuracy, a fraction in [-1, 1].
+    """95 % interval of a change of accuracy from A to B, a fraction in [-1, 1].
 
-    `differences` [G]: how many more answers of each group B has right than A; `answers` [G]: how many there are. Where all
-    groups changed by the same share, the room is that which `paired.change_interval` leaves.
+    `differences` [G]: how many more answers of each group B has right than A; `answers` [G]: how many there are.
+    Where all groups changed by the same share r, nothing varies; G such groups leave room for at most a share
+    u = 1 - 0.025^(1/G) of others (see `intervals.exact`), whatever these do: [r (1 - u) - u, r (1 - u) + u].
     """
     low, high = ratio_interval(differences, answers)
     if has_no_width((low, high)):

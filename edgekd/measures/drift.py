@@ -9,6 +9,7 @@ import numpy as np
 
 from edgekd.measures import paired
 from edgekd.measures.calibration import check
+from edgekd.measures.clustered import gain_interval
 from edgekd.measures.intervals import LEVEL, Groups, Interval, members
 
 
@@ -54,9 +55,7 @@ class Drift:
         return f"{change}, {by_group}McNemar p = {self.mcnemar_p:.3f}, {self.images} images"
 
 
-def drift(
-    probs_a: np.ndarray, probs_b: np.ndarray, labels: np.ndarray, groups: Groups | None = None, seed: int = 0
-) -> Drift:
+def drift(probs_a: np.ndarray, probs_b: np.ndarray, labels: np.ndarray, groups: Groups | None = None) -> Drift:
     """Compare B with A; probabilities [N, K] of the same N images, labels [N], `groups` [N] (patients) where known.
 
     Raises: ValueError as `calibration.check` does, if the shapes differ, or if groups are not one per image.
@@ -70,7 +69,7 @@ def drift(
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     units = int(member.max()) + 1
     differences = np.bincount(member[right_b], minlength=units) - np.bincount(member[right_a], minlength=units)
-    low, high = paired.change_interval(differences, np.bincount(member), seed)
+    low, high = gain_interval(differences, np.bincount(member))
     mcnemar_p, fewest = paired.mcnemar(only_a, only_b), paired.fewest_groups()
     recall = tuple(
         100 * float(right_b[y == k].mean() - right_a[y == k].mean()) if (y == k).any() else None

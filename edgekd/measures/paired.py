@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekd.errors import missing_package
-from edgekd.measures.intervals import LEVEL, RESAMPLES, Interval, exact, has_no_width, percentile
+from edgekd.measures.intervals import LEVEL, Interval
 
 
 def sign_flip_p(differences: np.ndarray) -> float:
@@ -68,25 +68,6 @@ def fewest_groups(level: float = LEVEL) -> int:
 def words(change_pp: float, interval_pp: Interval | None) -> str:
     """+4.00 pp [1.3, 7.2]; a record of an older version has no interval."""
     return f"{change_pp:+.2f} pp" + ("" if interval_pp is None else f" [{interval_pp[0]:z.1f}, {interval_pp[1]:z.1f}]")
-
-
-def change_interval(differences: np.ndarray, images: np.ndarray, seed: int = 0) -> Interval:
-    """95 % interval of the change of accuracy from A to B, a fraction in [-1, 1], by bootstrap over groups.
-
-    `differences` [G] as for `sign_flip_p`, `images` [G]: how many the group has. Whole groups are drawn (cluster bootstrap;
-    Field & Welsh, JRSS B 2007). Few groups that changed make it too narrow: it is a size, and p is the test.
-    Where all groups changed by the same share r, resamples cannot vary; G such groups leave room for at most a share
-    u = 1 - 0.025^(1/G) of others (see `intervals.exact`), whatever these do: [r (1 - u) - u, r (1 - u) + u].
-    """
-    count = len(differences)
-    cells, times = np.unique(np.stack([differences, images], axis=1), axis=0, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(count, times / count, RESAMPLES)
-    found = percentile(draws @ cells[:, 0] / (draws @ cells[:, 1]))
-    if not has_no_width(found):
-        return found
-    others = exact(0.0, count)[1]
-    middle = found[0] * (1 - others)
-    return middle - others, middle + others
 
 
 def holm(values: Sequence[float]) -> list[float]:

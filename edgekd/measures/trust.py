@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field
 from edgekd.measures.explanations import RANDOM, Record
 from edgekd.measures.faithfulness import CURVES, RISES, auc
 from edgekd.measures.intervals import Interval, exact, has_no_width, mean_interval
+from edgekd.measures.sanity import Likeness
 from edgekd.section import Section
 
 MEASURES = ("pointing", "mass", "rank")
@@ -57,6 +58,14 @@ class Change(Section):
     curves: dict[str, Mean]
 
 
+class Sanity(Section):
+    """How alike a method's maps are by the float network and by the same with shuffled weights: mean rank correlation."""
+
+    method: str
+    images: int
+    correlation: Mean
+
+
 class Trust(Section):
     """How far explanations of a bundle's networks can be trusted."""
 
@@ -68,6 +77,7 @@ class Trust(Section):
     groups: int | None
     rows: tuple[Row, ...]
     drift: tuple[Change, ...]
+    sanity: tuple[Sanity, ...] = ()  # empty where it was not asked for
 
 
 def summary(records: Sequence[Record], bundle: str, groups: Mapping[str, str] | None) -> Trust:
@@ -94,6 +104,17 @@ def summary(records: Sequence[Record], bundle: str, groups: Mapping[str, str] | 
             if network != first
         ),
     )
+
+
+def with_sanity(trust: Trust, found: Sequence[Likeness], groups: Mapping[str, str] | None) -> Trust:
+    """The document with what randomised weights show."""
+    rows = []
+    for method in dict.fromkeys(one.method for one in found):
+        own = [one for one in found if one.method == method]
+        members = None if groups is None else [groups[one.picture] for one in own]
+        correlation = _mean(np.array([one.correlation for one in own]), members)
+        rows.append(Sanity(method=method, images=len(own), correlation=correlation))
+    return trust.model_copy(update={"sanity": tuple(rows)})
 
 
 def _areas(records: Sequence[Record]) -> dict[str, np.ndarray]:

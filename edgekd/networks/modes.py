@@ -18,3 +18,19 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextlib.contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[None]:
+    """In eval mode for a while, but for batch normalization, which takes each batch's own statistics and keeps none."""
+    normalizing = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    tracked = [m.track_running_stats for m in normalizing]
+    kept = [(m.running_mean, m.running_var) for m in normalizing]
+    with evaluating(network):
+        for module in normalizing:
+            module.track_running_stats, module.running_mean, module.running_var = False, None, None
+        try:
+            yield
+        finally:
+            for module, tracks, (mean, variance) in zip(normalizing, tracked, kept, strict=True):
+                module.track_running_stats, module.running_mean, module.running_var = tracks, mean, variance

@@ -9,17 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from edgekd.errors import EdgekdError
 from edgekd.networks import PixelNetwork
 from edgekd.quantization import reference
 from edgekd.quantization.folding import ROUTES
 from edgekd.quantization.graph import Array, Graph
 
 IMAGES, SEED = 2, 20260
-# Of a node's largest value. One node's sums, rounded to float32 in another order, differ by some 1e-6 of it, and a folded
-# batch normalization with a large mean by a hundred times that; a wrong stride, epsilon or activation differs by 1e-2.
-SHARE = 1e-3
-LEAST = 1e-6  # for a node whose values are all zero
 
 
 @torch.inference_mode()
@@ -41,8 +36,9 @@ def check(network: PixelNetwork, traced: fx.Graph, graph: Graph, holders: Mappin
         found = reference.apply(graph, node, given) if given else reference.run_input(graph, pixels)
         origin = ", ".join(traced_node.name for traced_node in holders[node.name])
         where = f"graph node {node.name!r} ({node.kind}), which stands for {origin}"
-        _compare(found, values[node.name], where)
-    _compare(traced_logits.numpy(), logits.numpy(), f"network {type(network.body).__name__}, as torch.fx traced it")
+        reference.compare(found, values[node.name], where, "torch's", ROUTES)
+    where = f"network {type(network.body).__name__}, as torch.fx traced it"
+    reference.compare(traced_logits.numpy(), logits.numpy(), where, "torch's", ROUTES)
 
 
 def _plain(network: PixelNetwork) -> PixelNetwork:
@@ -83,10 +79,3 @@ def _channels_last(value: Tensor, graph: Graph, name: str) -> Array:
     if len(graph.shapes[name]) == 3 and value.ndim == 4:
         return value.permute(0, 2, 3, 1).numpy()
     return value.flatten(1).numpy()
-
-
-def _compare(found: Array, expected: Array, where: str) -> None:
-    allowed = SHARE * np.abs(expected).max(initial=0.0) + LEAST
-    difference = np.abs(found - expected).max(initial=0.0) if found.shape == expected.shape else np.inf
-    if not difference <= allowed:
-        raise EdgekdError(where, f"torch's values, within {allowed:.2g}", f"values {difference:.2g} away", ROUTES)

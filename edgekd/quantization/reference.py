@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import (
     HIGH,
     LOW,
@@ -27,6 +28,10 @@ from edgekd.quantization.graph import (
 )
 
 BATCH_PIXELS = 2**16  # of a batch's images together: what processors' caches hold is fastest
+# Of a node's largest value. One node's sums, rounded to float32 in another order, differ by some 1e-6 of it, and a folded
+# batch normalization with a large mean by a hundred times that; a wrong stride, epsilon or activation differs by 1e-2.
+SHARE = 1e-3
+LEAST = 1e-6  # for a node whose values are all zero
 LIMITS = {"none": (None, None), "relu": (0, None), "relu6": (0, 6)}
 
 
@@ -91,6 +96,17 @@ def apply(graph: Graph, node: AnyNode, given: list[Array]) -> Array:
     if activation != "none":
         np.clip(y, *LIMITS[activation], out=y)
     return y if node.grid is None else _rounded(y, node.grid)
+
+
+def compare(found: Array, expected: Array, where: str, whose: str, todo: str) -> None:
+    """Refuse a node's values that are not those of the network which it was lowered from.
+
+    Raises: EdgekdError that says `whose` values were expected.
+    """
+    allowed = SHARE * np.abs(expected).max(initial=0.0) + LEAST
+    difference = np.abs(found - expected).max(initial=0.0) if found.shape == expected.shape else np.inf
+    if not difference <= allowed:
+        raise EdgekdError(where, f"{whose} values, within {allowed:.2g}", f"values {difference:.2g} away", todo)
 
 
 def _value(graph: Graph, node: AnyNode, values: Mapping[str, Array], pixels: Array) -> Array:

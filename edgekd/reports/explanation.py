@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 
 from edgekd.classifier import Answer, Explanation
+from edgekd.measures.localisation import Localisation, localisation
 from edgekd.measures.similarity import rank_correlation
 from edgekd.reports import left_out
 from edgekd.reports.screen import Table
@@ -22,13 +24,16 @@ FLOAT = "float"
 class Row:
     """One picture: answers by network, the first being the one that is explained, and maps by (method, network).
 
-    A picture that cannot be used has a reason instead.
+    `label_name` is its label and `mask` [S, S] bool its true region, where they are known. A picture that cannot be used has a
+    reason instead.
     """
 
     name: str
     answers: Mapping[str, Answer] = field(default_factory=dict)
     maps: Mapping[tuple[str, str], Explanation] = field(default_factory=dict)
     reason: str = ""
+    label_name: str = ""
+    mask: np.ndarray | None = None
 
     @property
     def shown(self) -> str:
@@ -47,6 +52,10 @@ class Row:
             if len(both) == 2
         }
 
+    def place(self, relevance: np.ndarray) -> Localisation | None:
+        """Where a map lies, given the true region."""
+        return None if self.mask is None else localisation(relevance, self.mask)
+
     @property
     def facts(self) -> dict[str, Any]:
         """The row in plain values, without pixels."""
@@ -54,6 +63,7 @@ class Row:
             return {"picture": self.shown, "reason": self.reason}
         return {
             "picture": self.shown,
+            "label_name": self.label_name or None,
             "answers": {
                 who: {"label_name": a.label_name, "probs": a.probs, "possible": a.possible}
                 for who, a in self.answers.items()
@@ -65,6 +75,7 @@ class Row:
                     "label_name": found.label_name,
                     "low": float(found.relevance.min()),
                     "high": float(found.relevance.max()),
+                    "region": asdict(place) if (place := self.place(found.relevance)) else None,
                 }
                 for (method, who), found in self.maps.items()
             ],
@@ -91,9 +102,23 @@ def show(rows: Sequence[Row], console: Console) -> None:
         alike = ", ".join(f"{m} {'–' if r is None else f'{r:.2f}'}" for m, r in row.likeness.items())
         for index, (who, answer) in enumerate(row.answers.items()):
             probs = (f"{100 * p:.1f} %" for p in answer.probs.values())
-            name, last = (escape(row.shown), alike) if index == 0 else ("", "")
+            known = f" ({row.label_name})" if row.label_name else ""
+            name, last = (escape(row.shown + known), alike) if index == 0 else ("", "")
             table.add_row(name, who, escape(answer.label_name), *probs, escape(possible(answer)), last)
     console.print(table)
     left_out.show([(row.shown, row.reason) for row in rows if row.reason], console)
     if any(row.likeness for row in rows):
         console.print("maps alike: rank correlation of the float network's map with the file's", highlight=False)
+    for row in rows:
+        for (method, who), found in row.maps.items():
+            if place := row.place(found.relevance):
+                console.print(escape(f"{method} of {who}: {place_in_words(place)}"), highlight=False, soft_wrap=True)
+
+
+def place_in_words(place: Localisation) -> str:
+    """41 % of what speaks for the answer lies in the true region, which is 2 % of the picture; …"""
+    strongest = "inside" if place.pointing == 1 else "outside" if place.pointing == 0 else "inside and outside"
+    region = f"the true region, which is {100 * place.share:.1f} % of the picture"
+    return (
+        f"{100 * place.mass:.0f} % of what speaks for the answer lies in {region}; the strongest pixel is {strongest}"
+    )

@@ -13,7 +13,7 @@ from PIL import Image
 from edgekd.bundle import Manifest
 from edgekd.files import write_atomic
 from edgekd.reports import heatmap
-from edgekd.reports.explanation import Row, possible
+from edgekd.reports.explanation import Row, place_in_words, possible
 
 NAME = "explanations.html"
 MAX_ROWS = 100  # pictures on the page; all are in explanations.json
@@ -31,7 +31,7 @@ def write(rows: Sequence[Row], manifest: Manifest, folder: Path) -> Path:
         resources.files(__package__).joinpath("explanation_page.html.j2").read_text("utf-8")
     )
     functions = {"data_url": data_url, "strip": heatmap.strip, "scale": heatmap.Scale.of, "picture": Image.fromarray}
-    functions["possible"] = possible
+    functions |= {"possible": possible, "outlined": heatmap.outlined, "place_in_words": place_in_words}
     text = template.render(rows=rows[:MAX_ROWS], left=max(0, len(rows) - MAX_ROWS), manifest=manifest, **functions)
     write_atomic(folder / NAME, text)
     return folder / NAME

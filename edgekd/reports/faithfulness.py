@@ -29,6 +29,8 @@ def show(trust: Trust, console: Console) -> None:
             console.print(say, highlight=False, soft_wrap=True)
     if trust.drift:
         console.print(_drift(trust))
+    if trust.sanity:
+        console.print(_sanity(trust))
     if any(row.localisation for row in trust.rows):
         console.print(_localisation(trust))
 
@@ -48,6 +50,14 @@ def _drift(trust: Trust) -> Table:
     table = Table("method", "network", *WORDS.values(), title=escape(title), title_justify="left", box=SIMPLE)
     for change in trust.drift:
         table.add_row(change.method, escape(change.network), *(_cell(change.curves[c], "+") for c in CURVES))
+    return _right(table)
+
+
+def _sanity(trust: Trust) -> Table:
+    title = "likeness to maps of the network with shuffled weights ↓ [95 %]: rank correlation, 1 is a map of the picture alone"
+    table = Table("method", "images", "likeness", title=title, title_justify="left", box=SIMPLE)
+    for row in trust.sanity:
+        table.add_row(row.method, str(row.images), _cell(row.correlation, "+"))
     return _right(table)
 
 

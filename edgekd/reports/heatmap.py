@@ -46,6 +46,27 @@ def overlay(pixels: np.ndarray, relevance: np.ndarray, scale: Scale | None = Non
     return Image.fromarray((grey + (colours(strength) - grey) * alpha + 0.5).astype(np.uint8))
 
 
+def outlined(image: Image.Image, mask: np.ndarray | None) -> Image.Image:
+    """The image with the region [H, W] bool outlined: white at its border, black around that, to show on any ground."""
+    if mask is None:
+        return image
+    pixels = np.array(image)
+    around = _grown(mask) & ~mask
+    pixels[_grown(around) & ~mask & ~around] = 0
+    pixels[around] = 255
+    return Image.fromarray(pixels)
+
+
+def _grown(mask: np.ndarray) -> np.ndarray:
+    """The mask and its neighbours above, below, left and right."""
+    grown = mask.copy()
+    grown[1:] |= mask[:-1]
+    grown[:-1] |= mask[1:]
+    grown[:, 1:] |= mask[:, :-1]
+    grown[:, :-1] |= mask[:, 1:]
+    return grown
+
+
 def colours(strength: np.ndarray) -> np.ndarray:
     """Colours [..., 3] in 0..255 of strengths in -1..1."""
     warm = np.array(FOR) + (np.array(MOST) - FOR) * np.clip(strength, 0, 1)[..., None]

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from edgekd import extras
 from edgekd.bundle import Bundle
 from edgekd.measures.calibration import softmax
 
+if TYPE_CHECKING:
+    from edgekd.networks import PixelNetwork
+
 
 class TorchSession:
-    """A bundle's float network with its calibration temperature."""
+    """A float network with its calibration temperature."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, network: PixelNetwork, temperature: float) -> None:
         import torch
 
-        from edgekd.networks import from_bundle
-
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.temperature = bundle.manifest.temperature
-        self.network = from_bundle(bundle)
+        self.network, self.temperature = network, temperature
         self.network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's types lack it
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
@@ -36,4 +38,6 @@ def load(bundle: Bundle) -> TorchSession:
     Raises: EdgekdError if torch is missing.
     """
     extras.need(f"the float network of {bundle.folder}", "train", ("torch", "timm"))
-    return TorchSession(bundle)
+    from edgekd.networks import from_bundle
+
+    return TorchSession(from_bundle(bundle), bundle.manifest.temperature)

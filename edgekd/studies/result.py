@@ -34,6 +34,7 @@ class RunRecord(Section):
     variant: str
     fold: int
     seed: int
+    asked: str = ""  # the identity of what decides the answers; "" of a run without any
     folder: str = ""  # below the study's
     teacher: str = ""  # below the study's; "" without one, or for one that lies elsewhere
     reason: str = ""

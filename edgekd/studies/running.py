@@ -1,8 +1,13 @@
-"""Running a study, one run after another. What is finished is read, what was interrupted goes on, and a failure is a row."""
+"""Running a study, one run after another. What is finished is read, what was interrupted goes on, and a failure is a row.
+
+A run is finished where its bundle is there, or its answers in the study's study.json: the bundles may be removed, and a
+study that was begun on one machine goes on on another.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +27,7 @@ from edgekd.reports import screen
 from edgekd.reports.progress import Screen
 from edgekd.reports.study_progress import Step, StudyProgress
 from edgekd.studies.plan import Cell
-from edgekd.studies.result import ImageRecord, Result, RunRecord
+from edgekd.studies.result import NAME, ImageRecord, Result, RunRecord, load
 from edgekd.studies.schema import Study
 from edgekd.training import check, fine_tuning, finish, run, stages, teachers
 from edgekd.training.distributed import Processes
@@ -39,12 +44,17 @@ LETTERS = 16  # of an identity, as a folder's name
 
 @dataclass(frozen=True)
 class Place:
-    """A cell with its images, and where its teacher goes; `teacher_run` is the run as the teacher is trained in it."""
+    """A cell with its images, and where its teacher goes; `teacher_run` is the run as the teacher is trained in it.
+
+    `asked` is what decides its answers, known before any teacher is there; `recorded` are the answers if study.json has them.
+    """
 
     cell: Cell
     prepared: Run
     teacher_run: Run
     teacher_folder: Path | None
+    asked: str
+    recorded: RunRecord | None = None
 
     def folder(self, teacher: Bundle | None) -> Path:
         """Where the cell's bundle goes: what decides it, its teacher included, is its name."""
@@ -75,6 +85,22 @@ class Place:
             return None
         folder, named = self.folder(teacher), stages.student_named(self.prepared, teacher)
         return Bundle.open(folder) if finish.is_finished(folder, named) else None
+
+    def seconds(self) -> float | None:
+        """How long the cell's training took, if it is finished."""
+        if self.recorded:
+            return self.recorded.seconds
+        with contextlib.suppress(EdgekdError):  # a damaged bundle is told when its turn comes
+            bundle = self.finished()
+            return bundle.manifest.training_seconds if bundle else None
+        return None
+
+    def finished_record(self) -> RunRecord | None:
+        """The cell's answers if they are there already."""
+        if self.recorded:
+            return self.recorded
+        bundle = self.finished()
+        return record(self, bundle, self.finished_teacher()) if bundle else None
 
 
 @contextlib.contextmanager
@@ -119,32 +145,55 @@ def places(cells: Sequence[Cell], out: Path, processes: Processes, console: Cons
 
     Raises: EdgekdError for a set that cannot be read or dealt to the folds, or too few images for a batch.
     """
-    quiet, found = screen.console(quiet=True), []
+    quiet, found, earlier = screen.console(quiet=True), list[Place](), _earlier(out)
     for number, cell in enumerate(cells):
         prepared = replace(run.prepare(cell.recipe, out, processes, quiet if number else console), console=quiet)
         check.batches(prepared)
         seed = {"seed": cell.teacher_seed, "split_seed": cell.recipe.dealing_seed}
         teacher_run = replace(prepared, recipe=cell.recipe.model_copy(update=seed))
-        folder = out / TEACHERS / teachers.teacher_named(teacher_run)[:LETTERS] if cell.is_taught else None
-        found.append(Place(cell, prepared, teacher_run, folder))
+        taught_by = teachers.teacher_named(teacher_run) if cell.is_taught else None
+        folder = out / TEACHERS / taught_by[:LETTERS] if taught_by else None
+        place = Place(cell, prepared, teacher_run, folder, _asked(prepared, taught_by))
+        found.append(replace(place, recorded=_recalled(place, earlier)))
     return found
+
+
+def _asked(prepared: Run, taught_by: str | None) -> str:
+    told = prepared.recipe.distillation.model_dump(exclude={"store"}) if taught_by else None
+    facts = [stages.student_named(prepared, None), told, taught_by]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _earlier(out: Path) -> Result | None:
+    """The study's result so far."""
+    with contextlib.suppress(EdgekdError):  # none yet, or an older version's: its bundles are there
+        return load(out / NAME)
+    return None
+
+
+def _recalled(place: Place, earlier: Result | None) -> RunRecord | None:
+    """The answers to what a place asks, as an earlier result has them."""
+    found = [run for run in earlier.runs if run.asked == place.asked and run.images] if earlier else []
+    if not earlier or not found:
+        return None
+    index = {s.name: i for i, s in enumerate(_answered(place))}
+    images = tuple(index[earlier.images[i].name] for i in found[0].images)
+    return found[0].model_copy(update={"variant": place.cell.variant, "images": images})
 
 
 def steps(found: Sequence[Place]) -> list[Step]:
     """Every training of the study once, in order: teachers before those whom they teach."""
     made: dict[str, Step] = {}
     for place in found:
-        r, done = place.cell.recipe, None
-        with contextlib.suppress(EdgekdError):  # a damaged bundle is told when its turn comes
-            done = place.finished()
-        if place.teacher_folder is not None:
+        r, seconds = place.cell.recipe, place.seconds()
+        if place.teacher_folder is not None and not place.recorded:
             own = [m.training for m in r.teacher.sections.values() if not (m.bundle or m.checkpoint)]
             epochs = sum(map(fine_tuning.total_epochs, own))
             key = teacher_key(place)
             made.setdefault(key, Step(key, "teacher", epochs, is_done=(place.teacher_folder / MANIFEST).exists()))
         epochs = fine_tuning.total_epochs(r.training)
-        seconds = done.manifest.training_seconds if done else 0.0
-        made[str(place.cell)] = Step(str(place.cell), place.cell.variant, epochs, done is not None, seconds)
+        is_done = seconds is not None
+        made[str(place.cell)] = Step(str(place.cell), place.cell.variant, epochs, is_done, seconds or 0.0)
     return list(made.values())
 
 
@@ -163,6 +212,8 @@ def run_all(found: Sequence[Place], progress: StudyProgress) -> list[RunRecord]:
 def _run(place: Place, progress: StudyProgress, failed: dict[Path, str]) -> RunRecord:
     """One run; `failed` holds why teachers failed, so that none is trained in vain again for every student."""
     cell, folder = place.cell, place.teacher_folder
+    if place.recorded:
+        return place.recorded
     try:
         if folder is not None:
             if folder in failed:
@@ -196,14 +247,7 @@ def reason(error: Exception) -> str:
 
 def records(found: Sequence[Place]) -> list[RunRecord]:
     """One record for each place, of what is there already."""
-    made = []
-    for place in found:
-        bundle = place.finished()
-        if bundle:
-            made.append(record(place, bundle, place.finished_teacher()))
-        else:
-            made.append(unanswered(place.cell, "not run yet"))
-    return made
+    return [place.finished_record() or unanswered(place.cell, "not run yet") for place in found]
 
 
 def record(place: Place, made: Bundle, teacher: Bundle | None) -> RunRecord:
@@ -216,6 +260,7 @@ def record(place: Place, made: Bundle, teacher: Bundle | None) -> RunRecord:
         variant=cell.variant,
         fold=cell.fold,
         seed=cell.seed,
+        asked=place.asked,
         folder=made.folder.relative_to(out).as_posix(),
         teacher=_below(out, teacher),
         seconds=made.manifest.training_seconds,

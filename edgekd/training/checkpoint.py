@@ -39,6 +39,15 @@ def restore_module(path: Path, part: str, module: nn.Module) -> None:
     _fill({part: module}, _read(path)[1], path)
 
 
+def read_part(path: Path, part: str) -> dict[str, Tensor]:
+    """The tensors of one module in a file of `save`, by the module's names; none of a module that is not in it.
+
+    Raises: EdgekdError if the file is not one of ours.
+    """
+    prefix = part + SEPARATOR
+    return {n.removeprefix(prefix): t for n, t in _read(path)[1].items() if n.startswith(prefix)}
+
+
 def read_state(path: Path) -> dict[str, Any]:
     """The JSON-able state in a file of `save`.
 

@@ -15,9 +15,10 @@ from edgekd.networks.committee import COMMITTEE, Committee, Member
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import CommitteeMember, InputRecipe, MemberRecipe, Network
 from edgekd.training import finish, identity, stages
-from edgekd.training.loop import TrainingProgress, derived_seed
+from edgekd.training.loop import TrainingProgress
 from edgekd.training.objective import LabelObjective
 from edgekd.training.run import Run
+from edgekd.training.sampling import derived_seed
 
 MEMBERS = "members"  # the folder of a committee's members, beside its bundle
 
@@ -44,7 +45,7 @@ def _one(run: Run, settings: MemberRecipe, name: str, folder: Path) -> Bundle:
         found = open_bundle(settings)
         stages.check_labels(found, run.label_names)
         return found
-    named, run = _named(run, settings), _own(run, settings)
+    named, run = _named(run, settings), seen_by(run, settings)
     if run.processes.decide(finish.is_finished(folder, named)):
         return stages.announce(run, finish.opened(run.processes, folder))
     torch.manual_seed(derived_seed(run.recipe.seed, "teacher"))
@@ -76,10 +77,10 @@ def _named(run: Run, settings: MemberRecipe) -> str:
         ).hexdigest()
     facts = identity.of_network(settings)
     facts.pop("weight", None)  # of its answer in a committee, which leaves the network as it is
-    return identity.of_stage(_own(run, settings), facts, None)
+    return identity.of_stage(seen_by(run, settings), facts, None)
 
 
-def _own(run: Run, settings: MemberRecipe) -> Run:
+def seen_by(run: Run, settings: MemberRecipe) -> Run:
     """The run as this network sees it: at its own size, in its own order."""
     wanted = run.recipe.input
     if settings.input_size:

@@ -283,6 +283,19 @@ def test_a_raspberry_pi_says_when_it_throttles(monkeypatch):
     assert found["throttling"] == "under-voltage, throttled"
 
 
+def test_a_raspberry_pi_remembers_what_happened_during_a_run(monkeypatch):
+    flags = ["50000", "d0000"]  # bits 16 and 18, set before; then bit 19 too, and nothing at this moment
+    monkeypatch.setattr(runner, "read", lambda path: flags[0] if "get_throttled" in str(path) else "")
+    monkeypatch.setattr(runner, "throttle_count", lambda: None)
+    before = runner.throttling()
+    assert runner.conditions()["throttled"] is False
+    assert runner.conditions(before)["throttled"] is False
+    flags.pop(0)
+    found = runner.conditions(before)
+    assert found["throttled"] is True
+    assert found["throttling"] == "soft temperature limit in between"
+
+
 def test_threads_that_slept_do_not_count():
     assert runner.busy_threads({"1": 1.0, "2": 5.0}, {"1": 3.0, "2": 5.0, "3": 1.9}) == 2
     assert runner.busy_threads({}, {}) is None

@@ -31,6 +31,20 @@ def test_where_nothing_varies_the_interval_is_the_exact_one():
     assert -1 <= low < 0.5 < high <= 1
 
 
+def test_many_groups_have_the_interval_of_a_plain_bootstrap():
+    rng = np.random.default_rng(5)
+    images = rng.integers(1, 20, 400)
+    d = rng.binomial(images, 0.15) - rng.binomial(images, 0.1)
+    chosen = rng.integers(0, 400, (4000, 400))
+    expected = np.quantile(d[chosen].sum(1) / images[chosen].sum(1), [0.025, 0.975])
+    assert gain_interval(d, images) == pytest.approx(expected, abs=0.001)
+
+
+def test_where_all_were_wrong_before_and_right_after():
+    low, high = gain_interval(np.ones(30, int), np.ones(30, int))
+    assert (low, high) == (pytest.approx(1 - 2 * (1 - 0.025 ** (1 / 30))), pytest.approx(1))
+
+
 def test_it_stays_within_what_a_share_can_be():
     assert share_interval(np.array([30, 1]), np.array([30, 3])) == (pytest.approx(0, abs=1), 1.0)
     low, high = gain_interval(np.array([9, -9]), np.array([9, 9]))

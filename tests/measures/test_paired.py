@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from edgekd.measures.paired import change_interval, fewest_groups, holm, mcnemar, sign_flip_p
+from edgekd.measures.paired import fewest_groups, holm, mcnemar, sign_flip_p
 
 
 @pytest.mark.parametrize(
@@ -124,43 +124,6 @@ def test_no_smaller_change_than_that_of_the_fewest_groups_is_significant():
 def test_impossible_levels_are_refused(level):
     with pytest.raises(ValueError, match="level"):
         fewest_groups(level)
-
-
-def test_the_interval_is_that_of_a_plain_bootstrap_of_groups():
-    rng = np.random.default_rng(5)
-    images = rng.integers(1, 20, 80)
-    d = rng.binomial(images, 0.15) - rng.binomial(images, 0.1)
-    chosen = rng.integers(0, 80, (4000, 80))
-    expected = np.quantile(d[chosen].sum(1) / images[chosen].sum(1), [0.025, 0.975])
-    assert change_interval(d, images) == pytest.approx(expected, abs=0.004)
-
-
-def test_the_interval_covers_the_truth_where_one_by_image_does_not():
-    rng, sizes = np.random.default_rng(2), np.random.default_rng(1).integers(1, 31, 60)
-    by_group = by_image = 0
-    for seed in range(200):
-        better, worse = patients(rng, sizes)
-        low, high = change_interval(better - worse, sizes, seed)
-        by_group += low <= 0 <= high
-        single = np.repeat([1, -1, 0], [better.sum(), worse.sum(), (sizes - better - worse).sum()])
-        low, high = change_interval(single, np.ones_like(single), seed)
-        by_image += low <= 0 <= high
-    assert 0.90 <= by_group / 200 <= 0.99
-    assert by_image / 200 < 0.7
-
-
-def test_the_interval_where_nothing_changed_is_no_point():
-    upper = 1 - 0.025 ** (1 / 40)
-    assert change_interval(np.zeros(40, int), np.full(40, 3)) == pytest.approx((-upper, upper))
-    assert stats.binomtest(0, 40).proportion_ci().high == pytest.approx(upper)
-    assert change_interval(np.zeros(1, int), np.array([9])) == pytest.approx((-0.975, 0.975))  # one patient says little
-    low, high = change_interval(np.ones(30, int), np.ones(30, int))  # all wrong before, all right after
-    assert (low, high) == (pytest.approx(1 - 2 * (1 - 0.025 ** (1 / 30))), pytest.approx(1))
-
-
-def test_the_interval_is_repeatable_and_depends_on_the_seed():
-    d, images = np.arange(-5, 8), np.full(13, 9)
-    assert change_interval(d, images, 1) == change_interval(d, images, 1) != change_interval(d, images, 2)
 
 
 def test_holm_by_hand_and_against_the_step_down_rule():

@@ -55,6 +55,21 @@ def test_only_what_is_missing_runs_and_a_failure_is_a_row(write_study, run_study
     check_a_bundle(tmp_path / "out", second)
 
 
+def test_answers_in_study_json_count_though_the_bundles_are_gone(write_study, run_study, tmp_path, capsys):
+    """On a new machine only what is missing runs, teachers included; another set of images asks anew."""
+    first = run_study(write_study())
+    (tmp_path / "new").mkdir()
+    (tmp_path / "out" / results.NAME).rename(tmp_path / "new" / results.NAME)
+    hot = "[variants.hot]\noverrides = { training.label_smoothing = 0.3 }\n"
+    second = run_study(write_study(more=hot + "teacher = false\n", cache="other"), "new")
+    kept = [run for run in second.runs if run.variant != "hot"]
+    assert kept == list(first.runs)
+    assert len(times(tmp_path / "new")) == 2  # of hot in two folds; no teacher
+    path = write_study()
+    path.write_text(path.read_text().replace("train = 40", "train = 44"))
+    assert {r.reason for r in run_study(path, "new", trains=False).runs} == {"not run yet"}
+
+
 def check_a_bundle(out: Path, found: results.Result) -> None:
     """A run is a normal bundle: evaluated anew it answers the images of its fold."""
     run = next(r for r in found.runs if r.variant == "kd" and r.fold == 1)

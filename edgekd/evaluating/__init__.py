@@ -1,0 +1,1 @@
+"""What `edgekd.evaluate` measures of a bundle: one file each."""
