@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 # glibc then backs large tensors with huge pages: about a fifth faster on the CPU.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: help demo neurotriad test apk test-android arm-root crosscheck clean
+.PHONY: help demo neurotriad test test-keras apk test-android arm-root crosscheck clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,14 @@ test: $(VENV)/.dev  ## install what tests need and run the checks and the defaul
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy edgekd
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+.venv-keras/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-keras
+	.venv-keras/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[keras,train,export]' pytest
+	touch $@
+
+test-keras: .venv-keras/.done  ## test what Keras users get, in an environment with tensorflow (needs 7 GB)
+	OMP_NUM_THREADS=1 .venv-keras/bin/python -m pytest tests/keras
 
 apk:  ## build the Android demo into android_demo/build (needs a JDK and Maven, no Android SDK)
 	$(PYTHON) -m android_demo.hermetic apk
@@ -69,4 +77,4 @@ crosscheck: $(VENV)/.dev .venv-crosscheck/.done .venv-mediapipe/.done .venv-tfli
 	$(BIN)/python -m pytest -m crosscheck tests/crosscheck
 
 clean:  ## remove the environment and everything that runs made
-	rm -rf $(VENV) .venv-crosscheck .venv-mediapipe .venv-tflite-runtime runs build android_demo/build
+	rm -rf $(VENV) .venv-keras .venv-crosscheck .venv-mediapipe .venv-tflite-runtime runs build android_demo/build

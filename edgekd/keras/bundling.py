@@ -22,6 +22,7 @@ from edgekd.keras import measuring
 from edgekd.keras.images import Images, read_images
 from edgekd.keras.lowering import Lowered, lower
 from edgekd.preprocess import InputContract
+from edgekd.quantization.folding import fold_normalization
 from edgekd.quantization.graph import macs
 from edgekd.quantization.network import network_of
 from edgekd.training import finish, qat
@@ -44,7 +45,7 @@ def to_bundle(
     lowered, folder = lower(student), Path(out)
     images = data if isinstance(data, Images) else read_images(data, lowered.graph.nodes[0].size)  # type: ignore[union-attr] # an Input
     _check(lowered, images)
-    if overwrite and (folder / MANIFEST).is_file():
+    if overwrite and any((folder / name).is_file() for name in (MANIFEST, WEIGHTS)):
         shutil.rmtree(folder)
     confirm_folder(folder, False, False)
     run = replace(images.run, recipe=images.run.recipe.model_copy(update={"name": folder.name}), folder=folder)
@@ -55,7 +56,7 @@ def to_bundle(
 
 
 def _check(lowered: Lowered, images: Images) -> None:
-    graph = lowered.fold()
+    graph = fold_normalization(lowered.fold())  # or an error: the int8 graph reads bare pixels
     expected = images.run.recipe.input.size, len(images.label_names)
     found = graph.input.size, *graph.shapes[graph.output.name]
     if found != expected:

@@ -17,6 +17,7 @@ from edgekd.errors import EdgekdError
 INPUT = 0
 TENSOR, ARRAYS = "__keras_tensor__", ("__numpy__", "__tensor__")
 Ending = Literal["linear", "softmax", "sigmoid"]
+KEEPING = ("Dropout", "Flatten", "Reshape", "Identity", "Activation")  # what answers pass unchanged on, at the end
 Key = tuple[str, int]  # an operation's name, and which of its calls
 
 
@@ -74,6 +75,10 @@ def of(model: Any) -> Calls:
 
     Raises: EdgekdError for another kind of model, several inputs or outputs, or a layer with several.
     """
+    if not _is_made_of_layers(model):
+        expected = "a functional or sequential model"
+        raise EdgekdError(f"Keras model {model.name!r}", expected, f"the class {type(model).__name__}")
+    tensors(model)
     calls = Calls()
     calls.output = _unrolled(model, INPUT, "", calls.steps)
     return calls
@@ -97,16 +102,20 @@ def ending(model: Any) -> Ending:
 
     Raises: EdgekdError as `of` does, or for another activation at the end.
     """
-    calls = of(model)
-    last = calls.steps[calls.output - 1] if calls.output else None
-    kind = type(last.operation).__name__ if last else ""
-    activation = getattr(last.operation, "activation", None) if last else None
-    name = getattr(activation, "__name__", "linear") if activation is not None else "linear"
-    found = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}.get(kind, name)
+    calls, where = of(model), f"Keras model {model.name!r}"
+    number, found = calls.output, "linear"
+    while number and found == "linear":
+        call = calls.steps[number - 1]
+        kind, activation = type(call.operation).__name__, getattr(call.operation, "activation", None)
+        if isinstance(call.operation, keras.Model):
+            raise EdgekdError(where, "an end that can be seen", f"the model {call.path!r} with an end of its own")
+        found = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}.get(kind, "")
+        found = found or getattr(activation, "__name__", "linear")
+        number = call.given[0] if kind in KEEPING and call.given else INPUT
     if found in ("linear", "softmax", "sigmoid"):
         return found  # type: ignore[return-value] # one of them, as the line before says
     expected = "logits, or softmax or sigmoid probabilities, at the end"
-    raise EdgekdError(f"Keras model {model.name!r}", expected, f"the activation {found!r}")
+    raise EdgekdError(where, expected, f"the activation {found!r}")
 
 
 def _unrolled(model: Any, given: int, path: str, steps: list[Call]) -> int:
@@ -116,9 +125,12 @@ def _unrolled(model: Any, given: int, path: str, steps: list[Call]) -> int:
         for layer in model.layers:
             given = _called(layer, (Value(given),), {}, path, steps)
         return given
-    config = model.get_config() if hasattr(model, "operations") else {}
-    if not {"layers", "input_layers", "output_layers"} <= config.keys():
-        raise EdgekdError(where, "a functional or sequential model", f"the class {type(model).__name__}")
+    config = model.get_config()
+    if (
+        not {"layers", "input_layers", "output_layers"} <= config.keys()
+    ):  # a class of its own describes itself otherwise
+        model = keras.Model(model.inputs, model.outputs)
+        config = model.get_config()
     operations = {operation.name: operation for operation in model.operations}
     entries = {entry["name"]: entry for entry in config["layers"]}
     (first,), (last,) = _ends(config["input_layers"], where, "input"), _ends(config["output_layers"], where, "output")
@@ -129,10 +141,14 @@ def _unrolled(model: Any, given: int, path: str, steps: list[Call]) -> int:
     return values[last[:2]]
 
 
+def _is_made_of_layers(model: Any) -> bool:
+    return isinstance(model, keras.Sequential) or hasattr(model, "operations")
+
+
 def _called(operation: Any, arguments: tuple[Any, ...], options: dict[str, Any], path: str, steps: list[Call]) -> int:
-    if isinstance(operation, keras.Model):
-        (given,) = [v.number for v in keras.tree.flatten(arguments) if isinstance(v, Value)]
-        return _unrolled(operation, given, f"{path}{operation.name}/", steps)
+    given = [v.number for v in keras.tree.flatten(arguments) if isinstance(v, Value)]
+    if isinstance(operation, keras.Model) and _is_made_of_layers(operation) and len(given) == 1:
+        return _unrolled(operation, given[0], f"{path}{operation.name}/", steps)
     number = len(steps) + 1
     steps.append(Call(f"{path}{operation.name}", operation, arguments, options, number))
     return number

@@ -26,6 +26,7 @@ from edgekd.keras import answers, calls
 from edgekd.keras.calls import Ending
 from edgekd.keras.scores import NAMED, registered
 
+BACKENDS = ("tensorflow", "torch")
 OF_TEACHING = ("total_loss", "distillation_loss")  # what is logged of training alone
 
 
@@ -131,6 +132,8 @@ class Distiller(keras.distillation.Distiller):
 
 def _check(student: Any, teacher: Any, temperature: float, alpha: float) -> None:
     where, ends = "Distiller", []
+    if keras.config.backend() not in BACKENDS:
+        raise EdgekdError(f"{where}, KERAS_BACKEND", " or ".join(BACKENDS), keras.config.backend())
     for role, model in (("student", student), ("teacher", teacher)):
         if not isinstance(model, keras.Model):
             raise EdgekdError(f"{where}, {role}", "a Keras model", type(model).__name__)
@@ -144,6 +147,9 @@ def _check(student: Any, teacher: Any, temperature: float, alpha: float) -> None
     if given[1:] != seen[1:]:
         todo = "begin the teacher with keras.layers.Resizing"
         raise EdgekdError(f"{where}, student and teacher", "inputs of one shape", f"{given[1:]} and {seen[1:]}", todo)
+    if not student.trainable_weights:
+        todo = "student.trainable = True (whoever teaches is frozen from then on)"
+        raise EdgekdError(f"{where}, student", "weights that learn", "none", todo)
     if not temperature > 0:
         raise EdgekdError(f"{where}, temperature", "a number above 0", str(temperature))
     if not 0 <= alpha <= 1:

@@ -24,7 +24,7 @@ The calibration temperature {temperature:.4f} was fitted on the validation split
 bootstrap intervals{groups}.
 {note}
 - Input: uint8 RGB, {fit} to {size} px ({kernel}), then (x / 255 - {mean}) / {std}.
-- Training: {seconds:.0f} s, seed {seed}; `manifest.json` holds the whole recipe and the versions.
+- Training: {seconds}, seed {seed}; `manifest.json` holds the whole recipe and the versions.
 - Licence of data and weights: {licence}.
 - Golden vectors (`golden/`) are synthetic pictures with the exact input and logits that each device must reproduce.
 
@@ -62,7 +62,7 @@ def model_card(manifest: Manifest, folder: Path) -> str:
         kernel=m.input.kernel,
         mean=list(m.input.mean),
         std=list(m.input.std),
-        seconds=m.training_seconds,
+        seconds=f"{m.training_seconds:.0f} s" if m.training_seconds else "time not recorded",
         seed=m.seed,
         licence=m.licence or "not stated in the recipe",
     )

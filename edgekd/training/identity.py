@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgekd import networks
-from edgekd.bundle import Bundle
+from edgekd.bundle import FLOAT_GRAPH, Bundle
 from edgekd.data import augment
 from edgekd.files import sha256_file
 from edgekd.networks.committee import Member
@@ -51,9 +51,12 @@ def of_network(settings: Network) -> dict[str, Any]:
 def of_bundle(bundle: Bundle) -> dict[str, Any]:
     """What decides a bundle's logits: weights, architecture (heads leave no trace in the weights) and input contract."""
     m = bundle.manifest
-    return _of_logits(
+    found = _of_logits(
         m.files["weights.safetensors"].sha256, m.network.network, m.network.width, m.network.options, m.input
     )
+    if m.network.framework == "torch":
+        return found
+    return found | {"graph": m.files[FLOAT_GRAPH].sha256}  # which is all that says what the network is
 
 
 def of_member(member: Member) -> dict[str, Any]:

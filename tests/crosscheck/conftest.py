@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from edgekd.bundle import Bundle
-from edgekd.quantization.graph import Graph, Weighted
+from edgekd.quantization.graph import Graph, Grid, Weighted
 from edgekd.runtimes import FileFacts
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -68,14 +68,47 @@ def float_graph(bundle: Bundle) -> Graph:
 
 @pytest.fixture(scope="session")
 def int8_graph(float_graph: Graph, pixels: np.ndarray) -> Graph:
+    return quantized(float_graph, pixels[:REPRESENTATIVE])
+
+
+@pytest.fixture(scope="session")
+def on_the_grid() -> Callable[[Graph, np.ndarray], Graph]:
+    """on_the_grid(float_graph, pixels): the graph on the int8 grid, with ranges from these pixels."""
+    return quantized
+
+
+@pytest.fixture(scope="session")
+def int8_logits() -> Callable[[Path, np.ndarray, Grid], np.ndarray]:
+    """int8_logits(path, pixels, grid): int8 logits [N, K] of a file with int8 codes in and out, on the graph's grids."""
+    return logits
+
+
+def quantized(float_graph: Graph, pixels: np.ndarray) -> Graph:
     import torch
 
     from edgekd.quantization import fake, folding, ranges
 
     network = fake.FakeQuantNetwork(folding.fold_normalization(float_graph)).eval()
-    views = torch.from_numpy(pixels[:REPRESENTATIVE]).permute(0, 3, 1, 2).float()
+    views = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
     network.set_ranges(ranges.post_training(network, lambda: views.split(16))["mse"])
     return living(network.graph())
+
+
+def logits(path: Path, pixels: np.ndarray, grid: Grid) -> np.ndarray:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    (given,), (found,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert given["dtype"] == found["dtype"] == np.int8
+    assert given["quantization"] == (1.0, -128)
+    assert found["quantization"] == (grid.scale, grid.zero_point)
+    result = []
+    for image in pixels:
+        interpreter.set_tensor(given["index"], (image[None].astype(np.int16) - 128).astype(np.int8))
+        interpreter.invoke()
+        result.append(interpreter.get_tensor(found["index"])[0])
+    return np.stack(result)
 
 
 def living(graph: Graph) -> Graph:

@@ -165,13 +165,15 @@ def test_both_backends_learn_the_same(run_keras):
 
 
 def test_what_does_not_fit_is_one_error(classifier):
-    good = classifier(3, None)
+    good, frozen = classifier(3, None), classifier(3, None)
+    frozen.trainable = False
     subclassed = type("Own", (keras.Model,), {})()
     tanh = classifier(3, "tanh")
     for models, said in [
         ({"student": good, "teacher": classifier(2, None)}, "as many outputs"),
         ({"student": good, "teacher": subclassed}, "functional or sequential"),
         ({"student": tanh, "teacher": good}, "'tanh'"),
+        ({"student": frozen, "teacher": good}, "weights that learn"),
         ({"student": "model.keras", "teacher": good}, "a Keras model"),
         ({"student": good, "teacher": good, "temperature": 0}, "above 0"),
         ({"student": good, "teacher": good, "alpha": 1.5}, "of 0 to 1"),
