@@ -7,10 +7,13 @@ import pytest
 from PIL import Image
 
 from edgekd import rank
+from edgekd.bundle import NetworkRecord
 from edgekd.data import phantom
 from edgekd.errors import EdgekdError
 from edgekd.ranking import candidates, timing
-from edgekd.ranking.result import Ranking
+from edgekd.ranking.result import CandidateRecord, Ranking
+from edgekd.reports import ranking as report
+from edgekd.reports import screen
 from edgekd.section import validate
 
 BUNDLE = Path(__file__).parents[1] / "models" / "mri4-mobilenetv2"
@@ -52,16 +55,41 @@ def test_the_table_has_scores_beside_costs(images, capsys, monkeypatch):
     assert records["mobilenetv2"].network.parameters == found.teacher.parameters == 2_228_996
     small = records["mobilenetv2:0.35@64"]
     assert small.score < 0
-    assert len(small.latency_ms) == 2 * timing.IMAGES
+    assert [len(times) for times in small.latency_ms] == [timing.IMAGES] * 2
     assert 0 < small.median_ms < records["mobilenetv2"].median_ms  # 12 times the pixels at 3 times the width
     other = records["mobilenetv3_small_050@64"]
     assert (other.median_ms, len(other.scores)) == (None, 2)
     shown = capsys.readouterr().out
-    assert "no int8 file of mobilenetv3_small_050@64:" in shown
+    assert "no int8 file of mobilenetv3_small_050@64: network MobileNetV3 cannot be lowered" in shown
     for record in records.values():
         (line,) = (line for line in shown.splitlines() if line.strip().startswith(record.candidate + " "))
-        assert f"{record.score:.4f}" in line
+        assert f"{record.score:z.4f}" in line
         assert line.rstrip().endswith("-" if record.median_ms is None else f"{record.median_ms:.2f}")
+
+
+def test_times_that_differ_between_rounds_are_told(capsys):
+    network = NetworkRecord(network="mobilenetv2", parameters=1, macs=1)
+    facts = {"network": network, "input_size": 32, "relation": (-0.1, -0.3), "semantic": (-0.2, -0.2)}
+    steady = CandidateRecord(candidate="steady", latency_ms=((1.0, 1.1, 9.0), (1.0, 1.2, 1.2)), **facts)
+    unsteady = CandidateRecord(candidate="unsteady", latency_ms=((1.0, 1.0, 1.0), (1.4, 1.4, 1.4)), **facts)
+    none = CandidateRecord(candidate="none", reason="not timed", **facts)
+    assert [round(r.spread, 3) for r in (steady, unsteady, none)] == [0.091, 0.4, 0.0]
+    assert (steady.median_ms, unsteady.median_ms, none.median_ms) == (pytest.approx(1.15), 1.2, None)
+    assert steady.score == pytest.approx(-0.4)
+    ranking = Ranking(
+        edgekd="0",
+        bundle="b",
+        teacher=network,
+        label_names=("a", "b"),
+        images_sha256="0",
+        images=8,
+        seed=0,
+        candidates=(steady, unsteady, none),
+    )
+    report.show(ranking, screen.console())
+    shown = capsys.readouterr().out
+    assert "times of unsteady differ between rounds by more than 25%" in shown
+    assert "-0.4000 (-0.5000 to -0.3000)" in shown
 
 
 def test_the_same_seed_ranks_alike_and_another_draws_anew(images):

@@ -29,7 +29,10 @@ SMALL = {
     "neurotriad-efficientnet-lite0": ((*VIT, *ONE), ()),
     "neurotriad-vit-wide": ((*WIDE, *ONE), ()),
     "neurotriad-hybrid": ((*HYBRID, *ONE), ()),
-    "neurotriad-union": ((*VIT, *BALANCED), (PARTS, "training.images_per_class=16")),
+    "neurotriad-union": (
+        (*VIT, *BALANCED),
+        (PARTS, "data.options.shared_groups=false", "training.images_per_class=16"),
+    ),
     "efficientnetv2s-stages": ((*DUALPOOL, *STAGES), ()),
     "cross-architecture-figshare": ((*VIT, *ONE), ()),
     "lrp-cosine": ((*VIT, *ONE), ()),

@@ -27,6 +27,7 @@ from edgekd.quantization import representative
 from edgekd.ranking import timing
 from edgekd.ranking.candidates import Candidate
 from edgekd.ranking.result import CandidateRecord, Ranking
+from edgekd.ranking.timing import Times
 from edgekd.recipe import Recipe
 
 Track = Callable[[Sequence[int]], Iterable[int]]  # what shows that draws go by
@@ -119,7 +120,7 @@ def seen(network: PixelNetwork, batch: Minibatch) -> Sight:
 
 
 def _record(
-    candidate: Candidate, network: PixelNetwork, scores: Sequence[Score], times: list[float] | str
+    candidate: Candidate, network: PixelNetwork, scores: Sequence[Score], times: list[Times] | str
 ) -> CandidateRecord:
     settings = candidate.settings
     facts = NetworkRecord(

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 
 from edgekd.bundle import NetworkRecord
 from edgekd.files import write_atomic
-from edgekd.measures.latency import summarize
+from edgekd.measures.latency import spread, summarize
 from edgekd.section import Section
 
 SCHEMA: Literal["edgekd.ranking/1"] = "edgekd.ranking/1"
@@ -25,7 +25,7 @@ class CandidateRecord(Section):
     input_size: int  # px, square
     relation: tuple[float, ...] = Field(min_length=1)
     semantic: tuple[float, ...] = Field(min_length=1)
-    latency_ms: tuple[float, ...] = ()  # of single images as an int8 file
+    latency_ms: tuple[tuple[float, ...], ...] = ()  # of single images as an int8 file, round by round
     reason: str = ""  # why there is no latency
 
     @property
@@ -41,7 +41,12 @@ class CandidateRecord(Section):
     @property
     def median_ms(self) -> float | None:
         """The median latency; None where there is no file."""
-        return summarize(self.latency_ms).median_ms if self.latency_ms else None
+        return summarize([time for times in self.latency_ms for time in times]).median_ms if self.latency_ms else None
+
+    @property
+    def spread(self) -> float:
+        """How far the medians of the rounds are apart, as a fraction; 0 where there is no file."""
+        return spread([summarize(times).median_ms for times in self.latency_ms]) if self.latency_ms else 0.0
 
 
 class Ranking(Section):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from edgekd.quantization.lowering import lower
 from edgekd.runtimes import FileFacts, Session, find
 
 FORMAT = "tflite-int8"
+Times = tuple[float, ...]  # ms, of one round
 WARM_UP, ROUNDS, IMAGES = 3, 10, 5  # runs that do not count; rounds over all files; single images of each in a round
 
 
@@ -40,12 +43,12 @@ def write(network: PixelNetwork, views: Tensor, path: Path) -> None:
     runtime.write(graph, format, FileFacts("candidate", "random weights", labels, contract), path)
 
 
-def latencies(networks: Mapping[str, PixelNetwork], views: Tensor, threads: int) -> dict[str, list[float] | str]:
-    """Times in ms of single images by name, or why a network has no int8 file.
+def latencies(networks: Mapping[str, PixelNetwork], views: Tensor, threads: int) -> dict[str, list[Times] | str]:
+    """Times in ms of single images by name, round by round, or why a network has no int8 file.
 
     Files take turns, so that a machine whose speed drifts slows all of them alike.
     """
-    found: dict[str, list[float] | str] = {}
+    found: dict[str, list[Times] | str] = {}
     with tempfile.TemporaryDirectory(prefix="edgekd-") as folder:
         sessions: dict[str, tuple[Session, np.ndarray]] = {}
         for index, (name, network) in enumerate(networks.items()):
@@ -53,10 +56,11 @@ def latencies(networks: Mapping[str, PixelNetwork], views: Tensor, threads: int)
             try:
                 write(network, views, path)
             except EdgekdError as e:
-                found[name] = f"{e.where}: {e.found}" if e.found else e.where
+                found[name] = str(e).partition("\n")[0]
                 continue
             image = np.zeros((1, network.size, network.size, 3), np.uint8)
-            sessions[name] = find(FORMAT)[1].load(path, threads), image
+            with _quiet():
+                sessions[name] = find(FORMAT)[1].load(path, threads), image
             found[name] = []
         for session, image in sessions.values():
             _times(session, image, WARM_UP)
@@ -64,14 +68,27 @@ def latencies(networks: Mapping[str, PixelNetwork], views: Tensor, threads: int)
             for name, (session, image) in sessions.items():
                 times = found[name]
                 assert isinstance(times, list)
-                times += _times(session, image, IMAGES)
+                times.append(_times(session, image, IMAGES))
     return found
 
 
-def _times(session: Session, image: np.ndarray, count: int) -> list[float]:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what native code writes to stderr: LiteRT tells there of its kernels."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _times(session: Session, image: np.ndarray, count: int) -> Times:
     found = []
     for _ in range(count):
         begin = time.perf_counter()
         session.probs(image)
         found.append((time.perf_counter() - begin) * 1e3)
-    return found
+    return tuple(found)

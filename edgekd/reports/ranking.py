@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from edgekd.ranking.result import CandidateRecord, Ranking
 
 
+UNSTEADY = 0.25  # of the medians of rounds
+
+
 def show(ranking: Ranking, console: Console) -> None:
     """One row for each candidate, the highest score first, and why some have no latency."""
     teacher = ranking.teacher
@@ -29,19 +32,23 @@ def show(ranking: Ranking, console: Console) -> None:
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     console.print(table)
+    unsteady = [record.candidate for record in ranking.candidates if record.spread > UNSTEADY]
+    if unsteady:
+        text = f"times of {', '.join(unsteady)} differ between rounds by more than {UNSTEADY:.0%}: something else was running"
+        console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False)
     for reason, names in _reasons(ranking).items():
         console.print(f"no int8 file of {', '.join(names)}: {reason}", highlight=False, markup=False)
 
 
 def _cells(record: CandidateRecord) -> list[str]:
-    spread = f" ({min(record.scores):.4f} to {max(record.scores):.4f})" if len(record.scores) > 1 else ""
+    spread = f" ({min(record.scores):z.4f} to {max(record.scores):z.4f})" if len(record.scores) > 1 else ""
     relation, semantic = (sum(part) / len(part) for part in (record.relation, record.semantic))
     return [
         escape(record.candidate),
         str(record.input_size),
-        f"{record.score:.4f}{spread}",
-        f"{relation:.4f}",
-        f"{semantic:.4f}",
+        f"{record.score:z.4f}{spread}",
+        f"{relation:z.4f}",
+        f"{semantic:z.4f}",
         f"{record.network.parameters / 1e6:.2f} M",
         f"{record.network.macs / 1e6:.0f} M",
         "-" if record.median_ms is None else f"{record.median_ms:.2f}",
