@@ -15,7 +15,16 @@ import numpy as np
 
 from edgekd import __version__, command
 from edgekd.android import app_model, assets
-from edgekd.android.app_model import AppGolden, AppModel, ModelFile, Origin, Sample, UnsureBelow
+from edgekd.android.app_model import (
+    AppConformal,
+    AppGolden,
+    AppHeatmap,
+    AppModel,
+    ModelFile,
+    Origin,
+    Sample,
+    UnsureBelow,
+)
 from edgekd.bundle import MANIFEST, Bundle
 from edgekd.errors import EdgekdError, nearest
 from edgekd.files import sha256_bytes, sha256_file
@@ -52,9 +61,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     share = f"{unsure.share:.1%} of {unsure.images} validation images"
     for line in (
         f"{model.name}, {model.format}: {model.model.size_bytes / 1e6:.2f} MB in {folder}",
-        f"not sure below a confidence of {unsure.confidence:.3f}: {share}",
+        _silence(model) or f"not sure below a confidence of {unsure.confidence:.3f}: {share}",
+        "with its own heat map" if model.heatmap else _without_map(args.bundle, args.format),
     ):
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _silence(model: AppModel) -> str:
+    """When the app says "not sure", by the conformal record; "" without one."""
+    if model.conformal is None:
+        return ""
+    return f"not sure where no class or every class is possible, at {1 - model.conformal.alpha:.0%} coverage"
+
+
+def _without_map(folder: object, format: str) -> str:
+    """What the app does without a heat map, and the command that makes the artefact with one, where it can have it."""
+    command = f": python -m edgekd.export {folder} --format {format} --heatmap" if find(format)[0].takes_heatmap else ""
+    return f"without a heat map of its own, so by occlusion{command}"
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -73,25 +96,41 @@ def _arguments() -> argparse.ArgumentParser:
 def contents(bundle: Bundle, format: str) -> tuple[AppModel, dict[str, bytes]]:
     """The description of a bundle's artefact, and all files of the app's assets by name.
 
-    A file that did not travel with the bundle is written again, and is that file if its hash is the verified one.
+    A file that did not travel with the bundle is written again, and is that file if its hash is the verified one. Where the
+    artefact was verified with a heat map too, the app gets that file.
     Raises: EdgekdError for a format that is not TensorFlow Lite's, an artefact that was never verified or cannot be
     written again, or that gives other probabilities than when it was verified.
     """
     from edgekd.benchmarking import subject
 
     _need_tflite(format)
+    bundle = _with_map(bundle, format)
     with tempfile.TemporaryDirectory(prefix="edgekd.") as written:
         (artefact,), _ = subject.artefacts(bundle, [format], Path(written), lambda step: None)
-        probs = _verified_probs(bundle, artefact)
+        probs, places = _verified(bundle, artefact)
         content = artefact.files[next(iter(artefact.record.files))].read_bytes()
     golden, images = _golden(bundle, probs, artefact.tolerance)
-    model = _description(bundle, format, content, golden)
+    model = _description(bundle, format, content, golden, places)
     text = json.dumps(model.model_dump(mode="json", by_alias=True), indent=1, ensure_ascii=False) + "\n"
     return model, {app_model.MODEL: content, **images, app_model.DESCRIPTION: text.encode()}
 
 
-def _description(bundle: Bundle, format: str, content: bytes, golden: AppGolden) -> AppModel:
+def _with_map(bundle: Bundle, format: str) -> Bundle:
+    """The bundle whose file has the heat map that it was verified with."""
+    from edgekd.artefacts.heatmaps import turned
+
+    record = bundle.manifest.artefacts.get(format)
+    if record is None or record.heatmap is None or record.has_heatmap:
+        return bundle
+    changed = bundle.manifest.artefacts | {format: turned(record)}
+    return Bundle(bundle.folder, bundle.manifest.model_copy(update={"artefacts": changed}))
+
+
+def _description(
+    bundle: Bundle, format: str, content: bytes, golden: AppGolden, places: tuple[int, int] | None
+) -> AppModel:
     record, manifest = bundle.manifest.artefacts[format], bundle.manifest
+    sets = record.conformal
     return AppModel(
         name=manifest.name,
         format=format,
@@ -101,6 +140,8 @@ def _description(bundle: Bundle, format: str, content: bytes, golden: AppGolden)
         calibration_temperature=record.calibration_temperature,
         model=ModelFile(sha256=sha256_bytes(content), size_bytes=len(content)),
         unsure_below=unsure_below(bundle),
+        conformal=AppConformal(alpha=sets.alpha, quantile=sets.quantile) if sets else None,
+        heatmap=AppHeatmap(height=places[0], width=places[1]) if places else None,
         golden=golden,
         samples=_samples(manifest.label_names, golden.images),
         origin=_origin(bundle, format),
@@ -116,8 +157,11 @@ def _need_tflite(format: str) -> None:
         raise EdgekdError(f"format {format!r}", expected, found, nearest(format, known))
 
 
-def _verified_probs(bundle: Bundle, artefact: Artefact) -> np.ndarray:
-    """The probabilities [G, K] of the golden images that were recorded when the file was verified; it gives them still."""
+def _verified(bundle: Bundle, artefact: Artefact) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """The probabilities [G, K] of the golden images that were recorded when the file was verified; it gives them still.
+
+    And height and width of its heat map; None for a file without.
+    """
     from edgekd.artefacts import validation
     from edgekd.runtimes.isolated import Isolated
 
@@ -131,11 +175,12 @@ def _verified_probs(bundle: Bundle, artefact: Artefact) -> np.ndarray:
         raise EdgekdError(record.report, f"finite golden_probs {shape}", f"{list(expected.shape)}", again)
     with Isolated() as child:
         found = child.load(artefact.format, artefact.files[next(iter(record.files))]).probs(pixels)
+        height, width = child.heatmap(pixels[:1]).shape[1:3] if record.has_heatmap else (0, 0)
     change = np.abs(found - expected).max() if found.shape == expected.shape else np.inf
     if not change <= artefact.tolerance:
         where = f"{artefact.format} of {bundle.folder}"
         raise EdgekdError(where, f"its golden probabilities within {artefact.tolerance}", f"{change:.3g} away", again)
-    return expected
+    return expected, (height, width) if height else None
 
 
 def _golden(bundle: Bundle, probs: np.ndarray, tolerance: float) -> tuple[AppGolden, dict[str, bytes]]:

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from edgekd import embed
 from edgekd.android import assets
 from edgekd.android.app_model import AppModel
-from edgekd.bundle import Bundle
+from edgekd.bundle import Bundle, ConformalRecord
 from edgekd.bundle import write as write_bundle
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_bytes, sha256_file
@@ -66,11 +66,14 @@ def test_the_assets_in_the_repository_are_those_of_the_reference_bundle():
 def test_the_assets_are_the_bundles(app, capsys):
     run(MODEL, app)
     found = tree(app / assets.ASSETS)
-    assert found["model.tflite"] == (MODEL / TFLITE).read_bytes()
+    (mapped,) = Bundle.open(MODEL).manifest.artefacts["tflite-int8"].heatmap.other_files.values()
+    assert sha256_bytes(found["model.tflite"]) == mapped.sha256  # the file that was verified with a heat map too
     assert found.pop("fonts/own.ttf") == b"old fonts/own.ttf"
     assert found.pop("golden.txt") == b"old golden.txt"
     assert set(found) == {"model.tflite", "model.json", *(f"golden/{i}.png" for i in range(4))}
-    assert "2.70 MB" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "2.71 MB" in shown
+    assert "with its own heat map" in shown
     assert set(tree(app)) == {f"{assets.ASSETS}/{name}" for name in [*found, "fonts/own.ttf", "golden.txt"]}
 
 
@@ -82,7 +85,9 @@ def test_the_description_says_what_the_bundle_says(app):
     record = manifest.artefacts["tflite-int8"]
     assert (model.name, model.label_names, model.input) == (manifest.name, manifest.label_names, manifest.input)
     assert (model.io, model.calibration_temperature) == (record.io, record.calibration_temperature)
-    assert model.model.sha256 == record.files["tflite-int8.tflite"].sha256
+    assert model.model.sha256 == record.heatmap.other_files["tflite-int8.tflite"].sha256
+    assert (model.heatmap.height, model.heatmap.width) == (7, 7)
+    assert model.conformal is None
     assert model.licence == manifest.licence
     assert "not a medical device" in model.notice
     assert [s.label for s in model.samples] == ["glioma", "meningioma", "notumor", "pituitary"]
@@ -200,7 +205,24 @@ def test_a_file_that_did_not_travel_is_written_again(bundle, app):
     for format in ("tflite-fp16", "tflite-int8"):
         run(bundle, app, "--format", format)
         record = Bundle.open(bundle).manifest.artefacts[format]
-        assert sha256_file(app / assets.ASSETS / "model.tflite") == record.files[f"{format}.tflite"].sha256
+        files = record.heatmap.other_files if record.heatmap else record.files
+        assert sha256_file(app / assets.ASSETS / "model.tflite") == files[f"{format}.tflite"].sha256
+        assert bool(record.heatmap) == (format == "tflite-int8")
+
+
+def test_what_is_recorded_of_sets_reaches_the_app_and_a_bundle_without_a_map_says_how_to_make_it(bundle, app, capsys):
+    manifest = Bundle.open(bundle).manifest
+    found = ConformalRecord(alpha=0.1, quantile=0.75, drawn=100, by_group=True)
+    record = manifest.artefacts["tflite-int8"].model_copy(update={"conformal": found, "heatmap": None})
+    changed = manifest.model_copy(update={"artefacts": manifest.artefacts | {"tflite-int8": record}})
+    write_bundle(bundle, changed, manifest.files)
+    run(bundle, app)
+    described = json.loads((app / assets.ASSETS / "model.json").read_text(encoding="utf-8"))
+    assert described["conformal"] == {"alpha": 0.1, "quantile": 0.75}
+    assert described["heatmap"] is None
+    shown = capsys.readouterr().out
+    assert "not sure where no class or every class is possible, at 90% coverage" in shown
+    assert f"python -m edgekd.export {bundle} --format tflite-int8 --heatmap" in shown
 
 
 def test_no_android_project(tmp_path):

@@ -42,6 +42,22 @@ class UnsureBelow(Section):
     accuracy_above: Share | None
 
 
+class AppHeatmap(Section):
+    """The model's second output [1, height, width, K] float32: what each place adds to each class, in logits."""
+
+    height: int = Field(ge=1)
+    width: int = Field(ge=1)
+
+
+class AppConformal(Section):
+    """Which classes an answer may be: those with 1 - p at most `quantile`; of new images a share `alpha` at most should be none
+    of them. None of the classes, or all, is "not sure", in place of `unsure_below`.
+    """
+
+    alpha: float = Field(gt=0, lt=1)
+    quantile: Share
+
+
 class AppGolden(Section):
     """Golden vectors: image files and their hashes, the hashes of the decoded RGB bytes and of the input tensors [S, S, 3]
     uint8 that they must give to the bit, the probabilities [G][K] to expect within `tolerance` (absolute).
@@ -91,6 +107,8 @@ class AppModel(Section):
     calibration_temperature: Temperature
     model: ModelFile
     unsure_below: UnsureBelow
+    conformal: AppConformal | None = None  # None where the bundle has no record of it
+    heatmap: AppHeatmap | None = None  # None for a file without
     golden: AppGolden
     samples: tuple[Sample, ...]
     origin: Origin

@@ -135,10 +135,11 @@ class Run(runner.Run):
 
 
 class Driver:
-    """The emulated process (`android_demo/bionic/driver.c`): a tensor in, a tensor out."""
+    """The emulated process (`android_demo/bionic/driver.c`): a tensor in, a tensor out, or its heat map if `heatmap`."""
 
-    def __init__(self, command: list[str], limit_s: float) -> None:
+    def __init__(self, command: list[str], limit_s: float, heatmap: bool = False) -> None:
         self.command, self.limit_s, self.is_late = command, limit_s, False
+        self.more = ["heatmap"] if heatmap else []
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -160,7 +161,7 @@ class Driver:
         """Start the process and read what it says of the file."""
         pipe = subprocess.PIPE
         # Unbuffered: what could not be written must not be tried again when the pipe is closed.
-        command = [*self.command, str(path.resolve())]
+        command = [*self.command, str(path.resolve()), *self.more]
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.log, bufsize=0)
         assert self.process.stdin
         assert self.process.stdout

@@ -94,6 +94,12 @@ def bundle():
 
 
 @pytest.fixture(scope="session")
+def mapped():
+    """The app's model, which has a heat map."""
+    return ROOT / "android_demo/app/src/main/assets/model.tflite"
+
+
+@pytest.fixture(scope="session")
 def golden(bundle):
     """Pixels of the golden vectors [G, S, S, 3]."""
     return load_file(bundle.file("golden/vectors.safetensors"))["pixels"]

@@ -12,7 +12,7 @@ from edgekd.devices import DeviceError, DeviceLost, android_arm64, arm_root
 from edgekd.devices.document import read_document
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import FileFacts, find
+from edgekd.runtimes import FileFacts, find, tflite
 
 CPUS = ("cortex-a53", "cortex-a72", "cortex-a76")
 
@@ -74,6 +74,19 @@ def test_logits_are_those_of_x86_to_the_bit(answers, expected, cpu):
     assert len(found) >= 36
     assert len(np.unique(found)) > 20  # a library that answers nothing is equal too
     assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
+def test_the_heat_map_is_that_of_x86_to_the_bit(arm_library, mapped, golden, cpu):
+    expected = tflite.load(mapped).heatmap(golden)
+    with (
+        device(cpu, arm_library) as place,
+        android_arm64.Driver(place.command, 3000.0, heatmap=True) as driver,
+    ):
+        driver.load(mapped, 1, golden.shape[1])
+        found = np.concatenate([driver.infer(image[None]) for image in golden])
+    assert len(np.unique(found)) > 20
+    assert np.array_equal(found.reshape(expected.shape), expected)
 
 
 def test_it_is_a_device_of_the_benchmark(arm_library, small):

@@ -126,6 +126,8 @@ def test_the_embedded_model_and_its_golden_images(core):
     found, expected = json.loads(compare(core, "model", ASSETS)), json.loads((ASSETS / "model.json").read_text())
     assert found["pixels_sha256"] == expected["golden"]["pixels_sha256"]
     assert found["unsure_below"] == expected["unsure_below"]["confidence"]
+    assert found["heatmap"] == [expected["heatmap"]["height"], expected["heatmap"]["width"]] == [7, 7]
+    assert found["has_sets"] == (expected["conformal"] is not None)
     for key in ("name", "label_names", "licence", "notice"):
         assert found[key] == expected[key]
 

@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from edgekd.quantization.graph import Graph
-from edgekd.runtimes import FileFacts, find
+from edgekd.runtimes import FileFacts, find, tflite
 
 MODEL = "artefacts/tflite-int8.tflite"
 
@@ -59,6 +59,21 @@ def test_its_logits_are_those_of_python_to_the_bit(answers, bundle, golden, imag
     found, facts = answers(tmp_path / "logits.tflite", codes, np.int8)
     assert facts[2] == "XNNPACK"
     assert np.array_equal(found, in_python(tmp_path / "logits.tflite", codes))
+
+
+def test_its_heat_map_is_that_of_python_to_the_bit(answers, mapped, golden, images):
+    pixels = np.concatenate([golden, images[:20]])
+    found, (_, _, delegate) = answers(mapped, pixels, np.float32, "heatmap")
+    assert delegate == "XNNPACK"
+    expected = tflite.load(mapped).heatmap(pixels)
+    assert len(np.unique(found)) > 40
+    assert np.array_equal(found.reshape(expected.shape), expected)
+
+
+def test_a_mapped_file_answers_as_the_one_without(answers, mapped, bundle, golden):
+    found, _ = answers(mapped, golden, np.float32)
+    bare, _ = answers(bundle.file(MODEL), golden, np.float32)
+    assert np.array_equal(found, bare)
 
 
 def test_without_xnnpack_it_says_so_and_rounds_otherwise(answers, bundle, golden):

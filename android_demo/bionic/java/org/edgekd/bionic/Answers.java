@@ -11,32 +11,42 @@ import org.edgekd.core.Engine;
 import org.edgekd.core.EngineException;
 import org.edgekd.demo.TfliteEngine;
 
-/** {@code Answers MODEL INPUTS OUTPUTS [built-in]}: the tensors in a file through the app's engine, on a plain JVM. */
+/**
+ * {@code Answers MODEL INPUTS OUTPUTS [built-in|heatmap]}: the tensors in a file through the app's engine, on a plain JVM;
+ * what is written is the answers, or with {@code heatmap} the heat maps.
+ */
 public final class Answers {
     private Answers() {}
 
     /** Prints the runtime's name, version and delegate, tab between them. */
     public static void main(String[] arguments) throws IOException, EngineException {
         PhoneLibrary.load();
-        boolean xnnpack = arguments.length < 4;
+        String wish = arguments.length < 4 ? "" : arguments[3];
+        boolean xnnpack = !wish.equals("built-in");
         byte[] inputs = Files.readAllBytes(Paths.get(arguments[1]));
         try (Engine engine = TfliteEngine.FACTORY.open(direct(Files.readAllBytes(Paths.get(arguments[0]))), 1, xnnpack)) {
             System.out.println(engine.name() + "\t" + engine.version() + "\t" + engine.delegate());
-            write(engine, inputs, Paths.get(arguments[2]));
+            write(engine, inputs, Paths.get(arguments[2]), wish.equals("heatmap"));
         }
     }
 
-    private static void write(Engine engine, byte[] inputs, Path path) throws IOException, EngineException {
+    private static void write(Engine engine, byte[] inputs, Path path, boolean isMap)
+            throws IOException, EngineException {
         ByteBuffer in = direct(new byte[engine.inputBytes()]);
         ByteBuffer out = direct(new byte[engine.outputBytes()]);
-        byte[] answer = new byte[engine.outputBytes()];
+        ByteBuffer map = direct(new byte[engine.heatmapBytes()]);
+        ByteBuffer wanted = isMap ? map : out;
+        byte[] answer = new byte[wanted.capacity()];
         try (OutputStream file = Files.newOutputStream(path)) {
             for (int at = 0; at < inputs.length; at += engine.inputBytes()) {
                 in.clear();
                 in.put(inputs, at, engine.inputBytes());
                 engine.run(in, out);
-                out.rewind();
-                out.get(answer);
+                if (isMap) {
+                    engine.readHeatmap(map);
+                }
+                wanted.rewind();
+                wanted.get(answer);
                 file.write(answer);
             }
         }

@@ -25,6 +25,10 @@ public final class ClassifyActivity extends Activity {
     private static final String SOURCE = "source";
     private static final String HEATED = "heated";
     private static final int MOST_ROWS = 6;
+    private static final int[] REGIONS = { // in the order of Region
+        R.string.upper_left, R.string.top, R.string.upper_right, R.string.left, R.string.middle, R.string.right,
+        R.string.lower_left, R.string.bottom, R.string.lower_right,
+    };
 
     private ClassifySession session;
     private Model samplesOf; // whose samples are shown
@@ -41,6 +45,7 @@ public final class ClassifyActivity extends Activity {
         findViewById(R.id.pick).setOnClickListener(v -> pick());
         findViewById(R.id.benchmark).setOnClickListener(v -> startActivity(new Intent(this, BenchmarkActivity.class)));
         findViewById(R.id.explain).setOnClickListener(v -> explainOrHide());
+        findViewById(R.id.map).setOnClickListener(v -> session.hideMap(!session.hidesMap));
         findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
         if (isNew && saved != null && saved.getString(SOURCE) != null) { // the system had ended the process
             session.show(ImageSource.of(Uri.parse(saved.getString(SOURCE))));
@@ -162,11 +167,12 @@ public final class ClassifyActivity extends Activity {
 
     private void renderPicture() {
         ImageView view = findViewById(R.id.picture);
-        boolean isHeated = session.heated != null && session.result != null;
-        view.setImageBitmap(isHeated ? session.heated : session.picture);
+        view.setImageBitmap(session.shown());
         view.setVisibility(session.picture == null ? View.GONE : View.VISIBLE);
-        if (isHeated) {
+        if (session.heated != null && session.result != null) {
             view.setContentDescription(getString(R.string.heated_description, label(session.result.best)));
+        } else if (session.isMapped() && session.result != null) {
+            view.setContentDescription(getString(R.string.mapped_description, mapWords()));
         } else {
             view.setContentDescription(getString(R.string.image_description, session.imageWidth, session.imageHeight));
         }
@@ -199,11 +205,14 @@ public final class ClassifyActivity extends Activity {
     private void renderAnswer() {
         String best = label(session.result.best);
         String confidence = Numbers.percent(session.result.confidence);
-        boolean isUnsure = session.result.isUnsure;
-        setText(R.id.answer, isUnsure ? getString(R.string.not_sure) : getString(R.string.answer, best, confidence));
-        String limit = Numbers.percent(session.model.unsureBelow);
-        setText(R.id.unsure, isUnsure ? getString(R.string.not_sure_why, best, limit) : "");
-        renderProbabilities();
+        int[] possible = session.result.possible();
+        if (session.result.isUnsure) {
+            setText(R.id.answer, getString(R.string.not_sure));
+        } else {
+            setText(R.id.answer, possible.length > 1 ? joined(possible) : getString(R.string.answer, best, confidence));
+        }
+        setText(R.id.unsure, unsureWords(best, possible.length));
+        renderProbabilities(possible);
         setText(R.id.times, getString(R.string.times, ms(session.decodeMs), ms(session.result.preprocessMs),
                 ms(session.result.inferenceMs)));
         show(R.id.explaining, session.isExplaining);
@@ -213,21 +222,63 @@ public final class ClassifyActivity extends Activity {
         progress.setProgress(session.done);
         Button explain = findViewById(R.id.explain);
         show(R.id.explain, !session.isExplaining);
-        explain.setText(session.heated == null ? R.string.explain : R.string.hide);
-        String legend = session.largestDrop > 0
-                ? getString(R.string.heat_legend, Numbers.points(session.largestDrop))
-                : getString(R.string.heat_nothing);
-        setText(R.id.legend, session.heated == null ? "" : legend);
+        boolean hasMap = session.mapped != null;
+        int again = hasMap ? R.string.own_map : R.string.hide;
+        explain.setText(session.heated != null ? again : hasMap ? R.string.second_opinion : R.string.explain);
+        Button map = findViewById(R.id.map);
+        show(R.id.map, hasMap && session.heated == null && !session.isExplaining);
+        map.setText(session.hidesMap ? R.string.show_map : R.string.hide);
+        setText(R.id.legend, legend());
     }
 
-    private void renderProbabilities() {
+    private String legend() {
+        if (session.heated != null) {
+            return session.largestDrop > 0
+                    ? getString(R.string.heat_legend, Numbers.points(session.largestDrop))
+                    : getString(R.string.heat_nothing);
+        }
+        return session.isMapped() ? getString(R.string.map_legend, mapWords()) : "";
+    }
+
+    /** What the model's own map says: "glioma: strongest in the upper left". */
+    private String mapWords() {
+        String best = label(session.result.best);
+        if (session.region == null) {
+            return getString(R.string.map_nothing, best);
+        }
+        return getString(R.string.map_region, best, getString(REGIONS[session.region.ordinal()]));
+    }
+
+    /** Why the answer is not one class; "" if it is. */
+    private String unsureWords(String best, int possible) {
+        if (!session.model.hasSets) {
+            String limit = Numbers.percent(session.model.unsureBelow);
+            return session.result.isUnsure ? getString(R.string.not_sure_why, best, limit) : "";
+        }
+        if (session.result.isUnsure) {
+            return getString(possible == 0 ? R.string.not_sure_none : R.string.not_sure_all, best);
+        }
+        String share = Numbers.percent((float) session.model.setAlpha);
+        return possible > 1 ? getString(R.string.several_why, best, share) : "";
+    }
+
+    /** "glioma or meningioma". */
+    private String joined(int[] classes) {
+        String found = label(classes[0]);
+        for (int i = 1; i < classes.length; i++) {
+            found = getString(R.string.or, found, label(classes[i]));
+        }
+        return found;
+    }
+
+    private void renderProbabilities(int[] possible) {
         LinearLayout rows = findViewById(R.id.probabilities);
         rows.removeAllViews();
         float[] probs = session.result.probs();
         int[] ranked = session.result.ranked();
         int shown = ranked.length <= MOST_ROWS ? ranked.length : MOST_ROWS - 1;
         for (int i = 0; i < shown; i++) {
-            boolean isAnswer = i == 0 && !session.result.isUnsure;
+            boolean isAnswer = i < possible.length && !session.result.isUnsure; // the possible ones are the first
             rows.addView(row(rows, label(ranked[i]), probs[ranked[i]], isAnswer));
         }
         if (shown < ranked.length) {

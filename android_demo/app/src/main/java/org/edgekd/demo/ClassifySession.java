@@ -11,8 +11,11 @@ import org.edgekd.core.Classifier;
 import org.edgekd.core.CoreException;
 import org.edgekd.core.Cancelled;
 import org.edgekd.core.Decoder;
+import org.edgekd.core.InputContract;
 import org.edgekd.core.Model;
 import org.edgekd.core.Occlusion;
+import org.edgekd.core.Preprocess;
+import org.edgekd.core.Region;
 import org.edgekd.core.Rgb;
 
 /**
@@ -69,8 +72,17 @@ final class ClassifySession {
 
     int of;
 
-    /** The picture with the heat map; null for none. */
+    /** The picture with the heat map of occlusion; null for none. */
     Bitmap heated;
+
+    /** The picture with the model's own heat map, which comes with the answer; null for a model without. */
+    Bitmap mapped;
+
+    /** Where that map is strongest; null where no place speaks for the answer. */
+    Region region;
+
+    /** Whether the picture is wanted without its own map. */
+    boolean hidesMap;
 
     float largestDrop;
 
@@ -92,6 +104,7 @@ final class ClassifySession {
         picture = null;
         result = null;
         heated = null;
+        mapped = null;
         message = "";
         isBusy = true;
         changed();
@@ -109,7 +122,7 @@ final class ClassifySession {
         changed();
     }
 
-    /** Makes the heat map of the answer. */
+    /** Makes the heat map of the answer by occlusion: where the model has its own, the second opinion. */
     void explain() {
         if (result == null || isExplaining) {
             return;
@@ -136,10 +149,29 @@ final class ClassifySession {
         changed();
     }
 
-    /** Shows the image without its heat map again. */
+    /** Shows the image without the heat map of occlusion again. */
     void hideHeat() {
         heated = null;
         changed();
+    }
+
+    /** Shows the image with or without the model's own map. */
+    void hideMap(boolean isHidden) {
+        hidesMap = isHidden;
+        changed();
+    }
+
+    /** What is to be seen of the image. */
+    Bitmap shown() {
+        if (heated != null) {
+            return heated;
+        }
+        return isMapped() ? mapped : picture;
+    }
+
+    /** Whether the model's own map is to be seen. */
+    boolean isMapped() {
+        return heated == null && mapped != null && !hidesMap;
     }
 
     /** Ends the session; the model is released after what goes on. */
@@ -215,8 +247,16 @@ final class ClassifySession {
             double took = (System.nanoTime() - begin) / 1e6;
             Bitmap shown = Picture.of(image);
             Classifier.Result answer = loaded.classifier.classify(image);
+            InputContract input = loaded.model.input;
+            double[] seen = Preprocess.seen(shown.getWidth(), shown.getHeight(), input);
+            Region strongest = answer.map == null ? null
+                    : answer.map.region(answer.best, seen, shown.getWidth(), shown.getHeight());
+            Bitmap own = answer.map == null ? null
+                    : Picture.heated(shown, answer.map.of(answer.best), input, heatColour);
             post(stop, () -> {
                 picture = shown;
+                mapped = own;
+                region = strongest;
                 decodeMs = took;
                 imageWidth = image.width;
                 imageHeight = image.height;
@@ -236,7 +276,7 @@ final class ClassifySession {
         try {
             Occlusion.HeatMap map = Occlusion.map(loaded.session, loaded.model.input, answer.pixels(), answer.best,
                     (step, passes, all) -> post(stop, () -> done = passes), stop::get);
-            Bitmap drawn = Picture.heated(shown, map, loaded.model.input, heatColour);
+            Bitmap drawn = Picture.heated(shown, map.heat, loaded.model.input, heatColour);
             post(stop, () -> {
                 heated = drawn;
                 largestDrop = map.largest;

@@ -5,9 +5,9 @@ import android.graphics.Canvas;
 import android.graphics.Paint;
 import android.graphics.RectF;
 import org.edgekd.core.BadImage;
+import org.edgekd.core.Heat;
 import org.edgekd.core.InputContract;
 import org.edgekd.core.Kernel;
-import org.edgekd.core.Occlusion;
 import org.edgekd.core.Preprocess;
 import org.edgekd.core.Resize;
 import org.edgekd.core.Rgb;
@@ -32,10 +32,10 @@ final class Picture {
     }
 
     /**
-     * The picture with a heat map over the part that the network saw: the colour stands for the drop of the
-     * probability, in parts of the largest one.
+     * The picture with a heat map over the part that the network saw: the colour stands for the values above 0, in parts
+     * of the largest one.
      */
-    static Bitmap heated(Bitmap picture, Occlusion.HeatMap heat, InputContract input, int colour) throws BadImage {
+    static Bitmap heated(Bitmap picture, Heat heat, InputContract input, int colour) throws BadImage {
         double enlarge = Math.max(1, (double) SMALLEST / Math.min(picture.getWidth(), picture.getHeight()));
         enlarge = Math.min(enlarge, (double) 4 * LONGEST / Math.max(picture.getWidth(), picture.getHeight()));
         int width = Math.max(1, (int) (picture.getWidth() * enlarge));
@@ -54,26 +54,27 @@ final class Picture {
     }
 
     /** Few pixels, that are smoothed when they are drawn large; transparent where nothing speaks for the answer. */
-    private static Bitmap layer(Occlusion.HeatMap heat, int colour) {
+    private static Bitmap layer(Heat heat, int colour) {
         float[] values = heat.values();
-        int cells = Math.min(heat.size, CELLS);
-        int[] argb = new int[cells * cells];
-        for (int y = 0; y < cells; y++) {
-            for (int x = 0; x < cells; x++) {
-                float value = mean(values, heat.size, x * heat.size / cells, (x + 1) * heat.size / cells,
-                        y * heat.size / cells, (y + 1) * heat.size / cells);
+        int rows = Math.min(heat.height, CELLS);
+        int columns = Math.min(heat.width, CELLS);
+        int[] argb = new int[rows * columns];
+        for (int y = 0; y < rows; y++) {
+            for (int x = 0; x < columns; x++) {
+                float value = mean(values, heat.width, x * heat.width / columns, (x + 1) * heat.width / columns,
+                        y * heat.height / rows, (y + 1) * heat.height / rows);
                 float share = heat.largest > 0 ? Math.max(0, value) / heat.largest : 0;
-                argb[y * cells + x] = Math.round(STRONGEST * share) << 24 | colour & 0xFFFFFF;
+                argb[y * columns + x] = Math.round(STRONGEST * share) << 24 | colour & 0xFFFFFF;
             }
         }
-        return Bitmap.createBitmap(argb, cells, cells, Bitmap.Config.ARGB_8888);
+        return Bitmap.createBitmap(argb, columns, rows, Bitmap.Config.ARGB_8888);
     }
 
-    private static float mean(float[] values, int size, int left, int right, int top, int bottom) {
+    private static float mean(float[] values, int width, int left, int right, int top, int bottom) {
         double sum = 0;
         for (int y = top; y < bottom; y++) {
             for (int x = left; x < right; x++) {
-                sum += values[y * size + x];
+                sum += values[y * width + x];
             }
         }
         return (float) (sum / ((right - left) * (bottom - top)));

@@ -3,6 +3,7 @@ package org.edgekd.demo;
 import java.lang.reflect.Method;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Collections;
 import java.util.List;
 import org.edgekd.core.Engine;
 import org.edgekd.core.EngineException;
@@ -22,18 +23,39 @@ public final class TfliteEngine implements Engine {
     /** Opens models with this runtime. */
     public static final EngineFactory FACTORY = new Factory();
 
+    private static final String HEATMAP = "heatmap";
+
     private final Interpreter interpreter;
     private final Tensor input;
     private final Tensor output;
+    private final Tensor heatmap; // null for a model without
+    private final int outputIndex;
     private final String delegate;
 
     private TfliteEngine(Interpreter interpreter, ByteBuffer model) throws EngineException {
         this.interpreter = interpreter;
-        if (interpreter.getInputTensorCount() != 1 || interpreter.getOutputTensorCount() != 1) {
-            throw new EngineException("The model does not have one input and one output.");
+        int outputs = interpreter.getOutputTensorCount();
+        int maps = 0;
+        int answer = 0;
+        Tensor map = null;
+        for (int i = 0; i < outputs; i++) { // by name: their order is the file's
+            if (HEATMAP.equals(interpreter.getOutputTensor(i).name())) {
+                map = interpreter.getOutputTensor(i);
+                maps++;
+            } else {
+                answer = i;
+            }
+        }
+        if (interpreter.getInputTensorCount() != 1 || outputs - maps != 1 || maps > 1) {
+            throw new EngineException("The model does not have one input, and one output beside a heat map.");
+        }
+        if (map != null && map.dataType() != DataType.FLOAT32) {
+            throw new EngineException("The model has a heat map of " + map.dataType() + ", not of float32.");
         }
         input = interpreter.getInputTensor(0);
-        output = interpreter.getOutputTensor(0);
+        output = interpreter.getOutputTensor(answer);
+        outputIndex = answer;
+        heatmap = map;
         DataType in = input.dataType();
         DataType out = output.dataType();
         boolean isUint8 = in == DataType.UINT8 && out == DataType.FLOAT32;
@@ -55,6 +77,19 @@ public final class TfliteEngine implements Engine {
     }
 
     @Override
+    public int heatmapBytes() {
+        return heatmap == null ? 0 : heatmap.numBytes();
+    }
+
+    @Override
+    public void readHeatmap(ByteBuffer map) {
+        map.clear();
+        ByteBuffer found = heatmap.asReadOnlyBuffer();
+        found.rewind();
+        map.put(found);
+    }
+
+    @Override
     public boolean isInt8() {
         return input.dataType() == DataType.INT8;
     }
@@ -69,7 +104,7 @@ public final class TfliteEngine implements Engine {
         try {
             in.rewind();
             out.rewind();
-            interpreter.run(in, out);
+            interpreter.runForMultipleInputsOutputs(new Object[] {in}, Collections.singletonMap(outputIndex, out));
         } catch (RuntimeException e) {
             throw new EngineException("TensorFlow Lite can't run the model: " + firstLine(e), e);
         }

@@ -23,6 +23,11 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import org.edgekd.core.Classifier;
+import org.edgekd.core.Json;
 import org.edgekd.core.Model;
 import org.junit.Before;
 import org.junit.Test;
@@ -239,9 +244,128 @@ public class ClassifyTest {
         assertTrue(Phone.text(activity, R.id.legend).contains(Numbers.points(session().largestDrop)));
         assertTrue(differs(session().picture, session().heated));
         assertTrue(activity.findViewById(R.id.picture).getContentDescription().toString().contains("heat map"));
+        assertFalse(Phone.isShown(activity, R.id.map));
         activity.findViewById(R.id.explain).performClick();
         assertNull(session().heated);
+        assertTrue(Phone.text(activity, R.id.legend).contains("own heat map")); // the model's own again
+    }
+
+    private static String told(Activity activity) {
+        return activity.findViewById(R.id.picture).getContentDescription().toString();
+    }
+
+    @Test
+    public void theModelsOwnMapComesWithTheAnswer() throws Exception {
+        ClassifyActivity activity = start();
+        for (int i = 0; i < session().model.samples.size(); i++) {
+            sample(i);
+            assertNull(session().heated);
+            assertTrue(differs(session().picture, session().mapped));
+            assertEquals(session().mapped, session().shown());
+            String where = session().region.name().toLowerCase(Locale.ROOT).replace('_', ' ');
+            String best = session().model.labelNames.get(session().result.best);
+            assertTrue(told(activity), told(activity).contains(best + " is strongest in the " + where + " of the image"));
+            assertTrue(Phone.text(activity, R.id.legend).contains(best + " is strongest in the " + where));
+            assertEquals("Second opinion: cover parts", Phone.text(activity, R.id.explain));
+        }
+    }
+
+    @Test
+    public void itsMeansAndBiasesAreTheLogits() throws Exception {
+        start();
+        sample(1);
+        Classifier.Result found = session().result;
+        double[] logits = new double[4];
+        for (int k = 0; k < 4; k++) {
+            for (float value : found.map.of(k).values()) {
+                logits[k] += value / found.map.of(k).values().length;
+            }
+        }
+        for (int k = 0; k < 4; k++) { // biases are below 0.01, and a step of the map is 0.31
+            double ratio = Math.log(found.probs()[k] / found.probs()[found.best]) * session().model.temperature;
+            assertEquals(ratio, logits[k] - logits[found.best], 0.25);
+        }
+    }
+
+    @Test
+    public void theMapCanBeHiddenAndStaysSo() throws Exception {
+        ClassifyActivity activity = start();
+        sample(0);
+        assertEquals("Hide heat map", Phone.text(activity, R.id.map));
+        activity.findViewById(R.id.map).performClick();
+        assertEquals(session().picture, session().shown());
         assertFalse(Phone.isShown(activity, R.id.legend));
+        assertTrue(told(activity), told(activity).matches("The image, .* pixels"));
+        sample(1);
+        assertEquals(session().picture, session().shown());
+        assertEquals("Show heat map", Phone.text(activity, R.id.map));
+        activity.findViewById(R.id.map).performClick();
+        assertEquals(session().mapped, session().shown());
+    }
+
+    /** The app's model as a person's own, its description changed. */
+    static void ownModel(String key, Object value) throws Exception {
+        File folder = Phone.ownModel();
+        assertTrue(new File(folder, "golden").mkdirs());
+        AssetFiles assets = new AssetFiles(Phone.context().getAssets());
+        for (String name : "model.tflite golden/0.png golden/1.png golden/2.png golden/3.png".split(" ")) {
+            try (InputStream in = assets.open(name)) {
+                Files.copy(in, new File(folder, name).toPath());
+            }
+        }
+        try (InputStream in = assets.open("model.json")) {
+            @SuppressWarnings("unchecked") // an object has text as its keys
+            Map<String, Object> read = (Map<String, Object>) Json.parse(Bytes.read(in, 1 << 20, () -> false));
+            Map<String, Object> found = new LinkedHashMap<>(read);
+            found.put(key, value);
+            Files.write(new File(folder, "model.json").toPath(), Json.write(found).getBytes(StandardCharsets.UTF_8));
+        }
+    }
+
+    @Test
+    public void aModelWithoutAMapIsExplainedByOcclusionAlone() throws Exception {
+        ownModel("heatmap", null);
+        ClassifyActivity activity = start();
+        sample(0);
+        assertNull(session().mapped);
+        assertFalse(Phone.isShown(activity, R.id.map));
+        assertFalse(Phone.isShown(activity, R.id.legend));
+        assertEquals("Show what matters", Phone.text(activity, R.id.explain));
+    }
+
+    static Map<String, Object> sets(double quantile) {
+        Map<String, Object> found = new LinkedHashMap<>();
+        found.put("alpha", 0.1);
+        found.put("quantile", quantile);
+        return found;
+    }
+
+    @Test
+    public void severalClassesThatMayBeRightAreAllNamed() throws Exception {
+        ownModel("conformal", sets(0.97)); // of the first sample 94 % and 4 % are likely enough
+        ClassifyActivity activity = start();
+        sample(0);
+        assertEquals("notumor or meningioma", Phone.text(activity, R.id.answer));
+        assertTrue(Phone.text(activity, R.id.unsure).startsWith("The most probable is notumor, but each of these may"));
+        assertTrue(Phone.text(activity, R.id.unsure).contains("at most 10"));
+    }
+
+    @Test
+    public void allClassesAreNotSure() throws Exception {
+        ownModel("conformal", sets(1.0));
+        ClassifyActivity activity = start();
+        sample(0);
+        assertEquals("Not sure", Phone.text(activity, R.id.answer));
+        assertTrue(Phone.text(activity, R.id.unsure).startsWith("No class can be ruled out"));
+    }
+
+    @Test
+    public void noClassIsNotSure() throws Exception {
+        ownModel("conformal", sets(0.01)); // 94 % are too few
+        ClassifyActivity activity = start();
+        sample(0);
+        assertEquals("Not sure", Phone.text(activity, R.id.answer));
+        assertTrue(Phone.text(activity, R.id.unsure).startsWith("No class is likely enough"));
     }
 
     private static boolean differs(Bitmap a, Bitmap b) {

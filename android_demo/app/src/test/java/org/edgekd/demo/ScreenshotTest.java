@@ -132,6 +132,22 @@ public class ScreenshotTest {
         Shadows.shadowOf(Looper.getMainLooper()).idleFor(java.time.Duration.ofSeconds(1));
     }
 
+    /** The answer and its map, below the fold of a phone that is 390 px wide. */
+    @Test
+    @Config(qualifiers = "w390dp-h844dp-mdpi")
+    public void ownMap() throws Exception {
+        Activity activity = answered(1).get();
+        scrollDown(activity);
+        compare(activity, "own-map");
+    }
+
+    @Test
+    @Config(qualifiers = PORTRAIT)
+    public void severalClasses() throws Exception {
+        ClassifyTest.ownModel("conformal", ClassifyTest.sets(0.97));
+        compare(answered(0).get(), "several");
+    }
+
     private static ActivityController<ClassifyActivity> explained() throws Exception {
         ActivityController<ClassifyActivity> controller = answered(1);
         controller.get().findViewById(R.id.explain).performClick();

@@ -21,8 +21,9 @@ public final class Classifier {
         byte[] pixels = Preprocess.pixels(image, model.input);
         long prepared = System.nanoTime();
         float[] probs = session.probs(pixels);
+        ClassMap map = model.heatHeight > 0 ? session.heatmap(model.heatHeight, model.heatWidth) : null;
         long end = System.nanoTime();
-        return new Result(probs, pixels, model.unsureBelow, (prepared - begin) / 1e6, (end - prepared) / 1e6);
+        return new Result(probs, pixels, map, model, (prepared - begin) / 1e6, (end - prepared) / 1e6);
     }
 
     /** What the model says of an image, and how long it took. */
@@ -33,17 +34,25 @@ public final class Classifier {
         /** Its probability. */
         public final float confidence;
 
-        /** Whether the confidence is below the one from which on answers count. */
+        /**
+         * Whether the answer is "not sure": where the model has sets of classes that may be right, none or all of them is
+         * in it; else the confidence is below the one from which on answers count.
+         */
         public final boolean isUnsure;
+
+        /** The model's own heat map; null for a model without. */
+        public final ClassMap map;
 
         public final double preprocessMs;
         public final double inferenceMs;
         private final float[] probs;
         private final byte[] pixels;
+        private final boolean[] possible;
 
-        Result(float[] probs, byte[] pixels, double unsureBelow, double preprocessMs, double inferenceMs)
+        Result(float[] probs, byte[] pixels, ClassMap map, Model model, double preprocessMs, double inferenceMs)
                 throws EngineException {
             this.probs = probs;
+            this.map = map;
             this.pixels = pixels;
             this.preprocessMs = preprocessMs;
             this.inferenceMs = inferenceMs;
@@ -56,7 +65,24 @@ public final class Classifier {
             }
             this.best = best;
             confidence = probs[best];
-            isUnsure = confidence < unsureBelow;
+            possible = model.possible(probs);
+            int count = possible().length;
+            isUnsure = model.hasSets ? count == 0 || count == probs.length : confidence < model.unsureBelow;
+        }
+
+        /** The classes that it may be, from the most to the least probable; without a record of that the most probable. */
+        public int[] possible() {
+            if (possible == null) {
+                return new int[] {best};
+            }
+            int count = 0;
+            int[] found = new int[probs.length];
+            for (int k : ranked()) {
+                if (possible[k]) {
+                    found[count++] = k;
+                }
+            }
+            return java.util.Arrays.copyOf(found, count);
         }
 
         /** Calibrated probabilities [K], in the order of the model's labels. */

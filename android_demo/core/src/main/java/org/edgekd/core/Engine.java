@@ -6,7 +6,7 @@ import java.nio.ByteBuffer;
  * A loaded model that answers one image at a time; not for several threads at once.
  *
  * <p>Input [1, S, S, 3], row by row: uint8 pixels, or int8 codes (pixel - 128). Output [1, K]: float32 probabilities, or
- * int8 logits in steps of {@link #outputScale}.
+ * int8 logits in steps of {@link #outputScale}. A second output, by the name "heatmap", may be there: [1, H, W, K] float32.
  */
 public interface Engine extends AutoCloseable {
     /** Bytes of the input tensor: S * S * 3. */
@@ -14,6 +14,9 @@ public interface Engine extends AutoCloseable {
 
     /** Bytes of the output tensor: 4 K for float32, K for int8. */
     int outputBytes();
+
+    /** Bytes of the heat map: 4 H W K; 0 for a model without. */
+    int heatmapBytes();
 
     /** Whether input and output are int8. */
     boolean isInt8();
@@ -28,6 +31,13 @@ public interface Engine extends AutoCloseable {
      * @param output direct, of native order, written from position 0; its position afterwards is not defined
      */
     void run(ByteBuffer input, ByteBuffer output) throws EngineException;
+
+    /**
+     * The heat map of the last inference.
+     *
+     * @param map of native order, {@link #heatmapBytes} from position 0; its position afterwards is not defined
+     */
+    void readHeatmap(ByteBuffer map);
 
     /** "TensorFlow Lite". */
     String name();

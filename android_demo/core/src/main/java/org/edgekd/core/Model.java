@@ -10,7 +10,7 @@ import java.util.List;
  * written there.
  *
  * <p>`python -m edgekd.embed` writes the app's assets: `model.tflite`, `golden/0.png`, …, and `model.json` (UTF-8, schema
- * `edgekd.app/1`). All keys are always there:
+ * `edgekd.app/1`). All keys are always there, but for conformal and heatmap in those of older versions:
  *
  * <pre>
  * schema                   "edgekd.app/1"
@@ -26,6 +26,10 @@ import java.util.List;
  * unsure_below             confidence: an answer of less is shown as "not sure"; and for people: rule, split, images,
  *                          share (of the split's images that are below), accuracy_below, accuracy_above (null where
  *                          there are none)
+ * conformal                alpha, quantile: an answer may be each class with 1 - p at most `quantile`; none or all of them is
+ *                          "not sure", in place of unsure_below. null where there is none
+ * heatmap                  height, width of the second output "heatmap" [1, height, width, K], float32, in logits; null
+ *                          for a file without
  * golden                   images ["golden/0.png", …], images_sha256, decoded_sha256, pixels_sha256, probs [G][K],
  *                          tolerance: see {@link Golden}
  * samples                  pictures to try: file, title, label ("" where none is known)
@@ -37,8 +41,10 @@ import java.util.List;
  */
 public final class Model {
     public static final String SCHEMA = "edgekd.app/1";
+    private static final double ROUNDING = 1e-9; // of probabilities that are equal on paper, as edgekd's
     private static final int MOST_CLASSES = 100_000;
     private static final int MOST_SAMPLES = 100;
+    private static final int MOST_PLACES = 1000;
 
     public final String name;
     public final String format;
@@ -49,6 +55,19 @@ public final class Model {
 
     /** An answer of less confidence is "not sure". */
     public final double unsureBelow;
+
+    /** Whether answers are sets of classes that may be right: those with 1 - p at most {@link #setQuantile}. */
+    public final boolean hasSets;
+
+    public final double setQuantile;
+
+    /** The share of new images for which at most the right class should not be in the set. */
+    public final double setAlpha;
+
+    /** Height and width of the model's own heat map; 0 for a model without. */
+    public final int heatHeight;
+
+    public final int heatWidth;
 
     /** Why {@link #unsureBelow} is what it is, in words. */
     public final String unsureRule;
@@ -96,6 +115,12 @@ public final class Model {
         Fields unsure = found.fields("unsure_below");
         unsureBelow = unsure.number("confidence", 0, 1);
         unsureRule = unsure.text("rule");
+        hasSets = found.has("conformal");
+        setQuantile = hasSets ? found.fields("conformal").number("quantile", 0, 1) : 1;
+        setAlpha = hasSets ? found.fields("conformal").number("alpha", 0, 1) : 0;
+        boolean hasMap = found.has("heatmap");
+        heatHeight = hasMap ? (int) found.fields("heatmap").whole("height", 1, MOST_PLACES) : 0;
+        heatWidth = hasMap ? (int) found.fields("heatmap").whole("width", 1, MOST_PLACES) : 0;
         Fields model = found.fields("model");
         file = model.text("file");
         sha256 = model.sha256("sha256");
@@ -150,8 +175,25 @@ public final class Model {
         }
     }
 
+    /** Which classes an answer of these probabilities [K] may be; null where the model has no record of it. */
+    boolean[] possible(float[] probs) {
+        if (!hasSets) {
+            return null;
+        }
+        boolean[] found = new boolean[probs.length];
+        for (int k = 0; k < probs.length; k++) {
+            found[k] = 1 - (double) probs[k] <= setQuantile + ROUNDING;
+        }
+        return found;
+    }
+
     /** An engine for this model, ready to answer. */
     public Session session(Engine engine) throws BadModel {
+        long mapBytes = 4L * heatHeight * heatWidth * labelNames.size();
+        if (heatHeight > 0 && engine.heatmapBytes() != mapBytes) {
+            throw new BadModel("The model file has another heat map than its description: " + engine.heatmapBytes()
+                    + " bytes, expected " + mapBytes + ".");
+        }
         return new Session(engine, input.size, labelNames.size(), isInt8, temperature);
     }
 }

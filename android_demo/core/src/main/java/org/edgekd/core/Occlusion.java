@@ -123,6 +123,9 @@ public final class Occlusion {
         /** The largest drop, 0 or more: what the strongest colour stands for. */
         public final float largest;
 
+        /** The drops as a screen draws them. */
+        public final Heat heat;
+
         private final float[] values;
 
         HeatMap(int size, int target, float confidence, float[] values) {
@@ -130,11 +133,8 @@ public final class Occlusion {
             this.target = target;
             this.confidence = confidence;
             this.values = values;
-            float largest = 0;
-            for (float value : values) {
-                largest = Math.max(largest, value);
-            }
-            this.largest = largest;
+            heat = new Heat(size, size, values);
+            largest = heat.largest;
         }
 
         /** [S * S], row by row: the drop of the probability, from -1 to 1; positive speaks for the answer. */

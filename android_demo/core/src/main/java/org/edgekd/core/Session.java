@@ -70,6 +70,24 @@ public final class Session {
     }
 
     /**
+     * The heat map of the last inference.
+     *
+     * @throws EngineException for a model without, or a map that holds what is no number
+     */
+    public ClassMap heatmap(int height, int width) throws EngineException {
+        int bytes = engine.heatmapBytes();
+        if (bytes == 0 || bytes != 4L * height * width * classes) {
+            throw new EngineException("The model has no heat map of " + height + " by " + width + " places.");
+        }
+        ByteBuffer map = ByteBuffer.allocateDirect(bytes).order(ByteOrder.nativeOrder());
+        engine.readHeatmap(map);
+        float[] values = new float[bytes / 4];
+        map.clear();
+        map.asFloatBuffer().get(values);
+        return new ClassMap(height, width, classes, values);
+    }
+
+    /**
      * The probabilities [K] that an output holds. Of int8 logits: exp((z - max z) / T) over its sum, in double, as
      * edgekd's sessions.
      */

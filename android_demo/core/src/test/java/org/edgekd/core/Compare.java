@@ -130,6 +130,8 @@ final class Compare {
         found.put("name", model.name);
         found.put("label_names", model.labelNames);
         found.put("unsure_below", model.unsureBelow);
+        found.put("heatmap", new double[] {model.heatHeight, model.heatWidth});
+        found.put("has_sets", model.hasSets);
         found.put("licence", model.licence);
         found.put("notice", model.notice);
         List<Object> pixels = new ArrayList<>();

@@ -24,6 +24,7 @@ final class Fakes {
         int runs;
         boolean isClosed;
         float poison; // added to the first probability
+        float[] map = {}; // the heat map, whatever the image
 
         MeanEngine(int size, int classes, boolean isInt8) {
             inputBytes = 3 * size * size;
@@ -39,6 +40,17 @@ final class Fakes {
         @Override
         public int outputBytes() {
             return isInt8 ? classes : 4 * classes;
+        }
+
+        @Override
+        public int heatmapBytes() {
+            return 4 * map.length;
+        }
+
+        @Override
+        public void readHeatmap(ByteBuffer found) {
+            found.clear();
+            found.asFloatBuffer().put(map);
         }
 
         @Override
