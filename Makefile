@@ -26,6 +26,7 @@ demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (10 to
 	$(BIN)/python -m edgekd.audit
 	$(BIN)/python -m edgekd.distill --control --resume
 	$(BIN)/python -m edgekd.export --format tflite-int8,onnx,openvino
+	$(BIN)/python -m edgekd.explain --method occlusion,gradcam
 	$(BIN)/python -m edgekd.benchmark --resume
 
 neurotriad: $(VENV)/.dev  ## NeuroTriad-ViT's table on phantom data beside what it states (under 30 minutes; stopped, it goes on)

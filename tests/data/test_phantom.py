@@ -207,6 +207,7 @@ def train_small_cnn(images: torch.Tensor, labels: torch.Tensor, epochs: int, bat
     return net.eval()
 
 
+@pytest.mark.slow
 def test_a_small_cnn_does(sets):
     train, train_labels, test, test_labels = sets
     with torch.random.fork_rng(), one_thread():

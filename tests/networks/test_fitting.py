@@ -32,21 +32,21 @@ def outcome(name, size):
     return ""
 
 
-def walk(size):
-    errors = {name: found for name in families() if (found := outcome(name, size))}
+def walk(size, every=1):
+    errors = {name: found for name in list(families())[::every] if (found := outcome(name, size))}
     assert len(errors) <= 6, errors
     for name, error in errors.items():
         assert f"network {name!r}" in error
         assert "to do:    for example --set input.size=" in error or "is built and gives logits" in error, error
 
 
-def test_every_family_works_or_says_what_fits():
-    walk(96)
+def test_families_work_or_say_what_fits():
+    walk(96, every=5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [160, 224])
-def test_every_family_works_or_says_what_fits_at_other_sizes(size):
+@pytest.mark.parametrize("size", [96, 160, 224])
+def test_every_family_works_or_says_what_fits(size):
     walk(size)
 
 
