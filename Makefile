@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint const
 # glibc then backs large tensors with huge pages: about a fifth faster on the CPU.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: help demo test test-keras apk test-android arm-root crosscheck clean
+.PHONY: help demo neurotriad test test-keras apk test-android arm-root crosscheck clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,9 @@ demo: $(VENV)/.train  ## install, then run the whole flow on phantom data (10 to
 	$(BIN)/python -m edgekd.distill --control --resume
 	$(BIN)/python -m edgekd.export --format tflite-int8,onnx,openvino
 	$(BIN)/python -m edgekd.benchmark --resume
+
+neurotriad: $(VENV)/.dev  ## NeuroTriad-ViT's table on phantom data beside what it states (under 30 minutes; stopped, it goes on)
+	$(BIN)/python benchmarks/neurotriad.py
 
 test: $(VENV)/.dev  ## install what tests need and run the checks and the default suite
 	$(BIN)/ruff check .

@@ -86,7 +86,8 @@ def list_images(data: str, recipe: Recipe, settings: Sequence[str]) -> Listing:
 
     path = Path(data)
     try:
-        source = sources.detect(data)
+        is_recipes = data == recipe.data.source and not recipe.data.path  # one that no path leads to
+        source = recipe.data.source if is_recipes else sources.detect(data)
     except EdgekdError:  # a folder in such a state that no source wants it is just what an audit is for
         if not path.is_dir():
             raise
@@ -94,9 +95,9 @@ def list_images(data: str, recipe: Recipe, settings: Sequence[str]) -> Listing:
     if source == "folder":
         found = listing.of_folder(path)
     else:
-        chosen = command.on_data(recipe, data, settings).data
+        chosen = recipe.data if is_recipes else command.on_data(recipe, data, settings).data
         root = (chosen.options.get("root") or str(path.parent)) if source == "csv" else ""
-        found = listing.of_dataset(sources.read(chosen), root)
+        found = listing.of_dataset(sources.read(chosen), root, takes_split=source == "union")
     if not found.entries and not found.troubles:
         raise EdgekdError(f"data {data}", "images", f"none ({found.ignored} other files)")
     return listing.with_unlabelled(found, recipe.data.unlabelled) if recipe.data.unlabelled else found
@@ -139,6 +140,8 @@ def next_command(audit: Audit, listing: Listing, out: Path, args: argparse.Names
     if not audit.clean.file:
         return distill + (f" --data {shlex.quote(args.data)}" if args.data else "")
     split = out / audit.clean.file
+    if listing.takes_split:
+        return f"{distill} --set {shlex.quote(f'data.options.split={split}')}"
     if out.resolve() == Path(listing.root).resolve():
         return f"{distill} --data {shlex.quote(str(split))}"
     values = {"source": "csv", "path": split, "options.root": listing.root}

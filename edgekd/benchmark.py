@@ -139,6 +139,7 @@ def _arguments() -> argparse.ArgumentParser:
     add("--runs", metavar="N", type=_positive, default=200, help="timed runs in each (default: 200, or --seconds)")
     add("--seconds", metavar="S", type=float, default=10.0, help="time for them at most (default: 10)")
     add("--sustained", metavar="S", type=float, default=0.0, help="a run of S seconds without pause as well")
+    add("--fps", metavar="N,…", default="", help="runs of ten seconds at these rates of a camera as well: 1,10,30")
     add("--images", metavar="N", type=_positive, help="answer so many images, evenly chosen (default: all)")
     add("--out", metavar="DIR", help="where the report goes (default: runs/benchmark/NAME)")
     add("--resume", action="store_true", help="continue an interrupted benchmark; what was measured is kept")
@@ -151,7 +152,8 @@ def _timing(args: argparse.Namespace) -> Timing:
     from edgekd.section import validate
 
     values = {"min_runs": args.runs, "min_seconds": args.seconds, "sustained_s": args.sustained}
-    return validate(Timing, values, "--runs, --seconds and --sustained")
+    values["fps"] = _list("--fps", args.fps, float)
+    return validate(Timing, values, "--runs, --seconds, --sustained and --fps")
 
 
 def _list(name: str, text: str, kind: type) -> tuple:

@@ -88,6 +88,26 @@ class ConformalRecord(Section):
     by_group: bool
 
 
+class HeatmapRecord(Section):
+    """The heat map that a file has as its second output, or can have (`export --heatmap`), as it was verified.
+
+    All else that the artefact's record says holds of the file with the map and without it, as their probabilities have the
+    same bytes.
+    """
+
+    is_in_file: bool  # whether the artefact's `files` have it
+    other_files: dict[str, FileRecord] = Field(min_length=1)  # the same without it, or with it
+    scale: float | None = Field(None, gt=0, allow_inf_nan=False)  # of the map's int8 codes; None in float files
+    zero_point: int | None = Field(None, ge=-128, le=127)
+    range: Literal["", "training", "bounds"] = ""  # what set the scale: training images, or all that is possible
+    largest_difference: float  # from NumPy's, in logits
+    # Spearman's, of the float network's map with the file's, of the float network's answer: mean and 5th percentile over so
+    # many validation images; None where it was made without images.
+    rank_correlation: float | None = None
+    rank_correlation_low: float | None = None
+    rank_images: int = 0
+
+
 class ArtefactRecord(Section):
     """A verified file of the bundle, and what its verification measured.
 
@@ -118,6 +138,12 @@ class ArtefactRecord(Section):
     nll: float
     top1_agreement: float  # with the reference
     conformal: ConformalRecord | None = None  # None in a record of an older version
+    heatmap: HeatmapRecord | None = None  # None where a file with a heat map was never made
+
+    @property
+    def has_heatmap(self) -> bool:
+        """Whether the bundle's file has its own heat map."""
+        return self.heatmap is not None and self.heatmap.is_in_file
 
 
 class Manifest(Section):

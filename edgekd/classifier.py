@@ -24,7 +24,7 @@ from edgekd.bundle import FLOAT_GRAPH, WEIGHTS, Bundle
 from edgekd.errors import EdgekdError, nearest
 from edgekd.measures import selective
 from edgekd.preprocess import decode, to_pixels, to_rgb
-from edgekd.runtimes import Session
+from edgekd.runtimes import Mapped, Session
 
 TORCH, ONNX = ("torch", "timm"), ("onnx", "onnxruntime")  # what the float network runs in
 Picture: TypeAlias = "str | Path | Image.Image | np.ndarray"
@@ -105,42 +105,67 @@ class Classifier:
 
     @overload
     def explain(
-        self, pictures: Picture, method: str = ..., label_name: str | None = ..., **options: Any
+        self, pictures: Picture, method: str | None = ..., label_name: str | None = ..., **options: Any
     ) -> Explanation: ...
     @overload
     def explain(
-        self, pictures: Sequence[Picture], method: str = ..., label_name: str | None = ..., **options: Any
+        self, pictures: Sequence[Picture], method: str | None = ..., label_name: str | None = ..., **options: Any
     ) -> list[Explanation]: ...
     def explain(
         self,
         pictures: Picture | Sequence[Picture],
-        method: str = "occlusion",
+        method: str | None = None,
         label_name: str | None = None,
         **options: Any,
     ) -> Explanation | list[Explanation]:
         """What speaks for the class `label_name` (default: the answer) in one picture, or in each of a list.
 
-        `method` is one of `edgekd.explainers.names()`. Black-box methods explain this very artefact; Grad-CAM and relevance
-        read the float network, whichever artefact this is, and need the extra `train`. `options` are the method's own.
+        `method` is one of `edgekd.explainers.names()`; by default the artefact's own heat map where it has one, else
+        occlusion. Black-box methods explain this very artefact; Grad-CAM and relevance read the float network, whichever
+        artefact this is, and need the extra `train`. `options` are the method's own.
         Raises: as `classify`; EdgekdError for an unknown method, option or class, or a package that is missing.
         """
         if isinstance(pictures, str | Path | Image.Image | np.ndarray):
             return self.explain([pictures], method, label_name, **options)[0]
-        found, names = explainers.find(method), self.bundle.manifest.label_names
+        found, names = explainers.find(method or self.default_method), self.bundle.manifest.label_names
         settings = found.options(self.bundle.manifest.input, **options)
         if label_name is not None and label_name not in names:
             raise EdgekdError(
                 f"class {label_name!r}", f"a class of {self.bundle.folder}", todo=nearest(label_name, names)
             )
-        subject = self._network if found.reads_network and pictures else self._session
+        subject = self._subject(found) if pictures else None
         explained = []
         for picture in pictures:
             pixels = self._pixels(picture)
             answer = self._answers([pixels])[0]
             name = label_name or answer.label_name
             relevance = found.explain(subject, pixels, names.index(name), settings)
-            explained.append(Explanation(answer, name, method, pixels, relevance))
+            explained.append(Explanation(answer, name, found.name, pixels, relevance))
         return explained
+
+    @property
+    def default_method(self) -> str:
+        """The name of the method that explains where none is named."""
+        return "heatmap" if self._format and has_heatmap(self.bundle, self._format) else "occlusion"
+
+    def _subject(self, method: explainers.Method) -> Any:
+        """What a method asks: this session, the network in torch, or what gives a heat map."""
+        if method.reads_network:
+            return self._network
+        if not method.reads_heatmap:
+            return self._session
+        if self._format is None:
+            return self._mapped
+        need_heatmap(self.bundle, self._format)
+        return self._session
+
+    @cached_property
+    def _mapped(self) -> Mapped:
+        """The float network's graph as an ONNX file, which gives its heat map whether torch is there or not."""
+        extras.need(f"the heat map of the float network of {self.bundle.folder}", "export", ONNX)
+        from edgekd.artefacts.float_file import float_session
+
+        return self._open.enter_context(float_session(self.bundle))
 
     @cached_property
     def _network(self) -> Any:
@@ -204,6 +229,22 @@ def session_of(bundle: Bundle, format: str | None, is_busy: bool = False) -> Ite
         raise EdgekdError(f"bundle {bundle.folder}", f"the artefact {format}", "it is not there", todo)
     with Isolated() as child:
         yield child.load(format, bundle.file(f"artefacts/{next(iter(record.files))}"))
+
+
+def has_heatmap(bundle: Bundle, format: str) -> bool:
+    """Whether a bundle's artefact has its own heat map."""
+    record = bundle.manifest.artefacts.get(format)
+    return record is not None and record.has_heatmap
+
+
+def need_heatmap(bundle: Bundle, format: str) -> None:
+    """Refuse to go on with an artefact that has no heat map.
+
+    Raises: EdgekdError.
+    """
+    if not has_heatmap(bundle, format):
+        todo = f"python -m edgekd.export {bundle.folder} --format {format} --heatmap"
+        raise EdgekdError(f"{format} of {bundle.folder}", "a file with a heat map", "one without", todo)
 
 
 def identity_of(bundle: Bundle, format: str | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from edgekd import command, explainers
 from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
-from edgekd.classifier import session_of
+from edgekd.classifier import need_heatmap, session_of
 from edgekd.data.chosen import choose, with_data
 from edgekd.data.dataset import SPLITS
 from edgekd.errors import EdgekdError
@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         beside = [Bundle.open(args.beside)] if args.beside else []
         temperatures.write([bundle, *beside], out, screen.console())
         return
+    if args.format and any(method.reads_heatmap for method in chosen):
+        need_heatmap(bundle, args.format)
     recipe = recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
     if args.data:
         recipe = with_data(recipe, args.data)

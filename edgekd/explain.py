@@ -16,7 +16,7 @@ from PIL import Image
 from edgekd import command, explainers
 from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
-from edgekd.classifier import Classifier
+from edgekd.classifier import Classifier, has_heatmap, need_heatmap
 from edgekd.data.chosen import choose
 from edgekd.data.dataset import region
 from edgekd.data.folders import Walk, relative
@@ -43,17 +43,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     own = "a test image of the bundle's own data, with its true region where that is known"
     add("pictures", nargs="*", metavar="IMAGE", help=f"pictures, or folders of them (default: {own})")
     methods = ", ".join(explainers.names())
-    add("--method", action="append", metavar="NAME[,NAME…]", help=f"{methods} (default: occlusion)")
+    default = "the file's own heatmap, if it has one, and occlusion"
+    add("--method", action="append", metavar="NAME[,NAME…]", help=f"{methods} (default: {default})")
     add("--format", metavar="NAME", help=f"the artefact to explain beside the float network (default: {DEFAULT})")
     add("--no-float", action="store_true", help="leave the float network out: half the time")
     add("--out", metavar="DIR", help="where the results go (default: runs/explanations/NAME)")
     args = arguments.parse_args(argv)
-    methods_ = explainers.chosen(args.method or ["occlusion"])  # a wrong name is named before any work
+    explainers.chosen(args.method or [])  # a wrong name is named before any work
     format = args.format or DEFAULT
     bundle = Bundle.open(args.bundle)
     recipe = None if args.pictures else recipes.recorded(bundle.manifest.recipe, str(bundle.folder))
     needed = (*find(format)[0].packages, "safetensors", "jinja2", "matplotlib")
     command.need("explain", "export", recipe.data if recipe else None, needed)
+    in_file = ["heatmap"] if has_heatmap(bundle, format) else []
+    methods_ = explainers.chosen(args.method or [*in_file, "occlusion"])
+    if any(method.reads_heatmap for method in methods_):
+        need_heatmap(bundle, format)
     subjects = [of_its_own(bundle, recipe)] if recipe else pictures(args.pictures)
     out = Path(args.out or f"runs/explanations/{bundle.folder.resolve().name}")
     console = screen.console()

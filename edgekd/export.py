@@ -11,14 +11,15 @@ from pathlib import Path
 from rich.console import Console
 
 from edgekd import command
-from edgekd.artefacts import advice, graphs, making, needs
+from edgekd.artefacts import advice, graphs, heatmaps, making, needs
 from edgekd.artefacts.graphs import METHODS
 from edgekd.artefacts.making import ExportOutcome, ExportPlan, Writer
 from edgekd.artefacts.validation import Validation
 from edgekd.artefacts.verification import Limits, ReferenceLogits
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
-from edgekd.quantization.graph import Array, Graph
+from edgekd.quantization.graph import Array, Graph, Grid
+from edgekd.quantization.heatmap import observed, with_heatmap
 from edgekd.reports import screen
 from edgekd.runtimes import Format, Io, Runtime, find, formats
 from edgekd.section import validate
@@ -30,6 +31,7 @@ NNCF = "nncf"
 VIA = "litert-torch"
 EXAMPLE = """  python -m edgekd.export                                    # runs/default as tflite-int8
   python -m edgekd.export models/mri4-mobilenetv2 --format tflite-int8,onnx,openvino --data DIR/manifest.csv
+  python -m edgekd.export --format tflite-int8 --heatmap      # the file explains its answers itself
   python -m edgekd.export --format all --io int8
   python -m edgekd.export --list"""
 
@@ -49,6 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     names = chosen(args.format or [DEFAULT])
     needs.confirm(names, args.ptq, args.via, args.onnx)  # before any work, as a wrong name
+    if args.heatmap:
+        other = "--onnx" if args.onnx else f"--via {args.via}" if args.via else ""
+        heatmaps.refuse_others(names, args.io, other or ("--ptq nncf" if args.ptq == NNCF else ""))
     bundle = Bundle.open(args.bundle)
     export = Export(bundle, args, console)
     outcomes: list[ExportOutcome] = []
@@ -78,6 +83,11 @@ def _add_arguments(arguments: argparse.ArgumentParser) -> None:
     )
     add("--via", choices=(VIA,), help="a generic converter, for networks that the own writer cannot hold")
     add("--onnx", metavar="FILE", help="your own ONNX network for this bundle's classes, through onnx2tf")
+    add(
+        "--heatmap",
+        action="store_true",
+        help="a second output: what each place adds to each class, in logits; MediaPipe takes files without it only",
+    )
     add("--max-drop-pp", type=float, default=1.0, help="largest fall of accuracy on validation (default: 1.0)")
     add("--max-class-drop-pp", type=float, default=3.0, help="largest fall of one class's recall (default: 3.0)")
 
@@ -97,6 +107,7 @@ class Export:
         limits = {"max_drop_pp": args.max_drop_pp, "max_class_drop_pp": args.max_class_drop_pp}
         self.limits = validate(Limits, limits, "limits of the drift gate")
         self._graphs: dict[str, Graph] = {}
+        self._grids: dict[str, Grid] = {}  # of heat maps, by source
         self._references: dict[str, ReferenceLogits] = {}
 
     def make(self, name: str) -> ExportOutcome:
@@ -141,7 +152,33 @@ class Export:
         write = self._writer(format)
         graph = None if self.args.onnx or self.args.via else self.graph(FLOAT if write else source)
         reference = self.reference(FLOAT if write else source)
-        return ExportPlan(self.bundle, format, module, graph, source, reference, io, self.limits, write)
+        wanted = self.heatmap(format, graph, source) if self.args.heatmap and graph else None
+        return ExportPlan(self.bundle, format, module, graph, source, reference, io, self.limits, write, heatmap=wanted)
+
+    def heatmap(self, format: Format, graph: Graph, source: str) -> heatmaps.Wanted:
+        """The graph with its map. The range of int8 codes is that of training images where there are images.
+
+        Raises: EdgekdError for a network that has no such map.
+        """
+        if not graph.is_quantized:
+            return heatmaps.Wanted(with_heatmap(graph), maps=self.float_maps)
+        record = self.bundle.manifest.artefacts.get(format.name)
+        if self.validation is not None:
+            if source not in self._grids:
+                with self.console.status("the range of the heat map …"):
+                    self._grids[source] = observed(graph, self.representative)
+            return heatmaps.Wanted(with_heatmap(graph, self._grids[source]), "training", self.float_maps)
+        if record and record.source == source and record.heatmap and record.heatmap.range == "training":
+            return heatmaps.Wanted(with_heatmap(graph, heatmaps.grid_of(record)), "training")
+        return heatmaps.Wanted(with_heatmap(graph), "bounds")
+
+    @cached_property
+    def float_maps(self) -> heatmaps.FloatMaps | None:
+        """The float network's maps on validation; None without images."""
+        if self.validation is None:
+            return None
+        with self.console.status("the float network's heat maps …"):
+            return heatmaps.float_maps(self.graph(FLOAT), self.validation.pixels, self.validation.float_logits)
 
     def _make(self, plan: ExportPlan) -> ExportOutcome:
         name = plan.format.name

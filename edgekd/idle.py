@@ -48,7 +48,7 @@ def left_out(recipe: Recipe, values: Values, given: Values, where: str) -> Value
 
 def settings(recipe: Recipe) -> Iterator[Pair]:
     """Every setting that has no effect in `recipe`, whether it was made or is a default, with the reason."""
-    if recipe.data.source == "phantom":
+    if recipe.data.source in ("phantom", "union"):
         yield "data.path", "data.source"
     if recipe.data.folds:
         yield "data.test_fraction", "data.folds"
@@ -97,6 +97,8 @@ def _settings_of(member: MemberRecipe) -> list[str]:
 
 
 def _stage(section: str, stage: StageRecipe | TrainingRecipe) -> Iterator[Pair]:
+    if getattr(stage, "images_per_class", None):  # there are as many of each
+        yield f"{section}.class_weights", f"{section}.images_per_class"
     fine_tuning = getattr(stage, "stages", None)
     if fine_tuning:
         yield from _in_stages(section, stage, fine_tuning)

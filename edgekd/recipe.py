@@ -150,6 +150,9 @@ class TrainingRecipe(StageRecipe):
 
     head_learning_rate_factor: float = Field(1.0, gt=0)  # the new classifier learns faster than a pretrained body
     mixup_alpha: float = Field(0.0, ge=0)  # Beta(alpha, alpha); 0 turns mixup off
+    images_per_class: int | None = Field(
+        None, ge=1
+    )  # drawn for every epoch, whatever a class has; None: each image once
     # One after the other, each from the best weights of the one before; None: everything learns in all epochs.
     stages: tuple[FineTuningStage, ...] | None = Field(None, strict=False)
 
@@ -224,6 +227,7 @@ class QatTrainingRecipe(StageRecipe):
         "mixup_alpha": "the stage sees the float stage's views; set training.mixup_alpha",
         "head_learning_rate_factor": "the stage has one rate for all weights; set qat.range_learning_rate_factor for the "
         "ranges, or training.head_learning_rate_factor for the float stage",
+        "images_per_class": "the stage shows every image once; set training.images_per_class for the float stage",
         "stages": "all weights learn on the int8 grid at once; set training.stages for the float stage",
     }
 

@@ -53,7 +53,7 @@ def test_own_test_split_gives_what_the_training_measured(run):
     assert again.nll == pytest.approx(first.nll, abs=1e-5)
     labels = json.loads((run / "own" / "class_labels.json").read_text())
     assert labels == {str(i): name for i, name in enumerate(LABEL_NAMES)}
-    for picture in ("confusion.png", "reliability.png"):
+    for picture in ("confusion.png", "reliability.png", "predictions.png"):
         with Image.open(run / "own" / picture) as opened:
             assert opened.width > 300
 

@@ -216,3 +216,66 @@ def test_rank_correlation_is_spearmans():
     assert rank_correlation(a, np.ones((2, 2))) is None
     with pytest.raises(ValueError, match="one shape"):
         rank_correlation(a, a[:1])
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory):
+    """The bundle as cloned, its phone file exported with a heat map."""
+    from edgekd import export
+
+    folder = shutil.copytree(MODEL, tmp_path_factory.mktemp("mapped") / "bundle")
+    assert export.main([str(folder), "--heatmap"]) == 0
+    return folder
+
+
+def test_the_files_own_map_explains_it_by_default(mapped, tmp_path):
+    explain.main([str(mapped), str(GOLDEN), "--out", str(tmp_path / "out")])
+    (row,) = json.loads((tmp_path / "out" / "explanations.json").read_text())["rows"]
+    assert [(m["method"], m["network"]) for m in row["maps"]] == [
+        ("heatmap", "tflite-int8"),
+        ("heatmap", "float"),
+        ("occlusion", "tflite-int8"),
+        ("occlusion", "float"),
+    ]
+    assert row["rank_correlation"]["heatmap"] > 0.9
+    assert len(list((tmp_path / "out").glob("*.heatmap.*.png"))) == 2
+
+
+def test_its_map_is_the_float_networks_cam_before_its_rectification(mapped):
+    import torch
+
+    from edgekd.networks import from_bundle
+
+    with edgekd.load(mapped) as classifier:
+        found = classifier.explain(GOLDEN, "heatmap", "glioma")
+    network, k = from_bundle(Bundle.open(mapped)), classifier.bundle.manifest.label_names.index("glioma")
+    view = torch.from_numpy(found.pixels.copy()).permute(2, 0, 1)[None].float()
+    small = gradcam.gradcam(network, view, torch.tensor([k]), rectify=False).detach() * 49  # the map over its positions
+    expected = torch.nn.functional.interpolate(small[None], found.relevance.shape, mode="bilinear")[0, 0].numpy()
+    assert np.ptp(expected) > 1
+    assert found.relevance == pytest.approx(expected, abs=2e-3)
+
+
+def test_python_takes_the_files_own_map_where_there_is_one(mapped):
+    with edgekd.load(mapped, "tflite-int8") as classifier:
+        found = classifier.explain(GOLDEN)
+        named = classifier.explain(GOLDEN, "occlusion")
+    assert (found.method, named.method) == ("heatmap", "occlusion")
+    assert found.label_name == found.answer.label_name
+    with edgekd.load(MODEL, "tflite-int8") as classifier:
+        assert classifier.default_method == "occlusion"
+        with pytest.raises(EdgekdError, match="--format tflite-int8 --heatmap"):
+            classifier.explain(GOLDEN, "heatmap")
+
+
+@pytest.mark.parametrize("command", ["explain", "evaluate"])
+def test_a_file_without_a_map_is_refused_before_any_work(command, tmp_path):
+    arguments = [
+        str(MODEL),
+        *([str(GOLDEN)] if command == "explain" else ["--faithfulness", "--format", "tflite-int8"]),
+    ]
+    with pytest.raises(EdgekdError, match="a file with a heat map"):
+        {"explain": explain, "evaluate": evaluate}[command].main(
+            [*arguments, "--method", "heatmap", "--out", str(tmp_path / "out")]
+        )
+    assert not (tmp_path / "out").exists()

@@ -16,7 +16,7 @@ from edgekd.data.phantom import LABEL_NAMES, phantom
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file
 from edgekd.measures.calibration import softmax
-from edgekd.quantization import integers
+from edgekd.quantization import heatmap, integers
 from edgekd.quantization.graph import Graph
 from edgekd.runtimes import Format, find, formats
 from edgekd.runtimes import tflite as tflite_runtime
@@ -417,3 +417,22 @@ def test_a_bundle_without_the_int8_graph_says_how_to_get_one(run, capsys):
     for name, arguments in found:
         assert COMMANDS[name]([*arguments, *(OPEN if name == "export" else ())]) in (None, 0)
         assert bool(Bundle.open(run).manifest.quantization)
+
+
+def test_the_range_of_a_heat_map_is_that_of_training_images_and_comes_again_without_them(run, capsys):
+    assert export.main([str(run), "--heatmap", "--format", "tflite-int8,openvino", *OPEN]) == 0
+    bundle = Bundle.open(run)
+    found = bundle.manifest.artefacts["tflite-int8"].heatmap
+    assert (found.range, found.is_in_file) == ("training", True)
+    pixels = validation.representative_pixels(bundle)
+    assert heatmap.observed(graphs.int8_graph(bundle), pixels).scale == found.scale
+    assert "with its heat map; no rank correlation" in capsys.readouterr().out  # 32 px leave a map of one place
+    mapped = sha256_file(run / TFLITE)
+    assert export.main([str(run), *OPEN]) == 0  # with images again, without the map
+    bare = Bundle.open(run).manifest.artefacts["tflite-int8"]
+    assert not bare.has_heatmap
+    assert bare.heatmap.other_files["tflite-int8.tflite"].sha256 == mapped
+    without_data(run)
+    assert export.main([str(run), "--heatmap"]) == 0  # the range of training images comes from the record
+    assert sha256_file(run / TFLITE) == mapped
+    assert Bundle.open(run).manifest.artefacts["tflite-int8"].heatmap == found

@@ -23,6 +23,7 @@ IDLE = [
     ("training", "plateau_patience=2", "plateau_patience", "training.schedule"),
     ("training", "plateau_factor=0.5, schedule='cosine'", "plateau_factor", "training.schedule"),
     ("training", "epochs=3, early_stopping_patience=2", "early_stopping_patience", "training.epochs"),
+    ("training", "images_per_class=9, class_weights=true", "class_weights", "training.images_per_class"),
     ("qat", "training={plateau_factor=0.5}", "training.plateau_factor", "qat.training.schedule"),
     ("qat", "training={label_smoothing=0.2}", "training.label_smoothing", "qat.taught_by"),
     ("qat", "training={class_weights=false}", "training.class_weights", "qat.taught_by"),

@@ -132,13 +132,14 @@ def test_files_are_exported_fully_verified_and_evaluated(made, tmp_path, without
 
 def test_file_and_float_network_are_explained(made, tmp_path, without_heavy):
     run = shutil.copytree(made / "run", tmp_path / "run")
-    assert without_heavy("edgekd.export", run, *OPEN).returncode == 0
+    assert without_heavy("edgekd.export", run, "--heatmap", *OPEN).returncode == 0
     picture = next((made / "images").rglob("*.png"))
-    done = without_heavy("edgekd.explain", run, picture, "--method", "occlusion,rise", "--out", tmp_path / "out")
+    methods = "heatmap,occlusion,rise"
+    done = without_heavy("edgekd.explain", run, picture, "--method", methods, "--out", tmp_path / "out")
     assert done.returncode == 0, done.stdout + done.stderr
     (row,) = json.loads((tmp_path / "out" / "explanations.json").read_text())["rows"]
     assert set(row["answers"]) == {"tflite-int8", "float"}
-    assert len(row["maps"]) == 4
+    assert len(row["maps"]) == 6
     done = without_heavy("edgekd.explain", run, picture, "--method", "gradcam", "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "the explainer 'gradcam' needs the package 'torch'" in done.stderr

@@ -24,7 +24,8 @@ def test_what_lies_outside_the_repository_is_said_at_the_top(path):
     top = path.read_text(encoding="utf-8").split("\n\n")[0]
     assert all(line.startswith("#") for line in top.splitlines())
     weights = [network.weights for network in r.teacher.sections.values() if not network.pretrained]
-    for outside in (r.data.path, *weights, r.student.weights):
+    parts = [part["path"] for part in r.data.options.get("parts", ())]
+    for outside in (r.data.path, *parts, *weights, r.student.weights):
         assert outside in top
     assert f"--recipe models/recipes/{path.name}" in top
     assert r.name == path.stem
@@ -41,8 +42,8 @@ def test_it_starts_beside_links_to_data_and_weights(path, shared, tmp_path, monk
     assert Counter(s.split for s in data.samples).keys() == {"train", "val", "test"}
     assert not splitting.leaking_groups(data)
     for section in (*r.teacher.sections.values(), r.student):
-        if section.pretrained:
-            continue  # from timm's hub
+        if section.pretrained or not section.weights:
+            continue  # from timm's hub, or random
         body = build(section, len(data.label_names), r.input.size).body.state_dict()
         stored = load_file(section.weights)
         head = {name for name, tensor in stored.items() if body[name].shape != tensor.shape}

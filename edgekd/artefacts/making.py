@@ -7,14 +7,14 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgekd import __version__
-from edgekd.artefacts import verification
+from edgekd.artefacts import heatmaps, verification
 from edgekd.artefacts.validation import Validation, golden
 from edgekd.artefacts.verification import Calibration, Limits, ReferenceLogits
 from edgekd.bundle import ARTEFACTS, CARD, ArtefactRecord, Bundle, FileRecord
@@ -23,7 +23,7 @@ from edgekd.files import sha256_file, write_atomic
 from edgekd.measures import selective
 from edgekd.measures.calibration import fit_temperature, softmax
 from edgekd.measures.drift import Drift
-from edgekd.quantization.graph import Array, Graph
+from edgekd.quantization.graph import Graph
 from edgekd.reports.card import model_card
 from edgekd.runtimes import FileFacts, Format, Io, Runtime
 from edgekd.runtimes.isolated import Isolated
@@ -50,6 +50,7 @@ class ExportPlan:
     instead_of: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # sources rejected before, and their problems
+    heatmap: heatmaps.Wanted | None = None  # the second output, where the file shall have it
 
     def facts(self, temperature: float) -> FileFacts:
         """What goes into the file beside the graph."""
@@ -68,7 +69,13 @@ class ExportPlan:
         """The graph on the int8 grid that the file is a writing of; None for every other file."""
         if self.graph is None or self.write is not None:
             return None
-        return self.graph if self.graph.is_quantized else None
+        return self.written if self.graph.is_quantized else None
+
+    @property
+    def written(self) -> Graph:
+        """The graph as it is written: with its heat map, where the file shall have one."""
+        assert self.graph is not None  # only other writers do without
+        return self.heatmap.graph if self.heatmap else self.graph
 
     def path(self, folder: Path) -> Path:
         """The file to load, in `folder`."""
@@ -80,8 +87,7 @@ class ExportPlan:
         if self.write:
             self.write(self.facts(temperature), path)
         else:
-            assert self.graph is not None  # only other writers do without
-            self.module.write(self.graph, self.format, self.facts(temperature), path)
+            self.module.write(self.written, self.format, self.facts(temperature), path)
         return path
 
 
@@ -129,18 +135,28 @@ def _again(plan: ExportPlan, temporary: Path, begin: float, step: Step) -> Expor
         raise EdgekdError(where, "images to verify it on", "none, and it was not verified before", todo)
     step("write")
     path = plan.make(record.calibration_temperature, temporary)
-    if hashes(plan, path) != {name: f.sha256 for name, f in record.files.items()}:
+    verified, checked = heatmaps.files_of(record, plan.heatmap is not None), (plan, path)
+    if verified is None:  # a map is new to the file, whose verification holds if it is the same without one
+        bare = replace(plan, heatmap=None)
+        verified, checked = record.files, (bare, bare.make(record.calibration_temperature, temporary / "bare"))
+    if hashes(*checked) != {name: f.sha256 for name, f in verified.items()}:
         others = "other bytes than those that were verified (another version of a package writes them)"
         raise EdgekdError(where, "images to verify it on", f"none, and {others}", todo)
     step("verify")
-    facts = plan.facts(record.calibration_temperature)
-    problems = [] if plan.write or plan.graph is None else plan.module.lint(plan.graph, plan.format, facts, path)
+    problems, pixels = _lint(plan, record.calibration_temperature, path), golden(plan.bundle)["pixels"]
     with Isolated() as child:
-        probs = child.load(plan.format.name, path).probs(golden(plan.bundle)["pixels"])
+        probs = child.load(plan.format.name, path).probs(pixels)
     found = verification.parity(probs, plan.reference.golden, record.calibration_temperature, plan.step)
     if plan.write is None:
         problems += verification.parity_problems(found, plan.format)
-    outcome = ExportOutcome(plan.format.name, plan.path(path.parent.parent), 0.0, problems, record)
+    report: dict[str, Any] = {}
+    if checked[0] is not plan:
+        step("heat map")
+        record, report, wrong = heatmaps.added(plan, record, path, pixels)
+        problems += wrong
+    elif (plan.heatmap is not None) != record.has_heatmap:
+        record = heatmaps.turned(record)
+    outcome = ExportOutcome(plan.format.name, plan.path(path.parent.parent), 0.0, problems, record, report)
     return _settle(plan, outcome, path, begin)
 
 
@@ -154,11 +170,7 @@ def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: 
     temperature = fit_temperature(logits, validation.labels)
     path = plan.make(temperature, temporary)
     step("lint")
-    problems = (
-        []
-        if plan.write or plan.graph is None
-        else plan.module.lint(plan.graph, plan.format, plan.facts(temperature), path)
-    )
+    problems = _lint(plan, temperature, path)
     step("parity")
     images = validation.pixels[: verification.PARITY_IMAGES]
     golden_pixels = golden(plan.bundle)["pixels"]
@@ -175,7 +187,14 @@ def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: 
     report: dict[str, Any] = {"parity": parity.model_dump(), "runtime": runtime}
     if hasattr(plan.module, "KEEPS_TENSORS") and (graph := plan.int8_graph) is not None:
         step("operators")
-        report |= _operators(graph, plan.format, path, golden_pixels, problems)
+        found_operators, wrong = verification.recomputed(graph, plan.format, path, golden_pixels)
+        report["operators"], problems = found_operators, problems + wrong
+    mapped = None
+    if plan.heatmap:
+        step("heat map")
+        both = np.concatenate([golden_pixels, images])
+        mapped, wrong = heatmaps.verify(plan, plan.heatmap, path, temperature, both)
+        problems += wrong
     step("drift")
     float_probs = softmax(validation.float_logits)
     found, over = verification.gate(softmax(logits, temperature), validation, float_probs, plan.limits)
@@ -184,19 +203,19 @@ def _verified(plan: ExportPlan, validation: Validation, temporary: Path, begin: 
     report |= _facts(plan, validation, found, calibration) | {"golden_probs": on_golden.tolist()}
     conformal = selective.fit(softmax(logits, temperature), validation.labels, validation.groups)
     record = _record(plan, path, report, found, calibration, validation, parity.top1_agreement)
-    record = record.model_copy(update={"conformal": conformal})
+    if mapped is None:
+        mapped = heatmaps.kept(plan.bundle.manifest.artefacts.get(plan.format.name), record)
+    record = record.model_copy(update={"conformal": conformal, "heatmap": mapped})
+    report |= {"heatmap": mapped.model_dump(exclude={"other_files"})} if plan.heatmap and mapped else {}
     outcome = ExportOutcome(plan.format.name, plan.path(temporary.parent), 0.0, problems, record, report)
     return _settle(plan, outcome, path, begin)
 
 
-def _operators(graph: Graph, format: Format, path: Path, pixels: Array, problems: list[str]) -> dict[str, Any]:
-    found = verification.operators(graph, format, path, pixels)
-    images = min(verification.OPERATOR_IMAGES, len(pixels))
-    sizes = {o.node: images * int(np.prod(graph.shapes[o.node])) for o in found}
-    problems += verification.operator_problems(found, sizes)
-    differing = sum(round(o.differing * sizes[o.node]) for o in found)
-    summary = {"operators": len(found), "codes": sum(sizes.values()), "differing": differing}
-    return {"operators": summary | {"largest": max((o.largest for o in found), default=0)}}
+def _lint(plan: ExportPlan, temperature: float, path: Path) -> list[str]:
+    """What is wrong with a file's structure; other writers' files have their own."""
+    if plan.write or plan.graph is None:
+        return []
+    return plan.module.lint(plan.written, plan.format, plan.facts(temperature), path)
 
 
 def _facts(plan: ExportPlan, validation: Validation, found: Drift, calibration: Calibration) -> dict[str, Any]:
@@ -227,15 +246,13 @@ def _record(
     validation: Validation,
     agreement: float,
 ) -> ArtefactRecord:
-    sizes = {name: path.with_name(name).stat().st_size for name in hashes(plan, path)}
-    files = {n: FileRecord(sha256=h, size_bytes=sizes[n]) for n, h in hashes(plan, path).items()}
     float_right = float((validation.float_logits.argmax(1) == validation.labels).mean())
     return ArtefactRecord(
         scheme=plan.format.scheme,
         source=plan.source,
         instead_of=dict(plan.instead_of),
         io=plan.io,
-        files=files,
+        files=file_records(plan, path),
         report=f"{ARTEFACTS}/{plan.format.name}.json",
         calibration_temperature=calibration.temperature,
         val_accuracy=float_right + found.accuracy_change_pp / 100,
@@ -249,6 +266,12 @@ def _record(
         **calibration.model_dump(exclude={"temperature"}),
         top1_agreement=agreement,
     )
+
+
+def file_records(plan: ExportPlan, path: Path) -> dict[str, FileRecord]:
+    """Hash and size of the format's files by name, the one to load first."""
+    found = hashes(plan, path)
+    return {n: FileRecord(sha256=h, size_bytes=path.with_name(n).stat().st_size) for n, h in found.items()}
 
 
 def hashes(plan: ExportPlan, path: Path) -> dict[str, str]:

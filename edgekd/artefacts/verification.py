@@ -149,6 +149,16 @@ def operator_problems(found: list[Operator], sizes: dict[str, int]) -> list[str]
     return problems
 
 
+def recomputed(graph: Graph, format: Format, path: Path, pixels: Array) -> tuple[dict[str, int], list[str]]:
+    """All operators of a file that keeps its tensors: counts of codes, and what is wrong with them."""
+    found = operators(graph, format, path, pixels)
+    images = min(OPERATOR_IMAGES, len(pixels))
+    sizes = {o.node: images * int(np.prod(graph.shapes[o.node])) for o in found}
+    differing = sum(round(o.differing * sizes[o.node]) for o in found)
+    summary = {"operators": len(found), "codes": sum(sizes.values()), "differing": differing}
+    return summary | {"largest": max((o.largest for o in found), default=0)}, operator_problems(found, sizes)
+
+
 def gate(probs: Array, validation: Validation, float_probs: Array, limits: Limits) -> tuple[Drift, list[str]]:
     """The drift from the float student to the file on validation, and what of it is over the limits."""
     found = drift(float_probs, probs, validation.labels, validation.groups)

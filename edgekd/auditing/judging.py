@@ -28,7 +28,11 @@ def judge(
     facts, compared = matches.facts, matches.compared
     pictures = components(len(facts.entries), matches.copies())
     plan = cleaning.plan(matches, pictures)
-    why = "" if listing.root else "the images of this source are no files, which a split file could name"
+    why = (
+        ""
+        if listing.root or listing.takes_split
+        else "the images of this source are no files, which a split file could name"
+    )
     found = [matches.exact_pair(int(a), int(b)) for a, b in matches.exact]
     copies = int((compared.similarity >= matches.settings.duplicate).sum())
     similar = int((compared.similarity >= matches.settings.similar).sum())

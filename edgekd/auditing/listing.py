@@ -43,7 +43,7 @@ class Listing:
 
     `open_image(entry)` gives an RGB image or raises CorruptImage. `locate(entry)` is its file, None where an image is
     no file of its own. `root` is the folder that names are relative to, "" for a source without files. `ignored` counts
-    files that are not named like images.
+    files that are not named like images. `takes_split`: the source reads a split file that names its images as the entries are.
     """
 
     root: str
@@ -52,9 +52,10 @@ class Listing:
     locate: Callable[[Entry], Path | None]
     troubles: list[Trouble] = field(default_factory=list)
     ignored: int = 0
+    takes_split: bool = False
 
 
-def of_dataset(dataset: Dataset, root: str) -> Listing:
+def of_dataset(dataset: Dataset, root: str, takes_split: bool = False) -> Listing:
     """The samples of a source; `root` is the folder that their names are relative to, "" if they are no files."""
     samples = {sample.name: sample for sample in dataset.samples}
     labels = [dataset.label_names[s.label] if s.is_labelled else "" for s in dataset.samples]
@@ -63,7 +64,7 @@ def of_dataset(dataset: Dataset, root: str) -> Listing:
     def locate(entry: Entry) -> Path | None:
         return Path(root) / entry.name if root else None
 
-    return Listing(root, dealt(entries), lambda e: dataset.open_image(samples[e.name]), locate)
+    return Listing(root, dealt(entries), lambda e: dataset.open_image(samples[e.name]), locate, takes_split=takes_split)
 
 
 def dealt(entries: list[Entry]) -> list[Entry]:
@@ -98,6 +99,7 @@ def with_unlabelled(listing: Listing, folder: str) -> Listing:
         lambda e: found.locate(own[e.name]) if e.is_elsewhere else listing.locate(e),
         listing.troubles + troubles,
         listing.ignored + found.ignored,
+        listing.takes_split,
     )
 
 

@@ -132,8 +132,8 @@ class Workshop:
         )
 
     def _timing(self, round: int) -> Timing:
-        """The long run is made once."""
-        return self.timing if round == 0 else self.timing.model_copy(update={"sustained_s": 0.0})
+        """Long runs are made once."""
+        return self.timing if round == 0 else self.timing.model_copy(update={"sustained_s": 0.0, "fps": ()})
 
 
 def record(path: Path) -> FileRecord:

@@ -34,6 +34,7 @@ class Restorer:
         return {file: self.folder / file for file in record.files}
 
     def _write(self, name: str, record: ArtefactRecord) -> None:
+        from edgekd.artefacts import heatmaps
         from edgekd.artefacts.making import ExportPlan, hashes
         from edgekd.artefacts.validation import golden
         from edgekd.artefacts.verification import ReferenceLogits
@@ -45,7 +46,9 @@ class Restorer:
         logits = golden(self.bundle)["logits"]
         reference = ReferenceLogits(logits, logits[:0])  # no validation: hashes tell
         graph = self._graph(name, record)
+        mapped = heatmaps.graph_of(graph, record)
         plan = ExportPlan(self.bundle, format, module, graph, record.source, reference, record.io)
+        plan.heatmap = heatmaps.Wanted(mapped) if mapped else None
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=self.folder) as temporary:

@@ -18,6 +18,7 @@ from edgekd.benchmarking.schema import (
     Limit,
     Memory,
     Numerics,
+    PacedRun,
     Row,
     Stages,
     Sustained,
@@ -161,6 +162,7 @@ def _measurement(
         stages=stages,
         memory=_memory(times),
         sustained=_sustained(times[0]),
+        paced=tuple(_paced(times[0], number) for number in range(len(times[0].paced))),
         limit=limit(first.system, [t.after for t in times], macs, threads, is_int8, inference.median_ms),
         before=tuple(t.before for t in times),
         after=tuple(t.after for t in times),
@@ -209,6 +211,18 @@ def _sustained(times: Times) -> Sustained | None:
     last = windows[-1]
     seconds = last.start_s + last.runs / last.images_per_s
     return Sustained(seconds=seconds, windows=windows, last_over_first=last.images_per_s / windows[0].images_per_s)
+
+
+def _paced(times: Times, number: int) -> PacedRun:
+    found = times.paced[number]
+    return PacedRun(
+        fps=found.fps,
+        runs=len(found.runs_ms),
+        dropped=found.dropped,
+        latency=distribution([times], lambda t: t.paced[number].runs_ms),
+        temperature_c=found.temperature_c,
+        frequency_mhz=found.frequency_mhz,
+    )
 
 
 def limit(

@@ -81,6 +81,17 @@ class Sustained(Section):
     last_over_first: float
 
 
+class PacedRun(Section):
+    """At a camera's rate: single runs, and how many of the frames came while one was still at work."""
+
+    fps: float
+    runs: int
+    dropped: int
+    latency: Distribution
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
+
+
 class Limit(Section):
     """How far from what the core's arithmetic units could do: `ratio` is median_ms / limit_ms, 1 being perfect."""
 
@@ -105,6 +116,7 @@ class HardwareMeasurement(Section):
     stages: Stages
     memory: Memory
     sustained: Sustained | None = None
+    paced: tuple[PacedRun, ...] = ()
     limit: Limit | None = None  # None where the core or its clock is not known
     before: tuple[Conditions, ...]  # per round
     after: tuple[Conditions, ...]

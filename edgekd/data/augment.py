@@ -51,25 +51,27 @@ class Augmenter:
         self.array, self.ids, self.labels, self.classes, self.partners = array, ids, labels, classes, partners
         self.recipe, self.seed, self.mixup = recipe, seed, mixup
 
-    def views(self, epoch: int, rows: np.ndarray, device: torch.device) -> Views:
-        """The views of `rows` [B] (indices into the array) in `epoch`."""
-        draws = np.stack([self._generator(epoch, row).random(DRAWS) for row in rows])
-        pixels = self._augment(epoch, rows, draws, device, stream=0)
+    def views(self, epoch: int | np.ndarray, rows: np.ndarray, device: torch.device) -> Views:
+        """The views of `rows` [B] (indices into the array) in `epoch`, one for all or [B]."""
+        epochs = np.broadcast_to(epoch, rows.shape)
+        draws = np.stack([self._generator(e, row).random(DRAWS) for e, row in zip(epochs, rows, strict=True)])
+        pixels = self._augment(epochs, rows, draws, device, stream=0)
         targets = self._one_hot(rows, device)
         if self.mixup:
             # The partner and the share are functions of the triple as well, so a mixed view stays a view.
             partners = self.partners[(draws[:, -1] * len(self.partners)).astype(np.int64)]
-            share = np.array([self._generator(epoch, row, 1).beta(self.mixup, self.mixup) for row in rows])
+            pairs = list(zip(epochs, rows, strict=True))
+            share = np.array([self._generator(e, row, 1).beta(self.mixup, self.mixup) for e, row in pairs])
             share[self.labels[rows] == NO_LABEL] = 1.0
-            other_draws = np.stack([self._generator(epoch, row, 2).random(DRAWS) for row in rows])
+            other_draws = np.stack([self._generator(e, row, 2).random(DRAWS) for e, row in pairs])
             kept = torch.from_numpy(np.maximum(share, 1 - share).astype(np.float32)).to(device)[:, None]
-            others = self._augment(epoch, partners, other_draws, device, stream=2)
+            others = self._augment(epochs, partners, other_draws, device, stream=2)
             pixels = pixels * kept[..., None, None] + others * (1 - kept[..., None, None])
             targets = targets * kept + self._one_hot(partners, device) * (1 - kept)
         return Views(pixels.contiguous(memory_format=torch.channels_last), targets)
 
     def _generator(self, epoch: int, row: int, stream: int = 0) -> np.random.Generator:
-        key = np.array([(self.seed << 32) | epoch, self.ids[row]], np.uint64)
+        key = np.array([(self.seed << 32) | int(epoch), self.ids[row]], np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, stream]))
 
     def _one_hot(self, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -77,17 +79,21 @@ class Augmenter:
         targets = functional.one_hot(labels.clamp(min=0), self.classes).float()
         return (targets * (labels != NO_LABEL)[:, None]).to(device)
 
-    def _augment(self, epoch: int, rows: np.ndarray, draws: np.ndarray, device: torch.device, stream: int) -> Tensor:
+    def _augment(
+        self, epochs: np.ndarray, rows: np.ndarray, draws: np.ndarray, device: torch.device, stream: int
+    ) -> Tensor:
         pixels = plain_views(self.array, rows, device)
-        pixels = warp(pixels, self._grid(epoch, rows, draws, device, stream))
-        return self._colour(epoch, rows, draws, pixels, stream)
+        pixels = warp(pixels, self._grid(epochs, rows, draws, device, stream))
+        return self._colour(epochs, rows, draws, pixels, stream)
 
-    def _grid(self, epoch: int, rows: np.ndarray, draws: np.ndarray, device: torch.device, stream: int) -> Tensor:
+    def _grid(
+        self, epochs: np.ndarray, rows: np.ndarray, draws: np.ndarray, device: torch.device, stream: int
+    ) -> Tensor:
         size = self.array.shape[1]
         matrices = torch.from_numpy(affine_matrices(draws, self.recipe)).to(device)
         grid = functional.affine_grid(matrices, [len(rows), 3, size, size], align_corners=False)
         if self.recipe.elastic_alpha:
-            fields = [self._elastic(epoch, row, stream) for row in rows]
+            fields = [self._elastic(e, row, stream) for e, row in zip(epochs, rows, strict=True)]
             grid = grid + torch.from_numpy(np.stack(fields)).to(device)
         return grid
 
@@ -100,7 +106,7 @@ class Augmenter:
         smooth = [gaussian_filter(n, self.recipe.elastic_sigma, mode="constant") for n in noise]
         return (np.stack(smooth, axis=-1) * self.recipe.elastic_alpha * 2 / size).astype(np.float32)
 
-    def _colour(self, epoch: int, rows: np.ndarray, draws: np.ndarray, pixels: Tensor, stream: int) -> Tensor:
+    def _colour(self, epochs: np.ndarray, rows: np.ndarray, draws: np.ndarray, pixels: Tensor, stream: int) -> Tensor:
         r = self.recipe
 
         def factor(column: int, strength: float) -> Tensor:
@@ -117,7 +123,10 @@ class Augmenter:
             pixels = (pixels - grey) * factor(10, r.saturation) + grey
         if r.noise:
             noise = np.stack(
-                [self._generator(epoch, row, stream + 16).standard_normal(pixels.shape[1:]) for row in rows]
+                [
+                    self._generator(e, row, stream + 16).standard_normal(pixels.shape[1:])
+                    for e, row in zip(epochs, rows, strict=True)
+                ]
             )
             strength = torch.from_numpy((255 * r.noise * draws[:, 11]).astype(np.float32)).to(pixels.device)
             pixels = (

@@ -66,12 +66,17 @@ class Test(Section):
 
 
 class Timing(Section):
-    """How long to measure. `min_runs` runs and `min_seconds`, whichever is reached first; `sustained_s` 0: not at all."""
+    """How long to measure. `min_runs` runs and `min_seconds`, whichever is reached first; `sustained_s` 0: not at all.
+
+    `fps`: at these rates of a camera too, each for `paced_s`.
+    """
 
     warmup_runs: int = Field(10, ge=0)
     min_runs: int = Field(200, ge=1)
     min_seconds: float = Field(10.0, gt=0)
     sustained_s: float = Field(0.0, ge=0)
+    fps: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field((), max_length=8)
+    paced_s: float = Field(10.0, gt=0, le=3600)
 
 
 class Job(Document):
@@ -162,6 +167,16 @@ class Window(Section):
     frequency_mhz: Amount | None = None
 
 
+class Paced(Section):
+    """A run at a camera's rate: between two frames the device may rest. `dropped`: frames that came while one was at work."""
+
+    fps: Positive
+    runs_ms: tuple[Positive, ...] = Field(min_length=1)
+    dropped: int = Field(ge=0)
+    temperature_c: Finite | None = None  # at the end
+    frequency_mhz: Amount | None = None
+
+
 class Times(Section):
     """What one process on hardware measured; every sample is one image. Stages are of the golden images, in turn."""
 
@@ -174,6 +189,7 @@ class Times(Section):
     decode_ms: tuple[Amount, ...] = Field(min_length=1)
     preprocess_ms: tuple[Amount, ...] = Field(min_length=1)
     sustained: tuple[Window, ...] = ()
+    paced: tuple[Paced, ...] = ()
     bare_rss_mib: Amount  # runtime imported, no artefact
     peak_rss_mib: Amount  # after the timed runs, before anything that only the benchmark needs
     pss_before_mib: Amount | None = None  # Android's total PSS of the app, before loading

@@ -128,6 +128,14 @@ def saturates():
     return platform.machine().lower() in X86 and not set(cpu_flags()) & set(VNNI)
 
 
+HEATMAP = "heatmap"  # the second output of some files, which no answer needs
+
+
+def named(outputs, name):
+    """The output that answers: the one that is no heat map, whatever their order."""
+    return next(output for output in outputs if name(output) != HEATMAP)
+
+
 class Tflite:
     """LiteRT, or tflite-runtime where that is what is installed."""
 
@@ -146,7 +154,7 @@ class Tflite:
         self.interpreter = self.module.Interpreter(model_path=str(path), num_threads=threads)
         self.interpreter.allocate_tensors()
         self.input = self.interpreter.get_input_details()[0]["index"]
-        details = self.interpreter.get_output_details()[0]
+        details = named(self.interpreter.get_output_details(), lambda output: output["name"])
         self.output, self.logits_scale = details["index"], float(details["quantization"][0])
 
     def infer(self, pixels):
@@ -188,10 +196,11 @@ class Onnx:
             options.add_session_config_entry(*self.cure.split("="))
         self.session = self.module.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0].name
+        self.output = named(self.session.get_outputs(), lambda output: output.name).name
         self.logits_scale = float(self.session.get_modelmeta().custom_metadata_map.get("logits_scale", 0))
 
     def infer(self, pixels):
-        return self.session.run(None, {self.input: pixels})[0]
+        return self.session.run([self.output], {self.input: pixels})[0]
 
     def delegate(self):
         return "CPU"
@@ -223,11 +232,12 @@ class Openvino:
             name, value = self.cure.split("=")
             settings[name] = value
         self.request = core.compile_model(model, "CPU", settings).create_infer_request()
+        self.output = named(list(range(len(model.outputs))), lambda index: model.outputs[index].get_any_name())
         key = ["edgekd", "logits_scale"]
         self.logits_scale = float(model.get_rt_info(key).astype(str)) if model.has_rt_info(key) else 0.0
 
     def infer(self, pixels):
-        return self.request.infer({0: pixels})[0].copy()
+        return self.request.infer({0: pixels})[self.output].copy()
 
     def delegate(self):
         return "CPU"
@@ -377,13 +387,24 @@ def pi_flags():
         return None
 
 
-def conditions(earlier=None):
-    """Load, clock, temperature and throttling now; `earlier`: the processors' count of it then."""
-    flags, count, words = pi_flags(), throttle_count(), []
+def throttling():
+    """What tells of slowing down so far: a Raspberry Pi's flags, and the processors' count."""
+    return pi_flags(), throttle_count()
+
+
+def conditions(earlier=(None, None)):
+    """Load, clock, temperature and throttling now; `earlier`: what `throttling` told then.
+
+    A Raspberry Pi keeps in bits 16 to 19 what has happened since it started: what is newly set happened in between.
+    """
+    (flags, count), words = throttling(), []
     if flags is not None:
         words = [word for bit, word in THROTTLED.items() if flags >> bit & 1]
-    if count is not None and earlier is not None and count > earlier:
-        words.append(f"slowed down {count - earlier} times")
+        new = flags & ~earlier[0] if earlier[0] is not None else 0
+        in_between = [word for bit, word in THROTTLED.items() if new >> bit + 16 & 1]
+        words += [f"{word} in between" for word in in_between if word not in words]
+    if count is not None and earlier[1] is not None and count > earlier[1]:
+        words.append(f"slowed down {count - earlier[1]} times")
     return {
         "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "frequency_mhz": frequency_mhz(),
@@ -460,6 +481,23 @@ def sustained(action, inputs, seconds):
     return found
 
 
+def paced(action, inputs, fps, seconds):
+    """Single runs at a camera's rate, each of the newest frame; frames that come while one is at work are dropped."""
+    found: list[float] = []
+    dropped, frame, begin = 0, 0, clock()
+    while frame < seconds * fps or len(found) < FEWEST_RUNS:
+        time.sleep(max(0.0, begin + frame / fps - clock()))
+        start = clock()
+        action(inputs[len(found) % len(inputs)])
+        now = clock()
+        found.append((now - start) * 1e3)
+        following = max(frame + 1, int(np.ceil((now - begin) * fps)))
+        dropped += following - frame - 1
+        frame = following
+    told = {"temperature_c": temperature_c(), "frequency_mhz": frequency_mhz()}
+    return dict(told, fps=fps, runs_ms=found, dropped=dropped)
+
+
 def marker(k):
     """Tell an emulator that counts instructions where an answer begins and ends."""
     import ctypes
@@ -490,7 +528,7 @@ class Run:
         for name in self.job["files"]:
             self.check(name)
         pixels, contents = self.replay_input()
-        self.stage, before, throttles = "runtime", conditions(), throttle_count()
+        self.stage, before, throttles = "runtime", conditions(), throttling()
         begin = clock()
         self.runtime = RUNTIMES[self.job["runtime"]]()
         import_ms, bare = (clock() - begin) * 1e3, self.bare_memory()
@@ -581,6 +619,7 @@ class Run:
         contract = self.job["input"]
         found["preprocess_ms"] = sample(lambda i: to_pixels(i, contract), images, STAGE_RUNS, STAGE_SECONDS)
         found["sustained"] = sustained(infer, feeds, timing["sustained_s"]) if timing["sustained_s"] else []
+        found["paced"] = [paced(infer, feeds, fps, timing["paced_s"]) for fps in timing["fps"]]
         return found, threads_ran
 
     def answers(self):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,11 @@ MODULES = {
     "openvino": "openvino",
 }
 LOOK_S = 60.0  # for the script below
+VENV = "~/edgekd"  # an environment on a device
 
 # Any Python runs it; metadata is read, as importing the runtimes would take seconds on a small board.
 SCRIPT = f"""
-import importlib, importlib.util, json, os, platform, sys
+import importlib, importlib.util, json, os, platform, struct, sys
 sys.path = [path for path in sys.path if path]  # not the folder where it happens to start
 
 def version(package, module):
@@ -46,17 +47,25 @@ def version(package, module):
 found = {{p: version(p, m) for p, m in {MODULES!r}.items() if importlib.util.find_spec(m)}}
 found["python"] = platform.python_version()
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-print(json.dumps({{"os": sys.platform, "cores": cores, "software": found}}))
+can_install = all(importlib.util.find_spec(m) for m in ("venv", "ensurepip"))
+told = {{"os": sys.platform, "cores": cores, "software": found, "can_install": can_install}}
+told["bits"] = 8 * struct.calcsize("P")  # of this Python, whatever the kernel's are
+print(json.dumps(told))
 """
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """What a device's Python tells of itself; `software` has the version of every package above that is installed."""
+    """What a device's Python tells of itself; `software` has the version of every package above that is installed.
+
+    `bits` of its pointers: a 64-bit kernel may well run a 32-bit system. `can_install`: environments can be made.
+    """
 
     os: str
     cores: int
     software: dict[str, str]
+    bits: int = 64
+    can_install: bool = True
 
     @property
     def version(self) -> tuple[int, int]:
@@ -74,12 +83,34 @@ def read(output: bytes) -> Interpreter:
         found: Any = json.loads(output.decode("utf-8").strip().splitlines()[-1])
         versions = {str(name): printable(str(version))[:100] for name, version in found["software"].items()}
         known = {name: versions[name] for name in ("python", *MODULES) if name in versions}
-        interpreter = Interpreter(str(found["os"]), int(found["cores"]), known)
+        bits, can_install = int(found.get("bits", 64)), bool(found.get("can_install", True))
+        interpreter = Interpreter(str(found["os"]), int(found["cores"]), known, bits, can_install)
         if interpreter.cores < 1 or interpreter.version == (0, 0):
             raise ValueError
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         raise ValueError(f"no line of JSON from its Python: {output[-200:]!r}") from None
     return interpreter
+
+
+def installing(packages: Sequence[str], found: Interpreter, python: str) -> str:
+    """How to install packages for `python` on the device; for a Debian, as Raspberry Pi OS is one.
+
+    ai-edge-litert has no wheel for 32-bit systems; tflite-runtime has one for Python up to 3.11, which wants NumPy 1. NumPy and
+    Pillow come from Debian there.
+    """
+    if found.bits == 32:
+        if found.version > (3, 11):
+            return "install a 64-bit system there: no TFLite runtime has a wheel for 32 bits and this Python"
+        here = f'here: python = "{VENV}/bin/python" in the device\'s file'
+        system = "sudo apt-get install python3-venv python3-numpy python3-pil"
+        make = f"python3 -m venv --system-site-packages {VENV} && {VENV}/bin/python -m pip install tflite-runtime"
+        return f"there: {system} && {make}; {here}"
+    install = f"-m pip install {' '.join(packages)}"
+    if python != "python3":
+        return f"there: {python} {install}"
+    first = "" if found.can_install else "sudo apt-get install python3-venv && "
+    there = f"{first}python3 -m venv {VENV} && {VENV}/bin/python {install}"
+    return f'there: {there}; here: python = "{VENV}/bin/python" in the device\'s file'
 
 
 def of_runtime(software: Mapping[str, str], runtime: RuntimeName) -> dict[str, str]:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from pydantic import Field
 
@@ -46,6 +46,7 @@ SETTINGS = (
     "ClearAllForwardings=yes",
     "RemoteCommand=none",
 )
+UNKNOWN = "Could not resolve hostname"
 # What ssh says, what to do about it ({} is `ssh HOST`), and whether trying again is in vain.
 TROUBLES = (
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", "if the device was set up anew: ssh-keygen -R HOST, then {}", True),
@@ -54,7 +55,7 @@ TROUBLES = (
     ("Bad configuration option", "correct the configuration of ssh", True),
     ("Bad owner or permissions", "correct the owner and permissions of that file", True),
     ("Can't open user config file", "correct `config` of the device", True),
-    ("Could not resolve hostname", "correct `host` of the device, or name it in ~/.ssh/config", False),
+    (UNKNOWN, "correct `host` of the device, or name it in ~/.ssh/config", False),
     ("Connection refused", "start its ssh server: sudo systemctl enable --now ssh", False),
 )
 
@@ -126,6 +127,19 @@ code=$(cat code 2>/dev/null)
 echo "${{code:-gone}} $(df -Pk . | awk 'END {{ print $4 }}')"
 if [ "$code" = 0 ]; then head -c "$4" out; else tail -c 2000 err; fi
 """
+CPU = "/sys/devices/system/cpu"
+GOVERN = """
+put() { if [ -w "$2" ]; then echo "$1" >"$2"; else echo "$1" | sudo -n tee -- "$2" >/dev/null; fi; }
+"""
+SET_GOVERNOR = f"""{GOVERN}
+for file in "$1"/cpu[0-9]*/cpufreq/scaling_governor; do
+    [ -f "$file" ] && old=$(cat "$file") && [ "$old" != "$2" ] || continue
+    echo "$old $file" && put "$2" "$file" || exit 1
+done
+"""
+RESTORE_GOVERNOR = f"""{GOVERN}
+while [ $# -ge 2 ]; do put "$1" "$2"; shift 2; done
+"""
 CLOSE = f"""{STOP}
 rm -rf -- "$1" || {{ sleep 1; rm -rf -- "$1"; }}
 """
@@ -141,6 +155,9 @@ class Options(DeviceOptions):
     folder: str = ""  # for our files over there; "" for ~/.cache
     cpus: tuple[int, ...] = ()  # to run on; () leaves it to the system
     patience_s: float = Field(120.0, ge=0)  # how long a link may be gone
+    governor: Literal["", "performance"] = (
+        ""  # of the clock, while we measure; then what it was. Wants sudo without password
+    )
 
 
 def connect(name: str, options: Options) -> Ssh:
@@ -172,14 +189,19 @@ class Ssh(RunsTheRunner):
     def __init__(self, name: str, options: Options) -> None:
         self.name, self.options = name, options
         self.cores: int | None = None
+        self.host = options.host  # as connections name it
+        self.interpreter: software.Interpreter | None = None  # what its Python tells
         self.have: dict[str, int] | None = {}  # files over there; None after a link dropped
         self.folder = self.python = ""
+        self.governed: tuple[str, ...] = ()  # governors as they were, each with its file
 
     def __enter__(self) -> Self:
         """Look what is there, and make the folder. The first connection has to work at once."""
         try:
-            self._look()
+            self._find()
             self.folder = self._open()
+            if self.options.governor:
+                self.governed = self._govern()
         except LinkDown as e:
             raise self._lost(e.words) from None
         self.cores = len(self.options.cpus) or self.cores
@@ -189,6 +211,8 @@ class Ssh(RunsTheRunner):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(LinkDown, Failed, DeviceError):  # a device that is gone cannot be told
+            self._call(RESTORE_GOVERNOR, *self.governed, limit_s=30.0)
+        with contextlib.suppress(LinkDown, Failed, DeviceError):
             self._call(CLOSE, self.folder, limit_s=30.0)
 
     def refuses(self, format: str, threads: int) -> str:
@@ -214,6 +238,22 @@ class Ssh(RunsTheRunner):
 
     # --- Steps -----------------------------------------------------------------------------------------------------
 
+    def _find(self) -> None:
+        """Look at the device; where its name is not known, under that which it has in its own network."""
+        try:
+            self._look()
+        except LinkDown as e:
+            if UNKNOWN not in e.words or re.search(r"[.:]", self.host.rpartition("@")[2]):
+                raise
+            self.host = f"{self.options.host}.local"
+            try:
+                self._look()
+            except LinkDown as again:
+                if UNKNOWN not in again.words:
+                    raise
+                self.host = self.options.host
+                raise e from None
+
     def _look(self) -> None:
         """Learn which processors and packages are there.
 
@@ -229,7 +269,7 @@ class Ssh(RunsTheRunner):
         except ValueError:
             raise DeviceLost(self.name, "a line of JSON from its Python", repr(output[-200:])) from None
         self.python = output.decode("utf-8").splitlines()[0].strip()
-        self.cores, self.software = found.cores, found.software
+        self.cores, self.software, self.interpreter = found.cores, found.software, found
         if found.os != "linux":
             raise DeviceLost(self.name, "a Linux machine", repr(found.os))
         if found.version < (3, 9):
@@ -250,6 +290,19 @@ class Ssh(RunsTheRunner):
         if not re.fullmatch(r"/(?:[^\x00-\x1f]*/)?edgekd\.[A-Za-z0-9]{8}", found):
             raise DeviceLost(self.name, "the path of a new folder", repr(found[:200]))
         return found
+
+    def _govern(self) -> tuple[str, ...]:
+        """Set the governor of the clock; what it was.
+
+        Raises: DeviceLost if that is not allowed.
+        """
+        try:
+            lines = self._call(SET_GOVERNOR, CPU, self.options.governor).decode("ascii", "replace").splitlines()
+        except Failed as e:
+            todo = "allow `sudo tee` without a password there, or take `governor` out of the device's file"
+            raise DeviceLost(self.name, f"a clock that can be set to {self.options.governor!r}", str(e), todo) from None
+        found = (re.fullmatch(r"([a-z_]{1,30}) (/[\w./-]{1,200})", line.strip()) for line in lines)
+        return tuple(word for match in found if match for word in match.groups())
 
     def _send(self, job: Job, files: Mapping[str, Path], end: float) -> None:
         """Copy the files that are not there yet, or the rest of them, then make the job's folder of links to them."""
@@ -346,7 +399,7 @@ class Ssh(RunsTheRunner):
         """
         far = shlex.join(["exec", "sh", "-c", f"echo {BEGIN}\n{script}", "sh", *words])
         try:
-            done = child.finish([*self._ssh(), "--", self.options.host, far], limit_s, given, most)
+            done = child.finish([*self._ssh(), "--", self.host, far], limit_s, given, most)
         except child.TooLong:
             raise LinkDown(f"no answer within {limit_s:.0f} s", was_up=True) from None
         except child.TooMuch:
@@ -379,12 +432,12 @@ class Ssh(RunsTheRunner):
 
     def _by_hand(self) -> str:
         """How a person connects."""
-        return shlex.join(["ssh", *(["-F", self.options.config] if self.options.config else []), self.options.host])
+        return shlex.join(["ssh", *(["-F", self.options.config] if self.options.config else []), self.host])
 
     def _lost(self, words: str) -> DeviceLost:
         todo = "is it on, and in this network? `{} true` has to work; then --resume goes on"
         todo = next((todo for trouble, todo, _ in TROUBLES if trouble in words), todo)
-        todo = todo.replace("HOST", self.options.host).format(self._by_hand())
+        todo = todo.replace("HOST", self.host).format(self._by_hand())
         return DeviceLost(self.name, f"a connection by `{self._by_hand()}`", words, todo)
 
     def _full(self) -> DeviceLost:
@@ -393,11 +446,8 @@ class Ssh(RunsTheRunner):
 
     def _pip(self, packages: Sequence[str]) -> str:
         """How to install packages over there."""
-        install = f"-m pip install {' '.join(packages)}"
-        if self.options.python != "python3":
-            return f"there: {self.options.python} {install}"
-        venv = "python3 -m venv ~/edgekd && ~/edgekd/bin/python"
-        return f'there: {venv} {install}; here: python = "~/edgekd/bin/python" in the device\'s file'
+        assert self.interpreter is not None  # it was looked at when the device connected
+        return software.installing(packages, self.interpreter, self.options.python)
 
 
 def at_home(path: str) -> str:

@@ -11,15 +11,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """This process's part of a global batch: views [B, 3, S, S], soft targets [B, K], rows [B] of the set, the epoch.
+    """This process's part of a global batch: views [B, 3, S, S], soft targets [B, K], rows [B] of the set, the views' epoch.
 
-    A row of `targets` that is all zero has no label.
+    A row of `targets` that is all zero has no label. Where the views are of several epochs, `epoch` is [B].
     """
 
-    epoch: int
+    epoch: int | np.ndarray
     rows: np.ndarray
     pixels: Tensor
     targets: Tensor
+
+    def epoch_of(self, which: np.ndarray) -> int | np.ndarray:
+        """The epoch of the rows `which` [B] bool."""
+        return self.epoch[which] if isinstance(self.epoch, np.ndarray) else self.epoch
 
 
 def taught(targets: Tensor, teacher: Tensor) -> Tensor:

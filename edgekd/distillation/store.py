@@ -39,18 +39,38 @@ class TeacherStore:
         self.folder, self.count = folder, len(lines)
         self._epoch, self._lines = -1, dict[str, np.ndarray]()
 
-    def read(self, quantity: str, epoch: int, rows: np.ndarray) -> np.ndarray | None:
-        """Lines [B, …] float32 of `rows`, NaN where they are not there; None if there are none of this epoch at all."""
+    def read(self, quantity: str, epoch: int | np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+        """Lines [B, …] float32 of `rows`, NaN where they are not there; None if there are none of this epoch at all.
+
+        The rows may be of several epochs [B], here and in `write`.
+        """
+        if isinstance(epoch, np.ndarray):
+            return self._read_several(quantity, epoch, rows)
         lines = self._open(quantity, epoch)
         return None if lines is None else np.asarray(lines[self._line_of[rows]], np.float32)
 
-    def write(self, quantity: str, epoch: int, rows: np.ndarray, values: np.ndarray) -> None:
+    def write(self, quantity: str, epoch: int | np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
         """Keep `values` [B, …] of `rows`."""
+        if isinstance(epoch, np.ndarray):
+            for one in np.unique(epoch):
+                self.write(quantity, int(one), rows[epoch == one], values[epoch == one])
+            return
         if self._open(quantity, epoch) is None:
             self._create(self._path(quantity, epoch), values)
         lines = self._open(quantity, epoch)
         assert lines is not None
         lines[self._line_of[rows]] = values
+
+    def _read_several(self, quantity: str, epochs: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+        found = {one: self.read(quantity, int(one), rows[epochs == one]) for one in np.unique(epochs)}
+        known = [lines for lines in found.values() if lines is not None]
+        if not known:
+            return None
+        whole = np.full((len(rows), *known[0].shape[1:]), np.nan, np.float32)
+        for one, lines in found.items():
+            if lines is not None:
+                whole[epochs == one] = lines
+        return whole
 
     def _path(self, quantity: str, epoch: int) -> Path:
         return self.folder / quantity / f"epoch_{epoch:04d}.npy"

@@ -16,7 +16,7 @@ from edgekd.distillation.store import TeacherStore
 from edgekd.networks import taps
 from edgekd.networks.taps import Outputs
 
-Views = Callable[[int, np.ndarray, torch.device], Tensor]
+Views = Callable[[int | np.ndarray, np.ndarray, torch.device], Tensor]
 
 
 class TeacherOutputs:
@@ -75,7 +75,7 @@ class TeacherOutputs:
             stored = np.full((len(batch.rows), *new.shape[1:]), np.nan, np.float32)
         stored[unknown] = new[unknown[asked]]
         if self.store:
-            self.store.write(quantity, batch.epoch, batch.rows[unknown], stored[unknown])
+            self.store.write(quantity, batch.epoch_of(unknown), batch.rows[unknown], stored[unknown])
             read = self.store.read(quantity, batch.epoch, batch.rows)  # rounded as whoever comes later will find it
             assert read is not None
             return read
@@ -87,7 +87,7 @@ class TeacherOutputs:
         if self.views is None:
             pixels = batch.pixels if rows.all() else batch.pixels[wanted]
         else:
-            pixels = self.views(batch.epoch, batch.rows[rows], device)
+            pixels = self.views(batch.epoch_of(rows), batch.rows[rows], device)
         pixels = pixels.detach().contiguous(memory_format=torch.channels_last)
         teacher = self._network(device)
         names = tuple(dict.fromkeys(n for loss in reading.values() for n in loss.taps(loss.options).teacher))

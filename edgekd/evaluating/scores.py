@@ -34,7 +34,7 @@ def write(
     from edgekd.data.tta import tta_views
     from edgekd.files import write_atomic
     from edgekd.measures.evaluation import evaluate
-    from edgekd.reports import evaluation, left_out, pictures
+    from edgekd.reports import evaluation, left_out, pictures, prediction_grid
 
     pixels = Pixels.of(dataset, bundle.manifest.input, Path(recipe.cache), recipe.data.corrupt_limit)
     left_out.show(pixels.corrupt, console)
@@ -43,9 +43,10 @@ def write(
         expected = f"{len(bundle.manifest.label_names)} probabilities for an image"
         raise EdgekdError(f"bundle {bundle.folder}", expected, str(probs.shape[1]), "export it again")
     samples = pixels.dataset.samples
+    truth = np.array([s.label for s in samples])
     found = evaluate(
         probs,
-        np.array([s.label for s in samples]),
+        truth,
         bundle.manifest.label_names,
         groups=groups_of(samples),
         conformal=conformal,
@@ -56,6 +57,7 @@ def write(
     write_atomic(out / "class_labels.json", json.dumps(labels, indent=2, ensure_ascii=False) + "\n")
     pictures.confusion(found, out / "confusion.png")
     pictures.reliability(found, out / "reliability.png")
+    prediction_grid.draw(pixels.array, probs, truth, bundle.manifest.label_names, out / "predictions.png")
     console.print(f"written to {out}", highlight=False)
 
 

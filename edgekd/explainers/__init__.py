@@ -8,7 +8,7 @@ A method has
 which gives the relevance [S, S] float32 of the class `target` for pixels [S, S, 3] uint8. Black-box methods ask a `Session`, so
 that they explain any artefact, the very file that ships. White-box methods read the torch network and say so with
 `SUBJECT = "network"`; functions of theirs give maps [B, h, w] that can be differentiated by its parameters, so that a loss can
-teach them.
+teach them. What asks a `Mapped` session for the file's own map says `SUBJECT = "heatmap"`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,21 @@ from edgekd.errors import EdgekdError, nearest
 from edgekd.preprocess import InputContract
 from edgekd.section import Section, validate
 
-NETWORK = "network"
+NETWORK, HEATMAP = "network", "heatmap"
 
 
 @dataclass(frozen=True)
 class Method:
-    """A method by its name; `reads_network`: it explains the float network in torch, and no file."""
+    """A method by its name; `reads_network`: it explains the float network in torch, and no file.
+
+    `reads_heatmap`: it explains what has a heat map of its own.
+    """
 
     name: str
     explain: Callable[[Any, np.ndarray, int, Any], np.ndarray]
     kind: type[Section]
     reads_network: bool
+    reads_heatmap: bool = False
 
     def options(self, contract: InputContract, **given: Any) -> Section:
         """Its options for a network with this input: what is hidden gets the colour that normalization makes 0.
@@ -64,7 +68,8 @@ def find(name: str) -> Method:
     except ModuleNotFoundError as e:
         raise extras.explained(e, f"the explainer {name!r}") or e from None
     extras.need(f"the explainer {name!r}", "explain", getattr(module, "PACKAGES", ()))
-    return Method(name, module.explain, module.Options, getattr(module, "SUBJECT", "") == NETWORK)
+    subject = getattr(module, "SUBJECT", "")
+    return Method(name, module.explain, module.Options, subject == NETWORK, subject == HEATMAP)
 
 
 def chosen(values: Iterable[str]) -> list[Method]:

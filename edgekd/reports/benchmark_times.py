@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekd.benchmarking.schema import DeviceRecord, HardwareMeasurement, TimedRow, TimesReport
-from edgekd.reports.benchmark import MIB, processor, ran, show_troubles
+from edgekd.reports.benchmark import MIB, processor, ran, show_paced, show_troubles
 from edgekd.reports.screen import Table
 
 SILENT = (
@@ -23,6 +23,7 @@ def show(report: TimesReport, console: Console) -> None:
             console.print(_table(name, device, rows))
         if device.failure:
             console.print(f"[red]{escape(name)} failed[/]: {escape(device.failure)}", highlight=False, soft_wrap=True)
+    show_paced(report.rows, console)
     show_troubles(report, console)
     console.print(f"[bold yellow]{SILENT}[/]", highlight=False, soft_wrap=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from edgekd.bundle import Manifest
 from edgekd.measures.evaluation import Evaluation
 from edgekd.measures.paired import words
+from edgekd.reports import heatmap
 from edgekd.reports.evaluation import percent, with_interval
 from edgekd.reports.significance import by_group
 
@@ -82,7 +83,7 @@ reference. `artefacts/NAME.json` holds the details and the flipped images.
 | format | from | MB | change of accuracy [95 %] | flips | p (by group) | McNemar p | ECE val, fitted | same answers |
 |---|---|---|---|---|---|---|---|---|
 {rows}
-
+{maps}
 """
 
 
@@ -98,8 +99,9 @@ def _int8(manifest: Manifest) -> str:
         for name, r in sorted(records.items())
     ]
     verdict = f"{_sentence(manifest.quantization.verdict)}\n\n" if manifest.quantization else ""
+    maps = "".join(f"\n- `{name}`: {text}." for name, r in sorted(records.items()) if (text := heatmap.words(r)))
     images = max(r.val_images for r in records.values())
-    return ARTEFACTS.format(verdict=verdict, images=images, rows="\n".join(rows))
+    return ARTEFACTS.format(verdict=verdict, images=images, rows="\n".join(rows), maps=f"{maps}\n" if maps else "")
 
 
 def _sentence(text: str) -> str:

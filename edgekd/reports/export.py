@@ -12,6 +12,7 @@ from rich.markup import escape
 from edgekd.artefacts.making import ExportOutcome
 from edgekd.bundle import ArtefactRecord, Bundle
 from edgekd.errors import EdgekdError
+from edgekd.reports import heatmap
 from edgekd.reports.screen import Table
 from edgekd.reports.significance import by_group
 from edgekd.runtimes import Format
@@ -48,6 +49,9 @@ def show(
         for source, reasons in record.instead_of.items():
             text = f"[yellow]{outcome.format} is from {record.source}[/]: of {source} it was rejected"
             console.print(f"{text}, {escape('; '.join(reasons))}", highlight=False, soft_wrap=True)
+    for outcome in shipped:
+        if text := heatmap.words(_record(outcome)):
+            console.print(f"{outcome.format}: {text}", highlight=False, soft_wrap=True)
     for name, error in failed.items():
         console.print(f"[red]{name} failed[/]: {escape(str(error))}", highlight=False, soft_wrap=True)
     if bundle.manifest.quantization and any(o.record and o.record.source == "qat" for o in shipped):

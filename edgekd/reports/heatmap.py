@@ -1,4 +1,4 @@
-"""A map of relevance as colours over its picture, by Pillow and NumPy alone."""
+"""A map of relevance as colours over its picture, by Pillow and NumPy alone; and a file's own map in words."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+
+from edgekd.bundle import ArtefactRecord
 
 # From what speaks against a class to what speaks for it; told apart with any colour vision, and on black as on white.
 AGAINST, FOR, MOST = (0, 114, 178), (213, 94, 0), (255, 214, 70)
@@ -75,3 +77,14 @@ def strip(scale: Scale, width: int = 120, height: int = 8) -> Image.Image:
     """The colours of a scale from its low to its high end, over mid grey."""
     values = np.broadcast_to(np.linspace(scale.low, scale.high, width), (height, width))
     return overlay(np.full((height, width, 3), 96, np.uint8), values, scale)
+
+
+def words(record: ArtefactRecord) -> str:
+    """What is known of a file's own heat map; "" for a file without."""
+    found = record.heatmap
+    if found is None or not found.is_in_file:
+        return ""
+    if found.rank_correlation is None:
+        return "with its heat map; no rank correlation with the float network's: no validation images, or maps of one place"
+    ranks = f"{found.rank_correlation:.3f} on average, {found.rank_correlation_low:.3f} at the 5th percentile"
+    return f"with its heat map; rank correlation with the float network's: {ranks} of {found.rank_images} images"

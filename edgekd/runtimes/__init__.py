@@ -42,6 +42,7 @@ class Format:
     scheme: Scheme
     packages: tuple[str, ...]  # as imported
     extra: str = "export"
+    takes_heatmap: bool = False  # whether a file of it can have the second output `heatmap`
 
     @property
     def is_int8(self) -> bool:
@@ -91,6 +92,16 @@ class Session(Protocol):
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
+
+
+class Mapped(Session, Protocol):
+    """A session on what gives a heat map too."""
+
+    def heatmap(self, pixels: np.ndarray) -> np.ndarray:
+        """Maps [B, H, W, K] float32 in logits of pixels [B, S, S, 3] uint8 RGB: see `quantization.heatmap`.
+
+        Raises: EdgekdError for a file without one.
+        """
 
 
 class Runtime(Protocol):

@@ -70,6 +70,16 @@ class Isolated:
             raise EdgekdError(self.where, "rows of probabilities that sum to 1", "other numbers", AGAIN)
         return found
 
+    def heatmap(self, pixels: np.ndarray) -> np.ndarray:
+        """Maps [B, H, W, K] float32 in logits of pixels [B, S, S, 3] uint8 RGB.
+
+        Raises: EdgekdError, for a file without one, and for what is no map.
+        """
+        found = np.concatenate([self._ask({"do": "heatmap"}, batch)[1]["result"] for batch in batches(pixels)])
+        if found.ndim != 4 or len(found) != len(pixels) or not np.isfinite(found).all():
+            raise EdgekdError(self.where, "maps [B, H, W, K] of finite numbers", "something else", AGAIN)
+        return found
+
     def codes(self, pixels: np.ndarray) -> Arrays:
         """Values [B, ...] of every tensor by name; needs `keep`."""
         found = [self._ask({"do": "codes"}, batch)[1] for batch in batches(pixels)]

@@ -9,12 +9,13 @@ import numpy as np
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.quantization.graph import Graph
+from edgekd.quantization.heatmap import OUTPUT
 from edgekd.runtimes import FileFacts, Format, cpu
 from edgekd.runtimes.sessions import AGAIN, Ends, batches, check_format, need_packages
 
 FORMATS = (
-    Format("onnx", "ONNX, float32", (".onnx",), "fp32", ("onnx", "onnxruntime")),
-    Format("onnx-int8", "ONNX, int8 (QDQ)", (".onnx",), "static_wi8_ai8", ("onnx", "onnxruntime")),
+    Format("onnx", "ONNX, float32", (".onnx",), "fp32", ("onnx", "onnxruntime"), takes_heatmap=True),
+    Format("onnx-int8", "ONNX, int8 (QDQ)", (".onnx",), "static_wi8_ai8", ("onnx", "onnxruntime"), takes_heatmap=True),
 )
 SEVERITY = 3  # errors only: ONNX Runtime writes its warnings to stderr
 PROVIDERS = ["CPUExecutionProvider"]
@@ -66,12 +67,26 @@ class OnnxSession:
         except Exception as e:  # its errors have no class of their own
             raise EdgekdError(str(path), "an ONNX file", str(e).splitlines()[0][:200], AGAIN) from None
         self.ends = Ends.of(found, path)
+        self._output, *more = (output.name for output in self.session.get_outputs())
+        if self.ends.heatmap and OUTPUT not in more:
+            raise EdgekdError(str(path), f"an output {OUTPUT!r}, which its metadata tell of", "none", AGAIN)
         self.facts, self.threads = self.ends.facts, threads
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
+        return self.ends.probs(self._run(pixels, self._output))
+
+    def heatmap(self, pixels: np.ndarray) -> np.ndarray:
+        """Maps [B, H, W, K] float32 in logits of pixels [B, S, S, 3] uint8 RGB.
+
+        Raises: EdgekdError for a file without one.
+        """
+        self.ends.need_heatmap()
+        return self._run(pixels, OUTPUT)
+
+    def _run(self, pixels: np.ndarray, output: str) -> np.ndarray:
         name, feed = self.session.get_inputs()[0].name, self.ends.feed(pixels)
-        return self.ends.probs(np.concatenate([self.session.run(None, {name: batch})[0] for batch in batches(feed)]))
+        return np.concatenate([self.session.run([output], {name: batch})[0] for batch in batches(feed)])
 
     def describe(self) -> dict[str, object]:
         """What ran: runtime, version, threads, the processor's int8 features."""

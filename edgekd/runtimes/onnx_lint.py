@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekd.quantization.graph import Array, Graph, Grid, Weighted
+from edgekd.quantization import heatmap
+from edgekd.quantization.graph import Array, Graph, Grid, Mean, Weighted
 from edgekd.runtimes import FileFacts
-from edgekd.runtimes.onnx_model import OPSET, UNSIGNED, planes
+from edgekd.runtimes.onnx_model import LOGITS, OPSET, OUTPUT, UNSIGNED, planes
 from edgekd.runtimes.sessions import metadata
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def problems(graph: Graph, facts: FileFacts, path: Path) -> list[str]:
             found += _weights(graph, node, view)
         if node.grid is not None:
             found += _grid(node.name, node.grid, view)
+    found += _outputs(model, graph, facts, view)
     return found + (_islands(view) if graph.is_quantized else [])
 
 
@@ -61,6 +63,24 @@ def _header(model: onnx.ModelProto, expected: dict[str, str]) -> Iterator[str]:
         yield f"operator sets {opsets}, expected version {OPSET} of the standard one alone"
     found = {p.key: p.value for p in model.metadata_props}
     yield from (f"metadata {key!r} differs" for key in sorted(expected | found) if expected.get(key) != found.get(key))
+
+
+def _outputs(model: onnx.ModelProto, graph: Graph, facts: FileFacts, view: _View) -> Iterator[str]:
+    """Probabilities or logits; and where the graph has a heat map, that, of just the tensor that the mean reads."""
+    node, first = heatmap.node_of(graph), LOGITS if facts.io == "int8" else OUTPUT
+    expected = [first, heatmap.OUTPUT] if node else [first]
+    if [output.name for output in model.graph.output] != expected:
+        yield f"expected the outputs {', '.join(expected)}"
+    elif node:
+        maker, conv = view.makers.get(heatmap.OUTPUT), view.named.get(node.name)
+        pool = next(
+            view.named.get(f"{n.name}.pool") for n in graph.nodes if isinstance(n, Mean) and n.inputs == node.inputs
+        )
+        places = [maker.input[0], list(maker.attribute[0].ints)] if maker and maker.op_type == "Transpose" else []
+        if places != [f"{node.name}.{'real' if node.grid else 'sum'}", [0, 2, 3, 1]]:
+            yield f"{heatmap.OUTPUT}: not the values of {node.name}"
+        if conv is None or pool is None or conv.op_type != "Conv" or conv.input[0] != pool.input[0]:
+            yield f"{heatmap.OUTPUT}: made of another tensor than the mean is"
 
 
 def _temperature(facts: FileFacts, view: _View) -> Iterator[str]:

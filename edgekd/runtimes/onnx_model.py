@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgekd.quantization import heatmap
 from edgekd.quantization.graph import (
     HIGH,
     LOW,
@@ -44,7 +45,10 @@ UNSIGNED = 128  # what a uint8 code is above the int8 code of the same real valu
 
 
 def build(graph: Graph, facts: FileFacts) -> onnx.ModelProto:
-    """The model: pixels [N, S, S, 3] uint8 -> probs [N, K] float32; with io "int8", codes int8 -> logits [N, K] int8."""
+    """The model: pixels [N, S, S, 3] uint8 -> probs [N, K] float32; with io "int8", codes int8 -> logits [N, K] int8.
+
+    A graph with a heat map has it as the second output [N, H, W, K] float32.
+    """
     from onnx import TensorProto, helper
 
     builder = _Builder(graph)
@@ -54,16 +58,18 @@ def build(graph: Graph, facts: FileFacts) -> onnx.ModelProto:
     size, outputs = graph.input.size, graph.shapes[graph.output.name][0]
     is_int8 = facts.io == "int8"
     builder.finish(facts, readers[graph.output.name])
+    first, kind = (LOGITS, TensorProto.INT8) if is_int8 else (OUTPUT, TensorProto.FLOAT)
+    given = [helper.make_tensor_value_info(first, kind, [BATCH, outputs])]
+    if mapped := heatmap.node_of(graph):
+        builder.op("Transpose", "heatmap.places", [readers[mapped.name]], heatmap.OUTPUT, perm=[0, 2, 3, 1])
+        places: list[str | int | None] = [BATCH, *graph.shapes[mapped.name]]
+        given.append(helper.make_tensor_value_info(heatmap.OUTPUT, TensorProto.FLOAT, places))
     model = helper.make_model(
         helper.make_graph(
             builder.nodes,
             facts.name or "edgekd",
             [helper.make_tensor_value_info(INPUT, getattr(TensorProto, facts.io.upper()), [BATCH, size, size, 3])],
-            [
-                helper.make_tensor_value_info(LOGITS, TensorProto.INT8, [BATCH, outputs])
-                if is_int8
-                else helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [BATCH, outputs])
-            ],
+            given,
             builder.initializers,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],

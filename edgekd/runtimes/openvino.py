@@ -8,13 +8,16 @@ import numpy as np
 
 from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Graph
+from edgekd.quantization.heatmap import OUTPUT
 from edgekd.runtimes import FileFacts, Format, cpu
 from edgekd.runtimes.sessions import AGAIN, Ends, check_format, need_packages
 
 PACKAGES = ("onnx", "openvino")
 FORMATS = (
-    Format("openvino", "OpenVINO, float32 with float16 weights", (".xml", ".bin"), "fp16", PACKAGES),
-    Format("openvino-int8", "OpenVINO, int8", (".xml", ".bin"), "static_wi8_ai8", PACKAGES),
+    Format(
+        "openvino", "OpenVINO, float32 with float16 weights", (".xml", ".bin"), "fp16", PACKAGES, takes_heatmap=True
+    ),
+    Format("openvino-int8", "OpenVINO, int8", (".xml", ".bin"), "static_wi8_ai8", PACKAGES, takes_heatmap=True),
 )
 
 
@@ -62,6 +65,8 @@ class OpenvinoSession:
             model = core.read_model(path)
             self.ends = Ends.of(properties(model), path)
             size = self.ends.facts.input.size
+            if self.ends.heatmap and OUTPUT not in {name for output in model.outputs for name in output.names}:
+                raise ValueError(f"no output {OUTPUT!r}, which its metadata tell of")
             model.reshape([1, size, size, 3])
             self.request = core.compile_model(model, "CPU", self._settings(threads)).create_infer_request()
         except (RuntimeError, OSError, ValueError) as e:
@@ -84,11 +89,21 @@ class OpenvinoSession:
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
-        feed = self.ends.feed(pixels)
-        outputs = [self.request.infer({0: image[None]})[0].copy() for image in feed]
+        outputs = self._run(pixels, 0)
         if not outputs:
             return np.zeros((0, len(self.facts.label_names)), np.float32)
         return self.ends.probs(np.concatenate(outputs))
+
+    def heatmap(self, pixels: np.ndarray) -> np.ndarray:
+        """Maps [B, H, W, K] float32 in logits of pixels [B, S, S, 3] uint8 RGB.
+
+        Raises: EdgekdError for a file without one.
+        """
+        self.ends.need_heatmap()
+        return np.concatenate(self._run(pixels, OUTPUT))
+
+    def _run(self, pixels: np.ndarray, output: int | str) -> list[np.ndarray]:
+        return [self.request.infer({0: image[None]})[output].copy() for image in self.ends.feed(pixels)]
 
     def describe(self) -> dict[str, object]:
         """What ran: runtime, version, threads, the processor's int8 features."""

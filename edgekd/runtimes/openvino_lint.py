@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekd.quantization.graph import HIGH, LOW, Array, Graph, Grid, Input, Weighted
+from edgekd.quantization import heatmap
+from edgekd.quantization.graph import HIGH, LOW, Array, Graph, Grid, Input, Mean, Weighted
 from edgekd.runtimes import FileFacts
 from edgekd.runtimes.onnx_lint import same
-from edgekd.runtimes.onnx_model import planes
+from edgekd.runtimes.onnx_model import LOGITS, OUTPUT, planes
 from edgekd.runtimes.sessions import metadata
 
 if TYPE_CHECKING:
@@ -44,27 +45,44 @@ def problems(graph: Graph, facts: FileFacts, path: Path) -> list[str]:
             found += _weights(graph, node, facts, operators)
         if node.grid is not None:
             found += _grid(node.name, node.grid, operators.get(f"{node.name}.real"), is_input=isinstance(node, Input))
+    found += _outputs(model, graph, facts, operators)
     return found + ([*_islands(model), *_temperature(facts, operators)] if graph.is_quantized else [])
+
+
+def _outputs(
+    model: openvino.Model, graph: Graph, facts: FileFacts, operators: dict[str, openvino.Node]
+) -> Iterator[str]:
+    """Probabilities or logits; and where the graph has a heat map, that, of just the tensor that the mean reads."""
+    node, first = heatmap.node_of(graph), LOGITS if facts.io == "int8" else OUTPUT
+    expected = [first, heatmap.OUTPUT] if node else [first]
+    names = [output.get_names() for output in model.outputs]
+    if len(names) != len(expected) or not all(e in given for e, given in zip(expected, names, strict=True)):
+        yield f"expected the outputs {', '.join(expected)}"
+    elif node:
+        values = _unmoved(model.outputs[1].get_node().input_value(0).get_node())
+        wanted = operators.get(f"{node.name}.real" if node.grid else f"{node.name}/WithoutBiases")
+        if wanted is None or values.get_friendly_name() != wanted.get_friendly_name():
+            yield f"{heatmap.OUTPUT}: not the values of {node.name}"
+        mean = next(n.name for n in graph.nodes if isinstance(n, Mean) and n.inputs == node.inputs)
+        readers = [operators.get(name) for name in (f"{node.name}/WithoutBiases", f"{mean}.pool")]
+        sources = {_source(reader, 0).get_friendly_name() if reader else "" for reader in readers}
+        if len(sources) != 1 or "" in sources:
+            yield f"{heatmap.OUTPUT}: made of another tensor than the mean is"
 
 
 def _weights(graph: Graph, node: Weighted, facts: FileFacts, operators: dict[str, openvino.Node]) -> Iterator[str]:
     """NAME adds the bias to NAME/WithoutBiases, which reads the input and the weight; zeros are not added at all."""
     bias, total, product = graph.bias(node), operators.get(node.name), operators.get(f"{node.name}/WithoutBiases")
-    if node is graph.output and total is None:  # in float the temperature has moved before the last addition
+    is_bare = total is None and not bias.any()
+    if node is graph.output and total is None and not is_bare:
+        # In float the temperature has moved before the last addition.
         bias, total = bias / np.float32(facts.calibration_temperature), operators.get("calibrated")
-    weight = planes(node, graph.weight(node))
-    if total is None and product is not None and product.get_type_name() in PRODUCTS and not bias.any():
-        yield from _parts(graph, node, [("weight", product, weight)])
-        return
-    if total is None or product is None or total.get_type_name() != "Add" or product.get_type_name() not in PRODUCTS:
+    adds = is_bare or (total is not None and total.get_type_name() == "Add")
+    if product is None or product.get_type_name() not in PRODUCTS or not adds:
         yield f"{node.name}: no such operator with weight and bias"
         return
-    yield from _parts(graph, node, [("weight", product, weight), ("bias", total, bias)])
-
-
-def _parts(graph: Graph, node: Weighted, parts: list[tuple[str, openvino.Node, Array]]) -> Iterator[str]:
-    """Each part's operator reads its values, on the int8 grid their codes and scales."""
-    for part, reader, values in parts:
+    parts = [("weight", product, planes(node, graph.weight(node))), ("bias", total, bias)]
+    for part, reader, values in parts[:1] if is_bare else parts:
         codes, scale = _constants(_source(reader, 1))
         if not graph.is_quantized:
             if codes is None or codes.size != values.size or not _is_rounded(codes.ravel(), values.ravel()):

@@ -14,12 +14,14 @@ import numpy as np
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.measures.calibration import softmax
 from edgekd.preprocess import InputContract
-from edgekd.quantization.graph import PIXELS, Graph
+from edgekd.quantization import heatmap
+from edgekd.quantization.graph import PIXELS, Graph, Shape
 from edgekd.runtimes import FileFacts, Format, Session
 from edgekd.section import validate
 
 KEY = "edgekd"
 AGAIN = "write it again with edgekd.export"
+HEATMAP = "heatmap"  # the key of the second output's description
 BATCH = 8  # images at a time: about as fast as any number, and memory does not grow with the set
 
 
@@ -39,10 +41,19 @@ def streamed(session: Session, pictures: Iterable[np.ndarray]) -> np.ndarray:
 def metadata(graph: Graph, facts: FileFacts) -> dict[str, str]:
     """What an artefact carries: all facts as JSON under `edgekd`, and the main ones as plain text for other tools.
 
-    Where the int8 logits come out, their scale and zero point are there too.
+    Where the int8 logits come out, their scale and zero point are there too; where a heat map does, what it is.
     """
     plain = {"name": facts.name, "description": facts.description, "licence": facts.licence}
-    found = {KEY: json.dumps(facts.as_json()), "labels": "\n".join(facts.label_names), **plain}
+    described = facts.as_json()
+    if shape := heatmap.shape_of(graph):
+        # The mean over height and width plus the bias is the logit.
+        described[HEATMAP] = {
+            "output": heatmap.OUTPUT,
+            "shape": shape,
+            "unit": "logits",
+            "bias": heatmap.bias_of(graph),
+        }
+    found = {KEY: json.dumps(described), "labels": "\n".join(facts.label_names), **plain}
     if facts.io == "int8":
         grid = graph.grid(graph.output.name)
         found |= {"logits_scale": repr(grid.scale), "logits_zero_point": str(grid.zero_point)}
@@ -60,6 +71,8 @@ def check_format(graph: Graph, format: Format, facts: FileFacts) -> None:
         raise EdgekdError(where, "a graph on the int8 grid" if format.is_int8 else "a float graph", "the other kind")
     if facts.io == "int8" and not format.is_int8:
         raise EdgekdError(where, "io = 'uint8'", "io = 'int8'", "choose an int8 format")
+    if facts.io == "int8" and heatmap.node_of(graph):
+        raise EdgekdError(where, "io = 'uint8' for a file with a heat map, which is float32", "io = 'int8'")
     labels, outputs = len(facts.label_names), graph.shapes[graph.output.name][0]
     if labels != outputs:
         raise EdgekdError(where, f"{outputs} label names, one per logit", str(labels))
@@ -103,12 +116,34 @@ def facts_of(found: Mapping[str, str], path: Path) -> FileFacts:
         raise EdgekdError(str(path), "a file written by edgekd", f"metadata: {type(e).__name__}: {e}", AGAIN) from None
 
 
+def heatmap_of(found: Mapping[str, str], path: Path) -> Shape | None:
+    """(H, W, K) of the heat map that an artefact's metadata tell of; None where they tell of none.
+
+    Raises: EdgekdError for a description that cannot be.
+    """
+    described = json.loads(found[KEY]).get(HEATMAP)
+    if described is None:
+        return None
+    try:
+        shape = tuple(described["shape"])
+        if described["output"] != heatmap.OUTPUT or [type(n) for n in shape] != 3 * [int] or min(shape) < 1:
+            raise ValueError("another output or shape")
+        return shape
+    except (KeyError, TypeError, ValueError) as e:
+        found_ = f"metadata: {type(e).__name__}: {e}"
+        raise EdgekdError(str(path), "the description of a heat map", found_, AGAIN) from None
+
+
 @dataclass(frozen=True)
 class Ends:
-    """What is left to do around an artefact: nothing for io "uint8"; codes, temperature and softmax for "int8"."""
+    """What is left to do around an artefact: nothing for io "uint8"; codes, temperature and softmax for "int8".
+
+    `heatmap` is (H, W, K) of the artefact's second output, where it has one.
+    """
 
     facts: FileFacts
     logits_scale: float = 1.0
+    heatmap: Shape | None = None
 
     @classmethod
     def of(cls, found: Mapping[str, str], path: Path) -> Ends:
@@ -118,7 +153,7 @@ class Ends:
         """
         facts = facts_of(found, path)
         if facts.io == "uint8":
-            return cls(facts)
+            return cls(facts, heatmap=heatmap_of(found, path))
         try:
             return cls(facts, float(found["logits_scale"]))
         except (KeyError, ValueError) as e:
@@ -143,3 +178,11 @@ class Ends:
             return output
         logits = output.astype(np.float64) * self.logits_scale
         return softmax(logits, self.facts.calibration_temperature).astype(np.float32)
+
+    def need_heatmap(self) -> None:
+        """Refuse to go on with an artefact that has no heat map.
+
+        Raises: EdgekdError.
+        """
+        if self.heatmap is None:
+            raise EdgekdError(self.facts.name, "a file with a heat map", "one without", "export it with --heatmap")

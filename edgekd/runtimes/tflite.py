@@ -11,14 +11,17 @@ import numpy as np
 from edgekd.errors import EdgekdError, missing_package
 from edgekd.files import write_atomic
 from edgekd.quantization.graph import Graph
+from edgekd.quantization.heatmap import OUTPUT
 from edgekd.runtimes import FileFacts, Format, cpu
 from edgekd.runtimes.sessions import Ends, check_format
 
 PACKAGES = ("ai_edge_litert", "flatbuffers")
 FORMATS = (
-    Format("tflite", "TensorFlow Lite, float32", (".tflite",), "fp32", PACKAGES),
+    Format("tflite", "TensorFlow Lite, float32", (".tflite",), "fp32", PACKAGES, takes_heatmap=True),
     Format("tflite-fp16", "TensorFlow Lite, float16 weights", (".tflite",), "fp16", PACKAGES),
-    Format("tflite-int8", "TensorFlow Lite, int8 throughout", (".tflite",), "static_wi8_ai8", PACKAGES),
+    Format(
+        "tflite-int8", "TensorFlow Lite, int8 throughout", (".tflite",), "static_wi8_ai8", PACKAGES, takes_heatmap=True
+    ),
 )
 
 
@@ -72,25 +75,34 @@ class TfliteSession:
                 options = {"num_threads": threads, "experimental_preserve_all_tensors": keep}
                 self.interpreter = Interpreter(model_path=str(path), **options)
             self.interpreter.allocate_tensors()
-            self._input, self._output = (
-                ends[0]["index"]
-                for ends in (self.interpreter.get_input_details(), self.interpreter.get_output_details())
-            )
+            outputs = self.interpreter.get_output_details()
+            self._input, self._output = self.interpreter.get_input_details()[0]["index"], outputs[0]["index"]
+            self._outputs = {output["name"]: output["index"] for output in outputs}
+            if self.ends.heatmap and OUTPUT not in self._outputs:
+                raise ValueError(f"no output {OUTPUT!r}")
         except (RuntimeError, ValueError, IndexError) as e:
             raise EdgekdError(str(path), "a model that LiteRT can run", str(e).splitlines()[0]) from None
         self.threads = threads
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """Calibrated probabilities [B, K] float32 of pixels [B, S, S, 3] uint8 RGB."""
-        outputs = [self._run(image[None]) for image in self.ends.feed(pixels)]
+        outputs = [self._run(image[None], self._output) for image in self.ends.feed(pixels)]
         return self.ends.probs(np.concatenate(outputs))
+
+    def heatmap(self, pixels: np.ndarray) -> np.ndarray:
+        """Maps [B, H, W, K] float32 in logits of pixels [B, S, S, 3] uint8 RGB.
+
+        Raises: EdgekdError for a file without one.
+        """
+        self.ends.need_heatmap()
+        return np.concatenate([self._run(image[None], self._outputs[OUTPUT]) for image in self.ends.feed(pixels)])
 
     def codes(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """Values [B, ...] of every tensor by name; needs `keep`."""
         found: dict[str, list[np.ndarray]] = {}
         details = [d for d in self.interpreter.get_tensor_details() if d["name"]]
         for image in self.ends.feed(pixels):
-            self._run(image[None])
+            self._run(image[None], self._output)
             for detail in details:
                 try:
                     found.setdefault(detail["name"], []).append(self.interpreter.get_tensor(detail["index"]))
@@ -105,10 +117,10 @@ class TfliteSession:
         facts = {"runtime": "LiteRT", "version": version("ai-edge-litert"), "delegate": "XNNPACK"}
         return facts | {"threads": self.threads, "cpu_features": cpu.features(), "cure": self.cure}
 
-    def _run(self, image: np.ndarray) -> np.ndarray:
+    def _run(self, image: np.ndarray, output: int) -> np.ndarray:
         self.interpreter.set_tensor(self._input, image)
         self.interpreter.invoke()
-        return self.interpreter.get_tensor(self._output)
+        return self.interpreter.get_tensor(output)
 
 
 def read(path: Path) -> Any:

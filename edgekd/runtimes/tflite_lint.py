@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekd.quantization.graph import Array, Graph, Weighted
+from edgekd.quantization import heatmap
+from edgekd.quantization.graph import Array, Conv, Graph, Weighted
 from edgekd.runtimes import FileFacts, Format
 from edgekd.runtimes.sessions import metadata
 from edgekd.runtimes.tflite_model import INPUT, OPERATORS, entries
@@ -25,7 +26,7 @@ def lint(graph: Graph, format: Format, facts: FileFacts, model: Any) -> list[str
     found = entries(model)
     wrong = [key for key, text in metadata(graph, facts).items() if found.get(key) != text]
     problems += [f"metadata {key!r} differs" for key in wrong]
-    problems += _ends(view, facts)
+    problems += _ends(view, graph, facts)
     problems += _weights(view, graph, format)
     return problems + (_full_int8(view, graph, facts) if graph.is_quantized else [])
 
@@ -53,7 +54,7 @@ class _View:
         return b"" if data is None else bytes(bytearray(data))
 
 
-def _ends(view: _View, facts: FileFacts) -> list[str]:
+def _ends(view: _View, graph: Graph, facts: FileFacts) -> list[str]:
     problems = []
     inputs = [view.subgraph.tensors[i] for i in view.subgraph.inputs]
     size, expected = facts.input.size, facts.io.upper()
@@ -63,9 +64,26 @@ def _ends(view: _View, facts: FileFacts) -> list[str]:
         problems.append(f"expected an input of shape [1, {size}, {size}, 3], found {list(inputs[0].shape)}")
     outputs = [view.subgraph.tensors[i] for i in view.subgraph.outputs]
     expected = "INT8" if facts.io == "int8" else "FLOAT32"
-    if len(outputs) != 1 or view.type(outputs[0]) != expected:
-        problems.append(f"expected one output of type {expected}")
-    return problems
+    node = heatmap.node_of(graph)
+    if len(outputs) != (2 if node else 1) or view.type(outputs[0]) != expected:
+        problems.append(f"expected {'two outputs, the first' if node else 'one output'} of type {expected}")
+    return problems + (_heatmap(view, graph, node) if node and len(outputs) == 2 else [])
+
+
+def _heatmap(view: _View, graph: Graph, node: Conv) -> list[str]:
+    """The second output: the map of the class, of just the tensor that the mean reads."""
+    tensor = view.subgraph.tensors[view.subgraph.outputs[1]]
+    name, shape = tensor.name.decode(), [1, *graph.shapes[node.name]]
+    if name != heatmap.OUTPUT or view.type(tensor) != "FLOAT32" or list(tensor.shape) != shape:
+        return [f"expected a second output {heatmap.OUTPUT!r} of type FLOAT32 and shape {shape}"]
+    steps, last = (["DEQUANTIZE"] if node.grid else []) + ["CONV_2D"], view.subgraph.outputs[1]
+    for step in steps:
+        maker = next((o for o in view.subgraph.operators if last in o.outputs), None)
+        if maker is None or view.codes[maker.opcodeIndex] != step:
+            return [f"{heatmap.OUTPUT}: expected {' of '.join(steps)}"]
+        last = maker.inputs[0]
+    readers = [o for o in view.subgraph.operators if view.codes[o.opcodeIndex] == "MEAN" and last == o.inputs[0]]
+    return [] if readers else [f"{heatmap.OUTPUT}: made of another tensor than the mean is"]
 
 
 def _weights(view: _View, graph: Graph, format: Format) -> list[str]:

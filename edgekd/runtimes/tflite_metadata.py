@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgekd.errors import EdgekdError
+from edgekd.quantization.heatmap import OUTPUT
 from edgekd.runtimes import FileFacts
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1  # union types of the schema
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # a zip knows no earlier time; fixed, so that equal models are equal files
 
 
-def metadata_buffer(facts: FileFacts) -> bytes:
-    """The metadata flatbuffer of a classifier with one image input and one output [1, K]."""
+def metadata_buffer(facts: FileFacts, has_heatmap: bool = False) -> bytes:
+    """The metadata flatbuffer of a classifier with one image input and one output [1, K], and perhaps a heat map."""
     from flatbuffers import Builder
 
     builder = Builder(2048)
-    image, classes = _image_input(builder, facts), _classes_output(builder, facts)
-    subgraph = _table(builder, {2: _offsets(builder, [image]), 3: _offsets(builder, [classes])})
+    image, outputs = _image_input(builder, facts), [_classes_output(builder, facts)]
+    if has_heatmap:
+        words = "what each place adds to each class, in logits: the mean plus the bias is the logit"
+        outputs.append(_table(builder, {0: builder.CreateString(OUTPUT), 1: builder.CreateString(words)}))
+    subgraph = _table(builder, {2: _offsets(builder, [image]), 3: _offsets(builder, outputs)})
     text = {0: facts.name, 1: facts.description, 2: facts.version, 5: facts.licence, 7: PARSER_VERSION}
     fields = {slot: builder.CreateString(value) for slot, value in text.items() if value}
     builder.Finish(_table(builder, {**fields, 3: _offsets(builder, [subgraph])}), file_identifier=IDENTIFIER)

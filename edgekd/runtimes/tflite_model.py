@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekd.quantization import heatmap
 from edgekd.quantization.graph import (
     PIXELS,
     Add,
@@ -147,6 +148,16 @@ class _Writer:
         value = self._apply("MUL", [value, factor], "calibrated", shape, "MulOptions", {}, is_float=True)
         out = self._apply("SOFTMAX", [value], OUTPUT, shape, "SoftmaxOptions", {"beta": 1.0}, is_float=True)
         self.subgraph.outputs = [out]
+        if node := heatmap.node_of(self.graph):
+            self.subgraph.outputs.append(self._heatmap(node))
+
+    def _heatmap(self, node: Conv) -> int:
+        """The map in float32; in a float graph that is the node's own tensor, by the output's name."""
+        value, shape = self.tensors[node.name], (1, *self.graph.shapes[node.name])
+        if node.grid:
+            return self._apply("DEQUANTIZE", [value], heatmap.OUTPUT, shape, "DequantizeOptions", {})
+        self.subgraph.tensors[value].name = heatmap.OUTPUT.encode()
+        return value
 
     # Nodes
 
@@ -310,7 +321,7 @@ class _Writer:
     def _entries(self) -> Iterable[tuple[str, bytes]]:
         from edgekd.runtimes.tflite_metadata import NAME, metadata_buffer
 
-        yield NAME, metadata_buffer(self.facts)
+        yield NAME, metadata_buffer(self.facts, has_heatmap=len(self.subgraph.outputs) > 1)
         for name, text in metadata(self.graph, self.facts).items():
             yield name, text.encode()
 
@@ -324,13 +335,16 @@ class _Writer:
         found = self.schema.SignatureDefT()
         found.signatureKey, found.subgraphIndex = b"serving_default", 0
         output = LOGITS if self.facts.io == "int8" else OUTPUT
-        for ends, name, index in (
-            ("inputs", INPUT, self.subgraph.inputs[0]),
-            ("outputs", output, self.subgraph.outputs[0]),
+        for ends, names, indices in (
+            ("inputs", (INPUT,), self.subgraph.inputs),
+            ("outputs", (output, heatmap.OUTPUT), self.subgraph.outputs),
         ):
-            entry = self.schema.TensorMapT()
-            entry.name, entry.tensorIndex = name.encode(), index
-            setattr(found, ends, [entry])
+            entries = []
+            for name, index in zip(names, indices, strict=False):  # most files have one output
+                entry = self.schema.TensorMapT()
+                entry.name, entry.tensorIndex = name.encode(), index
+                entries.append(entry)
+            setattr(found, ends, entries)
         return found
 
 

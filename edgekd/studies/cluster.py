@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -40,7 +41,7 @@ def connected() -> Iterator[Any]:
 
     address = os.environ.get("RAY_ADDRESS")
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as e:
         raise EdgekdError(
             f"RAY_ADDRESS {address}", "a Ray cluster", " ".join(str(e).split()), "ray start --head"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from edgekd.distillation import losses
@@ -13,6 +14,7 @@ from edgekd.networks import build, check_network, from_bundle
 from edgekd.recipe import MemberRecipe, Network, Recipe, StageRecipe, TrainingRecipe
 from edgekd.training import fine_tuning, teachers
 from edgekd.training.run import Run
+from edgekd.training.sampling import Sampler
 from edgekd.training.stages import build_losses
 
 
@@ -103,15 +105,20 @@ def batches(run: Run, control: bool = False) -> None:
 
     Raises: EdgekdError.
     """
-    wanted, labelled, everything = run.recipe, len(run.labelled_rows), len(run.rows("train"))
-    sections: dict[str, tuple[StageRecipe, int]] = {"training": (wanted.training, labelled if control else everything)}
+    wanted, labelled, everything = run.recipe, run.labelled_rows, run.rows("train")
+    sections: dict[str, tuple[StageRecipe, np.ndarray]] = {
+        "training": (wanted.training, labelled if control else everything)
+    }
     for where, settings in wanted.teacher.sections.items():
         if not (settings.bundle or settings.checkpoint):
             sections[f"{where}.training"] = settings.training, labelled
     if wanted.qat.enabled:
         sections["qat.training"] = wanted.qat.training, everything
-    for section, (stage, images) in sections.items():
+    for section, (stage, rows) in sections.items():
+        images = Sampler(rows, run.labels, getattr(stage, "images_per_class", None), 0).count
         if stage.batch_size > images:
-            found = f"{stage.batch_size} for {images} {'labelled ' if images < everything else ''}training images"
+            found = (
+                f"{stage.batch_size} for {images} {'labelled ' if len(rows) < len(everything) else ''}training images"
+            )
             todo = f"for example --set {section}.batch_size={max(images // 4, 2)}"
             raise EdgekdError(f"{section}.batch_size", "at most the number of training images", found, todo)

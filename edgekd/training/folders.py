@@ -65,6 +65,8 @@ def _read(recipe: Recipe) -> dict[str, str]:
     data = recipe.data
     root = data.options.get("root") or (str(Path(data.path).parent) if data.source == "csv" else "")
     found = {"data.path": data.path, "data.options.root": str(root), "data.unlabelled": data.unlabelled}
+    for number, part in enumerate(data.options.get("parts", ())):  # of a union
+        found[f"data.options.parts.{number}.path"] = part.get("path", "")
     for section, network in recipe.teacher.sections.items():
         found |= {f"{section}.{name}": getattr(network, name) for name in ("bundle", "checkpoint", "weights")}
     return found

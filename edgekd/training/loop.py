@@ -7,7 +7,6 @@ one that was not.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 import time
 from collections.abc import Callable
@@ -38,6 +37,7 @@ from edgekd.training.memory import keep_freed_memory
 from edgekd.training.objective import Objective, penalty, weighted_sum
 from edgekd.training.optimizer import Parts, make_optimizer
 from edgekd.training.precision import autocast, autocast_dtype
+from edgekd.training.sampling import Sampler, derived_seed
 from edgekd.training.schedule import Schedule
 from edgekd.training.taught import Taught
 
@@ -112,9 +112,11 @@ class Trainer:
         keep_freed_memory()
         self.network, self.objective, self.task, self.settings = network, objective, task, settings
         self.processes, self.folder, self.identity = processes, folder, identity
-        self.steps = len(task.train_rows) // settings.batch_size
+        per_class = getattr(settings, "images_per_class", None)
+        self.sampler = Sampler(task.train_rows, task.labels, per_class, task.seed)
+        self.steps = self.sampler.count // settings.batch_size
         if not self.steps:
-            found = f"{settings.batch_size} for {len(task.train_rows)} training images"
+            found = f"{settings.batch_size} for {self.sampler.count} training images"
             raise EdgekdError("training.batch_size", "at most the number of training images", found, "lower it")
         self.taught = Taught(network, objective.losses)
         self.taught.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's types lack it
@@ -183,14 +185,14 @@ class Trainer:
         torch.manual_seed(derived_seed(self.task.seed, "dropout", epoch, self.processes.rank))
         trained.train()
         self.freezing.hold()
-        order = epoch_order(self.task.train_rows, self.task.seed, epoch)
+        drawn, share = self.sampler.draws(epoch), self.processes.share(size)
         means = Means()
         begin = time.perf_counter()
         for step in range(self.steps):
-            rows = order[step * size : (step + 1) * size][self.processes.share(size)]
-            views = self.task.augmenter.views(epoch, rows, self.processes.device)
+            shown = drawn.part(step * size, (step + 1) * size, share)
+            views = self.task.augmenter.views(shown.epochs, shown.rows, self.processes.device)
             rate = self._set_learning_rate((epoch - self.progress.stage_begin) * self.steps + step)
-            values = self._step(trained, Batch(epoch, rows, views.pixels, views.targets))
+            values = self._step(trained, Batch(shown.epochs, shown.rows, views.pixels, views.targets))
             if not math.isfinite(values["train_loss"]):
                 todo = "lower training.learning_rate, or set training.precision to fp32"
                 raise EdgekdError(f"epoch {epoch + 1}, step {step + 1}", "a finite loss", str(values), todo)
@@ -295,14 +297,3 @@ class Trainer:
 def best_of(stage: int) -> str:
     """The file of the best weights of a stage, which is counted from 0 here and from 1 in its name."""
     return f"stage{stage + 1}_{BEST}"
-
-
-def derived_seed(*parts: object) -> int:
-    """A seed that is a function of its parts and of nothing else, below 2^63."""
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
-
-
-def epoch_order(rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-    """`rows` in the random order of `epoch`."""
-    return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(rows)

@@ -73,7 +73,9 @@ class LabelObjective:
 
     def __init__(self, settings: StageRecipe, labels: np.ndarray, classes: int, processes: Processes) -> None:
         self.smoothing, self.processes = settings.label_smoothing, processes
-        self.weights = torch.from_numpy(class_weights(labels, classes)) if settings.class_weights else None
+        is_balanced = getattr(settings, "images_per_class", None) is not None  # as many of each class are shown
+        weighs = settings.class_weights and not is_balanced
+        self.weights = torch.from_numpy(class_weights(labels, classes)) if weighs else None
         self.losses = nn.ModuleDict()
 
     def __call__(self, student: Student, batch: Batch) -> tuple[Tensor, list[Term]]:

@@ -38,10 +38,11 @@ from edgekd.reports.card import model_card
 from edgekd.training import checkpoint, finish, identity, stages
 from edgekd.training.check import features
 from edgekd.training.checkpoint import LAST
-from edgekd.training.loop import Trainer, TrainingProgress, epoch_order
+from edgekd.training.loop import Trainer, TrainingProgress
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.optimizer import Parts
 from edgekd.training.run import Run
+from edgekd.training.sampling import epoch_order
 
 VERSION = 1  # to be raised when the same student and settings give another graph: an old one is not taken for it
 GRAPH, PTQ_GRAPH = "int8/qat.safetensors", "int8/ptq.safetensors"

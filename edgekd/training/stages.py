@@ -29,11 +29,12 @@ from edgekd.recipe import DistillationRecipe, InputRecipe, StageRecipe, Training
 from edgekd.reports.progress import Screen
 from edgekd.training import fine_tuning, finish, identity
 from edgekd.training.log import Log
-from edgekd.training.loop import Row, Trainer, TrainingProgress, derived_seed
+from edgekd.training.loop import Row, Trainer, TrainingProgress
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.optimizer import classifier_apart
 from edgekd.training.precision import autocast_dtype
 from edgekd.training.run import Run, seen_as
+from edgekd.training.sampling import derived_seed
 
 
 def build_losses(

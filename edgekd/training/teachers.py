@@ -15,9 +15,10 @@ from edgekd.networks.committee import COMMITTEE, Committee, Member
 from edgekd.networks.weights import load_weights
 from edgekd.recipe import CommitteeMember, InputRecipe, MemberRecipe, Network
 from edgekd.training import finish, identity, stages
-from edgekd.training.loop import TrainingProgress, derived_seed
+from edgekd.training.loop import TrainingProgress
 from edgekd.training.objective import LabelObjective
 from edgekd.training.run import Run
+from edgekd.training.sampling import derived_seed
 
 MEMBERS = "members"  # the folder of a committee's members, beside its bundle
 

@@ -260,6 +260,15 @@ def test_sustained_windows(core, tmp_path):
     assert all(w.images_per_s <= w.runs for w in windows)  # each takes a second at least
 
 
+def test_a_cameras_rate(core, tmp_path):
+    timing = Timing(warmup_runs=0, min_runs=5, min_seconds=0.5, fps=(20.0, 200.0), paced_s=0.4)
+    job, _ = write_job(tmp_path / "job", test=None, timing=timing)
+    paced = read_document(run(core, tmp_path / "job"), "java", job).times.paced
+    assert [run.fps for run in paced] == [20.0, 200.0]
+    assert len(paced[0].runs_ms) + paced[0].dropped >= 8
+    assert len(paced[1].runs_ms) + paced[1].dropped >= 80
+
+
 def test_what_is_emulated_is_not_timed(core, tmp_path):
     write_job(tmp_path / "job", provenance="emulated", timing=None)
     found = json.loads(run(core, tmp_path / "job"))

@@ -55,6 +55,12 @@ def distribution(median_ms, rounds=3, runs=200, seed=0):
     return s.Distribution(samples_ms=samples, round_medians_ms=medians, **vars(summarize(sum(samples, ()))))
 
 
+def camera(fps, median_ms):
+    return s.PacedRun(
+        fps=fps, runs=90, dropped=10, latency=distribution(2 * median_ms, 1, 90), temperature_c=47.0, frequency_mhz=None
+    )
+
+
 def hardware(median_ms=10.0, rounds=3, sustained=False, seed=0):
     state = d.Conditions(load_1min=0.4, frequency_mhz=2400.0, temperature_c=51.0, throttled=False)
     windows = tuple(
@@ -75,6 +81,7 @@ def hardware(median_ms=10.0, rounds=3, sustained=False, seed=0):
         ),
         memory=s.Memory(bare_rss_mib=41.0, peak_rss_mib=63.5, increase_mib=22.5),
         sustained=s.Sustained(seconds=120.0, windows=windows, last_over_first=68 / 90) if sustained else None,
+        paced=tuple(camera(fps, median_ms) for fps in (1.0, 30.0)) if sustained else (),
         limit=s.Limit(
             core="Cortex-A76", macs_per_cycle=32.0, frequency_mhz=2400.0, limit_ms=3.9, ratio=median_ms / 3.9
         ),

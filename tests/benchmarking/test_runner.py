@@ -215,6 +215,40 @@ def test_a_sustained_run_has_windows(job):
     assert all(w.runs > 0 and w.images_per_s > 0 for w in windows)
 
 
+def test_a_camera_waits_for_nobody(monkeypatch):
+    """Work of 25 ms at 100 frames a second: of three frames two are dropped. Between slow frames there is rest."""
+    now, slept = 0.0, []
+
+    def sleep(seconds):
+        nonlocal now
+        slept.append(seconds)
+        now += seconds
+
+    def work(given):
+        nonlocal now
+        now += 0.025
+
+    monkeypatch.setattr(runner, "clock", lambda: now)
+    monkeypatch.setattr(runner.time, "sleep", sleep)
+    found = runner.paced(work, [0, 1], 100, 0.3)
+    assert found["runs_ms"] == pytest.approx([25.0] * 10)
+    assert found["dropped"] == 20
+    assert max(slept) <= 0.0051
+    now, slept = 0.0, []
+    found = runner.paced(work, [0, 1], 4, 2.0)
+    assert (len(found["runs_ms"]), found["dropped"]) == (8, 0)
+    assert slept[1:] == pytest.approx([0.225] * 7)
+    now = 0.0
+    assert len(runner.paced(work, [0], 1, 0.5)["runs_ms"]) == runner.FEWEST_RUNS
+
+
+def test_a_job_at_a_cameras_rate(job):
+    folder, asked = job(timing=QUICK.model_copy(update={"fps": (20.0, 50.0), "paced_s": 0.3}))
+    paced = answer(folder, asked).times.paced
+    assert [run.fps for run in paced] == [20.0, 50.0]
+    assert [len(run.runs_ms) + run.dropped for run in paced] >= [6, 15]
+
+
 def test_nothing_but_the_work_stands_between_the_two_readings_of_the_clock(monkeypatch):
     """So it adds one call to what it times; `benchmarks/harness_overhead.py` measures against a bare loop how much that is."""
     happened, now = "", 0.0
@@ -281,6 +315,19 @@ def test_a_raspberry_pi_says_when_it_throttles(monkeypatch):
     found = runner.conditions()
     assert found["throttled"] is True
     assert found["throttling"] == "under-voltage, throttled"
+
+
+def test_a_raspberry_pi_remembers_what_happened_during_a_run(monkeypatch):
+    flags = ["50000", "d0000"]  # bits 16 and 18, set before; then bit 19 too, and nothing at this moment
+    monkeypatch.setattr(runner, "read", lambda path: flags[0] if "get_throttled" in str(path) else "")
+    monkeypatch.setattr(runner, "throttle_count", lambda: None)
+    before = runner.throttling()
+    assert runner.conditions()["throttled"] is False
+    assert runner.conditions(before)["throttled"] is False
+    flags.pop(0)
+    found = runner.conditions(before)
+    assert found["throttled"] is True
+    assert found["throttling"] == "soft temperature limit in between"
 
 
 def test_threads_that_slept_do_not_count():

@@ -80,6 +80,54 @@ def test_figshare_patients_stay_in_one_split(tmp_path):
     assert not leaking_groups(complete(read("figshare", tmp_path), 0.2, 0.2, 0))
 
 
+def cvind(path: Path, folds) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["cvind"] = np.asarray(folds, np.float64)[None]
+    return path
+
+
+def test_the_authors_folds_are_the_splits_where_one_is_asked_for(tmp_path):
+    for number in range(1, 7):
+        mat(tmp_path / f"part{number % 2}" / f"{number}.mat", label=1.0 + number % 3, patient=f"p{number % 3}")
+    cvind(tmp_path / "cvind.mat", [1, 2, 3, 1, 2, 3, 5])  # one more than there are files
+    found = {n: {s.name: s.split for s in read("figshare", tmp_path, fold=n).samples} for n in (1, 2)}
+    names = {number: f"part{number % 2}/{number}.mat" for number in range(1, 7)}
+    assert [found[1][names[n]] for n in range(1, 7)] == ["test", "train", "train", "test", "train", "train"]
+    assert [found[2][names[n]] for n in range(1, 7)] == ["train", "test", "train", "train", "test", "train"]
+    assert not leaking_groups(read("figshare", tmp_path, fold=1))
+    assert {s.split for s in read("figshare", tmp_path).samples} == {""}
+    # The single file that was asked for has its own fold.
+    cvind(tmp_path / "part1" / "cvind.mat", [4, 4, 4])
+    assert [s.split for s in read("figshare", tmp_path / "part1" / "3.mat", fold=4).samples] == ["test"]
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "message"),
+    [
+        (None, 1, "one cvind.mat"),
+        ([1, 2], 3, "folds 1, 2"),
+        ([1], 1, "(?s)gives no fold.*2.mat"),
+        ("text", 1, "MATLAB v7.3"),
+        ("link", 1, "a link to another file"),
+        ([1, 2], -1, "greater than or equal to 0"),
+    ],
+)
+def test_folds_that_cannot_be_had_are_one_error(tmp_path, folds, fold, message):
+    for number in (1, 2):
+        mat(tmp_path / "set" / f"{number}.mat")
+    if folds == "text":
+        (tmp_path / "set" / "cvind.mat").write_text("MATLAB 5.0")
+    elif folds == "link":
+        cvind(tmp_path / "elsewhere.mat", [1, 2])
+        with h5py.File(tmp_path / "set" / "cvind.mat", "w") as file:
+            file["cvind"] = h5py.ExternalLink(str(tmp_path / "elsewhere.mat"), "/cvind")
+    elif folds:
+        cvind(tmp_path / "set" / "cvind.mat", folds)
+    with pytest.raises(EdgekdError, match=message):
+        read("figshare", tmp_path / "set", fold=fold)
+
+
 def broken_mats(folder: Path) -> dict[str, Path]:
     made = {
         "label 4": mat(folder / "label.mat", label=4.0),

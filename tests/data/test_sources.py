@@ -248,7 +248,7 @@ def test_phantoms_are_grouped_by_patient_and_balanced():
 
 
 def test_every_source_has_what_it_needs():
-    assert sources.names() == ["csv", "dicom", "figshare", "folder", "nifti", "phantom"]
+    assert sources.names() == ["csv", "dicom", "figshare", "folder", "nifti", "phantom", "union"]
 
 
 def test_detection(tmp_path):

@@ -36,7 +36,7 @@ def make_parcel(folder, graph, facts, images, pixels, format="tflite", provenanc
     given = np.stack([to_pixels(decode(p), facts.input) for p in images])
     np.save(folder / "golden.npy", given)
     np.save(folder / "test.npy", pixels)
-    names = [path, folder / "golden.npy", folder / "test.npy"]
+    names = [*(path.with_suffix(s) for s in form.suffixes), folder / "golden.npy", folder / "test.npy"]
     files = {p.name: p for p in names} | {f"golden/{p.name}": p for p in images}
     golden = Golden(
         images=tuple(f"golden/{p.name}" for p in images),

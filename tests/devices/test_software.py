@@ -1,6 +1,7 @@
 """Versions of what answers: asked for as the packages themselves tell them, compared by name, and never believed."""
 
 import json
+import struct
 import subprocess
 import sys
 from importlib import metadata
@@ -23,6 +24,7 @@ def test_a_python_tells_what_is_installed():
     assert found.software == {"python": sys.version.split()[0]} | expected
     assert {"numpy", "pillow", "onnxruntime"} <= set(found.software)
     assert (found.os, found.version) == (sys.platform, sys.version_info[:2])
+    assert (found.bits, found.can_install) == (8 * struct.calcsize("P"), True)
 
 
 def test_a_package_without_metadata_is_asked_itself(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from edgekd import benchmark, devices
 from edgekd.benchmarking.jobs import record
 from edgekd.benchmarking.schema import read_report
-from edgekd.devices import DeviceError, DeviceLost, Parcel, ssh
+from edgekd.devices import DeviceError, DeviceLost, Parcel, software, ssh
 from edgekd.devices.document import read_document
 
 _spec = importlib.util.spec_from_file_location("devices_sshd", Path(__file__).with_name("sshd.py"))
@@ -274,6 +274,47 @@ def test_a_host_that_is_not_reached_says_what_to_do(server, board, tmp_path):
     nowhere = server.configure("nowhere", HostName="nowhere.invalid")
     assert "correct `host`" in refused(board(config=nowhere))
     assert "`config`" in refused(board(config=str(tmp_path / "no file")))
+
+
+def test_a_name_is_tried_in_the_local_network_too(server, board):
+    path = Path(server.configure("local"))
+    path.write_text(path.read_text().replace("Host board\n", "Host board.local\n"))
+    with board(config=str(path)) as found:
+        assert found.host == "board.local"
+        assert found.cores
+    path.write_text(path.read_text().replace("Host board.local\n", "Host other\n"))
+    words = refused(board(config=str(path)))
+    assert "Could not resolve hostname board:" in words  # as it was given
+
+
+def test_the_clock_is_governed_and_then_as_it_was(board, tmp_path, monkeypatch):
+    files = [tmp_path / f"cpu{n}/cpufreq/scaling_governor" for n in range(3)]
+    for file, governor in zip(files, ("ondemand", "performance", "schedutil"), strict=True):
+        file.parent.mkdir(parents=True)
+        file.write_text(governor + "\n")
+    monkeypatch.setattr(ssh, "CPU", str(tmp_path))
+    with board(governor="performance"):
+        assert [file.read_text().strip() for file in files] == ["performance"] * 3
+    assert [file.read_text().strip() for file in files] == ["ondemand", "performance", "schedutil"]
+    with board():
+        assert [file.read_text().strip() for file in files] == ["ondemand", "performance", "schedutil"]
+
+
+def test_what_to_install_exists_for_the_system_that_runs_there(board, tmp_path):
+    """A 32-bit system under a 64-bit kernel; a Python that cannot make environments."""
+    found = {"os": "linux", "cores": 4, "bits": 32, "software": {"python": "3.11.2"}}
+    words = refused(board(python=wrapper(tmp_path, f"echo '{json.dumps(found)}'")))
+    assert "python3-numpy python3-pil" in words
+    assert "-m pip install tflite-runtime" in words
+    assert "ai-edge-litert" not in words
+    newer = found | {"software": {"python": "3.13.1"}}
+    assert "install a 64-bit system" in refused(board(python=wrapper(tmp_path, f"echo '{json.dumps(newer)}'")))
+    bare = found | {"bits": 64, "can_install": False}
+    told = software.installing(["numpy"], software.read(json.dumps(bare).encode()), "python3")
+    assert told.startswith("there: sudo apt-get install python3-venv && python3 -m venv ~/edgekd && ")
+    assert "apt-get" not in software.installing(
+        ["numpy"], software.read(json.dumps(found | {"bits": 64}).encode()), "python3"
+    )
 
 
 def test_another_host_key_is_never_accepted(server, board):

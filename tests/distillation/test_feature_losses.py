@@ -28,13 +28,14 @@ TEACHER = {"stage2": (4, 3, 3), "stage3": (4, 3, 3), "stage4": (4, 3, 3), "last"
 TEACHER |= {"attention": (3, 2, 9, 5)}
 OPTIONS = {  # every feature loss, on the taps above
     "cosine_feature": {},
+    "l2_feature": {},
     "attention_transfer": {},
     "rkd": {},
     "geometric": {"width": 3},
     "ofa": {"taps": ["stage2", "stage4"]},
     "cross_arch": {"group": 2},
 }
-KEPT = ("attention_transfer", "rkd", "geometric", "cosine_feature", "ofa")
+KEPT = ("attention_transfer", "rkd", "geometric", "cosine_feature", "l2_feature", "ofa")
 TARGETS = torch.eye(CLASSES, dtype=torch.float64)[[0, 2, 1, 0]]
 
 
@@ -110,6 +111,24 @@ def test_cosine_feature_pools_whichever_grid_is_larger():
     assert loss.of_student(S, TARGETS)["map"].shape == loss.of_teacher(T, TARGETS)["map"].shape == (COUNT, 4, 2, 2)
     expected = numpy_pooled(t["stage2"], 2)
     assert loss.of_teacher(T, TARGETS)["map"].numpy() == pytest.approx(expected, rel=1e-12)
+
+
+def test_l2_feature_is_the_mean_squared_difference():
+    loss = made("l2_feature", tap="stage2")
+    weight, bias = (p.detach().numpy() for p in loss.project.parameters())
+    projected = np.einsum("dc,bchw->bdhw", weight[:, :, 0, 0], numpy_pooled(s["stage2"], 3)) + bias[:, None, None]
+    assert value(loss, S, T).item() == pytest.approx(((projected - t["stage2"]) ** 2).mean(), rel=1e-12)
+
+
+def test_l2_feature_sees_length_and_cosine_feature_does_not():
+    x, y = torch.tensor([[3.0, 4.0]]).double(), torch.tensor([[6.0, 8.0]]).double()
+    found = {}
+    for name in ("l2_feature", "cosine_feature"):
+        loss = made(name, {"embedding": (2,)}, {"embedding": (2,)}, tap="embedding")
+        nn.init.eye_(loss.project.weight)
+        nn.init.zeros_(loss.project.bias)
+        found[name] = value(loss, Outputs(x, {"embedding": x}), Outputs(y, {"embedding": y})).item()
+    assert found == {"l2_feature": pytest.approx(12.5), "cosine_feature": pytest.approx(0, abs=1e-12)}
 
 
 def test_cosine_feature_by_hand():
@@ -299,7 +318,7 @@ def identity(loss):
     return loss
 
 
-@pytest.mark.parametrize("name", ["cosine_feature", "attention_transfer", "rkd", "geometric"])
+@pytest.mark.parametrize("name", ["cosine_feature", "l2_feature", "attention_transfer", "rkd", "geometric"])
 def test_zero_where_the_student_is_the_teacher(name):
     options = {"width": 4} if name == "geometric" else {}
     loss = identity(made(name, SAME, SAME, **options))
@@ -337,6 +356,7 @@ REFUSED = [
     ("cosine_feature", {"tap": "embedding", "teacher_tap": "last"}, "student tap 'embedding'.*both name maps"),
     ("cosine_feature", {"tap": "last", "teacher_tap": "embedding"}, "teacher tap 'embedding'.*both name maps"),
     ("cosine_feature", {"tap": "stage1"}, "student tap 'stage1'.*no such tap.*teacher_tap = 'last'"),
+    ("l2_feature", {"tap": "stage1"}, "student tap 'stage1'.*no such tap"),
     ("attention_transfer", {"taps": ["embedding"]}, "student tap 'embedding'.*a map with positions.*use rkd"),
     ("attention_transfer", {"teacher_taps": ["last"]}, r"as many taps as teacher_taps.*geometric"),
     ("attention_transfer", {"teacher_taps": ["last", "last", "stage1"]}, "teacher tap 'stage1'.*no such tap"),
@@ -411,7 +431,7 @@ def test_each_falls_when_it_is_trained_alone(name):
 @pytest.mark.parametrize("name", KEPT)
 def test_what_is_kept_spares_the_teacher_and_another_student_reads_it(name, tmp_path):
     _, teacher = networks()
-    options = {"tap": "embedding"} if name == "cosine_feature" else {}
+    options = {"tap": "embedding"} if name in ("cosine_feature", "l2_feature") else {}
     views, targets = phantoms()
     batch = Batch(0, np.arange(16), views, targets)
 

@@ -46,6 +46,15 @@ def test_failures_warnings_and_the_verdict_are_said(shown, hand_made):
     assert text.splitlines()[-1].startswith("ship onnx-int8")
 
 
+def test_a_cameras_rate_is_told_beside_runs_without_a_pause(shown, hand_made):
+    text = shown(hand_made.usual())
+    lines = [line for line in text.splitlines() if "frames a second" in line]
+    assert len(lines) == 2
+    assert lines[1].startswith("camera: tflite-int8 on local, 1 thread, at 30 frames a second: ")
+    assert lines[1].endswith("10 of 100 frames dropped; 47.0 °C")
+    assert "(back to back 9." in lines[1]
+
+
 def test_nothing_measured(shown, hand_made):
     assert shown(hand_made.report([], {})) == "nothing was measured: no artefact met a device\n"
 

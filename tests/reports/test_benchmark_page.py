@@ -84,6 +84,7 @@ def test_the_headline_figures_and_facts_are_there(usual, hand_made):
         "Accuracy over size",
         "Latency, raw samples",
         "Speed in a long run",
+        "At a camera's rate",
         "Recall of each class",
         "Reliability",
         "Flipped images: 4",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -21,11 +23,12 @@ class CosineFeature(Loss):
 
     Options = TapOptions
     options: TapOptions
+    name: ClassVar[str] = "cosine_feature"  # in errors
     instead = "tap = 'last' with teacher_tap = 'last', which all have"
 
     def __init__(self, options: LossOptions, student: Shapes, teacher: Shapes) -> None:
         super().__init__(options, student, teacher)
-        one, other = sides("cosine_feature", student, teacher)
+        one, other = sides(self.name, student, teacher)
         tap, of_teacher = self.options.tap, self.options.of_teacher
         if one.is_map(tap) or other.is_map(of_teacher):
             s = one.map(tap, "let tap and teacher_tap both name maps, or both the embedding")

@@ -170,6 +170,8 @@ public final class BenchmarkActivity extends Activity {
                 return R.string.step_stages;
             case "sustained":
                 return R.string.step_sustained;
+            case "camera":
+                return R.string.step_camera;
             case "answers":
                 return R.string.step_answers;
             default:

@@ -51,7 +51,7 @@ public final class BenchmarkRun {
      * Runs a job. To be called in a fresh process, from a thread of its own.
      *
      * @param xnnpack false for the runtime's built-in kernels
-     * @param progress is told the steps: "files", "golden", "load", "warm-up", "inference", "stages", "sustained", "answers"
+     * @param progress is told the steps: "files", "golden", "load", "warm-up", "inference", "stages", "sustained", "camera", "answers"
      * @return what was found, or where it failed: never an exception for a bad file, model or image
      * @throws Cancelled between two inferences, when asked to stop
      */
@@ -185,6 +185,7 @@ public final class BenchmarkRun {
         progress.at("stages", 0, 0);
         stages();
         sustain(infer, feeds.length, timing.sustainedS);
+        pace(infer, feeds.length, timing);
         report.after = facts.conditions();
     }
 
@@ -210,6 +211,16 @@ public final class BenchmarkRun {
             double[] samples = watch.sample(infer, inputs, Integer.MAX_VALUE, length, 1);
             double took = Stopwatch.since(start) / 1e3;
             report.sustained.add(new DeviceReport.Window(at, took, samples, facts.conditions()));
+        }
+    }
+
+    /** Single runs at the rates of a camera. */
+    private void pace(Stopwatch.Action infer, int inputs, Timing timing) throws CoreException, Cancelled {
+        for (double fps : timing.fps()) {
+            progress.at("camera", (int) fps, 0);
+            int[] dropped = {0};
+            double[] runs = watch.paced(infer, inputs, fps, timing.pacedS, dropped);
+            report.paced.add(new DeviceReport.Paced(fps, runs, dropped[0], facts.conditions()));
         }
     }
 

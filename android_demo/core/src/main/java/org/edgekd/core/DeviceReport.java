@@ -49,6 +49,7 @@ public final class DeviceReport {
     public Double processorShare;
 
     public final List<Window> sustained = new ArrayList<>();
+    public final List<Paced> paced = new ArrayList<>();
     public Double bareRssMib;
     public Double peakRssMib;
     public Double pssBeforeMib;
@@ -85,6 +86,33 @@ public final class DeviceReport {
             found.put("runs", runs);
             found.put("images_per_s", imagesPerS);
             found.put("median_ms", medianMs);
+            found.put("temperature_c", Json.finite(temperatureC));
+            found.put("frequency_mhz", Json.finite(frequencyMhz));
+            return found;
+        }
+    }
+
+    /** A run at a camera's rate; `dropped`: frames that came while one was at work. */
+    public static final class Paced {
+        public final double fps;
+        public final int dropped;
+        public final Double temperatureC;
+        public final Double frequencyMhz;
+        private final double[] runsMs;
+
+        Paced(double fps, double[] runsMs, int dropped, Conditions now) {
+            this.fps = fps;
+            this.runsMs = runsMs;
+            this.dropped = dropped;
+            temperatureC = now.temperatureC;
+            frequencyMhz = now.frequencyMhz;
+        }
+
+        private Map<String, Object> toJson() {
+            Map<String, Object> found = new LinkedHashMap<>();
+            found.put("fps", fps);
+            found.put("runs_ms", runsMs);
+            found.put("dropped", dropped);
             found.put("temperature_c", Json.finite(temperatureC));
             found.put("frequency_mhz", Json.finite(frequencyMhz));
             return found;
@@ -177,6 +205,11 @@ public final class DeviceReport {
             windows.add(window.toJson());
         }
         found.put("sustained", windows);
+        List<Object> rates = new ArrayList<>();
+        for (Paced rate : paced) {
+            rates.add(rate.toJson());
+        }
+        found.put("paced", rates);
         found.put("bare_rss_mib", bareRssMib);
         found.put("peak_rss_mib", peakRssMib);
         if (Json.finite(pssBeforeMib) != null && Json.finite(pssAfterMib) != null) {

@@ -84,6 +84,11 @@ public final class Fields {
         return numbers(values.get(key), key, count, low, high);
     }
 
+    /** At most so many numbers, each from `low` to `high`. */
+    public double[] numbersUpTo(String key, int mostNumbers, double low, double high) throws BadJson {
+        return numbers(values.get(key), key, list(key, 0, mostNumbers).size(), low, high);
+    }
+
     /** Numbers [rows][columns], each from `low` to `high`. */
     public double[][] table(String key, int rows, int columns, double low, double high) throws BadJson {
         List<?> found = list(key, rows, rows);

@@ -42,6 +42,46 @@ final class Stopwatch {
         return Arrays.copyOf(found, count);
     }
 
+    /**
+     * Single runs at a camera's rate, each of the newest frame; frames that come while one is at work are dropped, and
+     * added to `dropped[0]`.
+     */
+    double[] paced(Action action, int inputs, double fps, double seconds, int[] dropped)
+            throws CoreException, Cancelled {
+        double[] found = new double[64];
+        int count = 0;
+        long frame = 0;
+        long begin = System.nanoTime();
+        while (frame < seconds * fps || count < FEWEST_RUNS) {
+            sleepUntil(begin + (long) (frame / fps * 1e9));
+            found = count < found.length ? found : Arrays.copyOf(found, 2 * count);
+            long start = System.nanoTime();
+            action.run(count % inputs);
+            long now = System.nanoTime();
+            found[count++] = Math.max(now - start, 1) / 1e6;
+            long following = Math.max(frame + 1, (long) Math.ceil((now - begin) / 1e9 * fps));
+            dropped[0] += (int) (following - frame - 1);
+            frame = following;
+        }
+        return Arrays.copyOf(found, count);
+    }
+
+    private void sleepUntil(long time) throws Cancelled {
+        for (long left = time - System.nanoTime(); left > 0; left = time - System.nanoTime()) {
+            if (cancel.isCancelled()) {
+                throw new Cancelled();
+            }
+            try {
+                Thread.sleep(Math.min(left / 1_000_000, 100), (int) (left % 1_000_000));
+            } catch (InterruptedException e) {
+                throw new Cancelled();
+            }
+        }
+        if (cancel.isCancelled()) {
+            throw new Cancelled();
+        }
+    }
+
     /** Milliseconds since a time of System.nanoTime. */
     static double since(long begin) {
         return (System.nanoTime() - begin) / 1e6;
