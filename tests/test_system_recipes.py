@@ -38,8 +38,8 @@ SMALL = {
     "lrp-cosine": ((*VIT, *ONE), ()),
     "gradcam-l2": ((*VIT, *ONE), ()),
 }
-BY_DEFAULT = ("neurotriad-union", "cross-architecture-figshare")  # the others in `pytest -m slow`
-CASES = [name if name in BY_DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
+BY_DEFAULT = "neurotriad-union"  # the others in `pytest -m slow`
+CASES = [name if name == BY_DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
 
 
 def settings(name, folder):
