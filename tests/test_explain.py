@@ -245,6 +245,7 @@ def test_its_map_is_the_float_networks_cam_before_its_rectification(mapped):
     import torch
 
     from edgekd.networks import from_bundle
+    from edgekd.runtimes.torch import TorchSession
 
     with edgekd.load(mapped) as classifier:
         found = classifier.explain(GOLDEN, "heatmap", "glioma")
@@ -254,6 +255,8 @@ def test_its_map_is_the_float_networks_cam_before_its_rectification(mapped):
     expected = torch.nn.functional.interpolate(small[None], found.relevance.shape, mode="bilinear")[0, 0].numpy()
     assert np.ptp(expected) > 1
     assert found.relevance == pytest.approx(expected, abs=2e-3)
+    (of_torch,) = TorchSession(network, 1.0).heatmap(found.pixels[None])
+    assert of_torch[..., k] == pytest.approx(small[0].numpy(), abs=2e-3)
 
 
 def test_python_takes_the_files_own_map_where_there_is_one(mapped):

@@ -14,7 +14,7 @@ from edgekd.artefacts import verification
 from edgekd.bundle import ArtefactRecord, FileRecord, HeatmapRecord
 from edgekd.errors import EdgekdError
 from edgekd.measures.similarity import rank_correlation
-from edgekd.quantization import heatmap, integers, reference
+from edgekd.quantization import heatmap
 from edgekd.quantization.graph import Array, Graph, Grid
 from edgekd.runtimes import Format, formats
 from edgekd.runtimes.isolated import Isolated
@@ -66,15 +66,7 @@ def float_maps(graph: Graph, pixels: Array, logits: Array) -> FloatMaps:
     """The maps of a float graph, in NumPy; pixels [N, S, S, 3] and logits [N, K] are of the whole validation split."""
     rows = np.unique(np.linspace(0, len(pixels) - 1, IMAGES).round().astype(int))
     mapped, chosen = heatmap.with_heatmap(graph), np.ascontiguousarray(pixels[rows])
-    return FloatMaps(chosen, maps_of(mapped, chosen), logits[rows].argmax(1))
-
-
-def maps_of(graph: Graph, pixels: Array) -> Array:
-    """Maps [N, H, W, K] float32 of a graph that has one, by NumPy: in float, or of exact integers."""
-    if not graph.is_quantized:
-        return np.concatenate([reference.run(graph, image[None])[heatmap.NODE] for image in pixels])
-    codes = [integers.run(graph, image[None])[heatmap.NODE] for image in pixels]
-    return graph.grid(heatmap.NODE).real(np.concatenate(codes))
+    return FloatMaps(chosen, heatmap.maps(mapped, chosen), logits[rows].argmax(1))
 
 
 def graph_of(graph: Graph, record: ArtefactRecord) -> Graph | None:
@@ -150,7 +142,7 @@ def verify(
     problems = []
     if probs.tobytes() != expected.tobytes():
         problems.append("with its heat map the file gives other probabilities than without it")
-    difference, wrong = _difference(found, maps_of(graph, pixels[:COMPARED]), graph, plan.format)
+    difference, wrong = _difference(found, heatmap.maps(graph, pixels[:COMPARED]), graph, plan.format)
     ranks = _ranks(of_validation, maps) if maps and of_validation is not None else []
     grid = graph.grid(heatmap.NODE) if graph.is_quantized else None
     record = HeatmapRecord(

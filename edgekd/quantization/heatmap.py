@@ -17,9 +17,8 @@ from typing import Final
 import numpy as np
 
 from edgekd.errors import EdgekdError
-from edgekd.quantization import reference
+from edgekd.quantization import integers, reference
 from edgekd.quantization.graph import HIGH, LOW, Array, Conv, FullyConnected, Graph, Grid, Mean, Shape
-from edgekd.quantization.integers import clamp
 
 NODE: Final = "class_map"  # in the graph: on the int8 grid its codes
 OUTPUT: Final = "heatmap"  # of the file: [1, H, W, K] float32
@@ -76,11 +75,19 @@ def bias_of(graph: Graph) -> tuple[float, ...]:
     return tuple(float(b) for b in bias * scale.astype(np.float64))
 
 
+def maps(graph: Graph, pixels: Array) -> Array:
+    """Maps [N, H, W, K] float32 in logits of a graph that has them, by NumPy: in float, or of exact integers."""
+    if not graph.is_quantized:
+        return np.concatenate([reference.run(graph, image[None])[NODE] for image in pixels])
+    codes = [integers.run(graph, image[None])[NODE] for image in pixels]
+    return graph.grid(NODE).real(np.concatenate(codes))
+
+
 def bounds(graph: Graph) -> Grid:
     """The narrowest grid that no value of an int8 graph's map can leave: of each channel either end of the last map's grid."""
     mean, head = _ends(graph)
     last = graph.by_name[mean.inputs[0]]
-    codes = np.array(clamp(graph.grid(last.name), getattr(last, "activation", "none")))
+    codes = np.array(integers.clamp(graph.grid(last.name), getattr(last, "activation", "none")))
     low, high = (float(value) for value in graph.grid(last.name).real(codes))
     weight = _real_weight(graph, head)
     above, below = np.maximum(weight, 0).sum(1), np.minimum(weight, 0).sum(1)

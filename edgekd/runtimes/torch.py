@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from edgekd import extras
 from edgekd.bundle import Bundle
 from edgekd.measures.calibration import softmax
+from edgekd.quantization import heatmap
+from edgekd.quantization.graph import Graph
 
 if TYPE_CHECKING:
     from edgekd.networks import PixelNetwork
@@ -30,6 +33,19 @@ class TorchSession:
 
         logits = predict(self.network, pixels, np.arange(len(pixels)), self.device)
         return softmax(logits, self.temperature).astype(np.float32)
+
+    def heatmap(self, pixels: np.ndarray) -> np.ndarray:
+        """Maps [B, H, W, K] float32 in logits of pixels [B, S, S, 3] uint8 RGB, by the network's graph in NumPy.
+
+        Raises: EdgekdError for a network that has no graph, or none with such a map.
+        """
+        return heatmap.maps(self._mapped, pixels)
+
+    @cached_property
+    def _mapped(self) -> Graph:
+        from edgekd.quantization.lowering import lower
+
+        return heatmap.with_heatmap(lower(self.network))
 
 
 def load(bundle: Bundle) -> TorchSession:
