@@ -75,7 +75,7 @@ def on_data(recipe: Recipe, data: str, settings: Sequence[str]) -> Recipe:
     """The recipe on the images at `data`; what the command line sets of their options holds whatever the recipe's were."""
     from edgekd.data.chosen import with_data
 
-    own = [setting for setting in settings if setting.startswith("data.options.")]
+    own = [setting for setting in settings if setting.startswith(("data.options.", "data.options="))]
     return recipes.overridden(with_data(recipe, data), own)
 
 

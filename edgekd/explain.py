@@ -18,7 +18,7 @@ from edgekd import recipe as recipes
 from edgekd.bundle import Bundle
 from edgekd.classifier import Classifier, has_heatmap, need_heatmap
 from edgekd.data.chosen import choose
-from edgekd.data.dataset import region
+from edgekd.data.dataset import Sample, region
 from edgekd.data.folders import Walk, relative
 from edgekd.errors import CorruptImage, several
 from edgekd.explainers import Method
@@ -30,6 +30,7 @@ from edgekd.reports.explanation import FLOAT, Row
 from edgekd.runtimes import find
 
 DEFAULT = "tflite-int8"
+LOOKED_AT = 64  # images, for one that is answered rightly
 EXAMPLE = """  python -m edgekd.explain                       # runs/default, on one of its own test images
   python -m edgekd.explain models/mri4-mobilenetv2 picture.png
   python -m edgekd.explain models/mri4-mobilenetv2 DIR --method occlusion,rise,lime --format tflite-int8"""
@@ -59,13 +60,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     methods_ = explainers.chosen(args.method or [*in_file, "occlusion"])
     if any(method.reads_heatmap for method in methods_):
         need_heatmap(bundle, format)
-    subjects = [of_its_own(bundle, recipe)] if recipe else pictures(args.pictures)
+    subjects = pictures(args.pictures)
     out = Path(args.out or f"runs/explanations/{bundle.folder.resolve().name}")
     console = screen.console()
     with contextlib.ExitStack() as opened:
         networks = {format: opened.enter_context(Classifier(bundle.folder, format))}
         if not args.no_float or any(method.reads_network for method in methods_):
             networks[FLOAT] = opened.enter_context(Classifier(bundle.folder, is_busy=True))
+        if recipe:
+            subjects = [of_its_own(bundle, recipe, networks[format])]
         with screen.progress(console) as bar:
             done = bar.track(explained(subjects, networks, methods_), total=len(subjects), description="explaining")
             rows = [save(row, index, out) for index, row in enumerate(done)]
@@ -106,13 +109,22 @@ def pictures(given: Sequence[str]) -> list[Subject]:
     return [Subject(name, partial(decode, name)) for name in found]
 
 
-def of_its_own(bundle: Bundle, recipe: Recipe) -> Subject:
-    """The first test image of the bundle's own data whose true region is known; where none is, the first."""
+def of_its_own(bundle: Bundle, recipe: Recipe, network: Classifier) -> Subject:
+    """A test image of the bundle's own data: the first with a known true region that is answered rightly.
+
+    What speaks for a wrong answer need not lie there. Where there is none among the first, it is the first image.
+    """
     dataset = choose(recipe, bundle, None, own_data=True)
-    found = ((s, region(dataset, s, bundle.manifest.input)) for s in dataset.samples if dataset.open_mask)
-    sample, mask = next(((s, mask) for s, mask in found if mask is not None), (dataset.samples[0], None))
-    label_name = dataset.label_names[sample.label]
-    return Subject(sample.name, partial(dataset.open_image, sample), label_name, mask)
+
+    def subject(sample: Sample, mask: np.ndarray | None) -> Subject:
+        return Subject(sample.name, partial(dataset.open_image, sample), dataset.label_names[sample.label], mask)
+
+    for sample in dataset.samples[:LOOKED_AT] if dataset.open_mask else ():
+        mask = region(dataset, sample, bundle.manifest.input)
+        found = subject(sample, mask)
+        if mask is not None and network.classify(found.open()).label_name == found.label_name:
+            return found
+    return subject(dataset.samples[0], region(dataset, dataset.samples[0], bundle.manifest.input))
 
 
 def explained(subjects: Sequence[Subject], networks: dict[str, Classifier], methods: Sequence[Method]) -> Iterator[Row]:

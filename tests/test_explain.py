@@ -71,7 +71,8 @@ def test_without_a_picture_it_is_one_of_its_own_with_the_true_region(tmp_path, c
     (tmp_path / "bundle/manifest.json").write_text(json.dumps(manifest))
     explain.main([str(tmp_path / "bundle"), "--out", str(tmp_path / "out"), "--no-float"])
     bundle = Bundle.open(tmp_path / "bundle")
-    subject = explain.of_its_own(bundle, recorded(bundle.manifest.recipe, ""))
+    with edgekd.load(tmp_path / "bundle", "tflite-int8") as classifier:
+        subject = explain.of_its_own(bundle, recorded(bundle.manifest.recipe, ""), classifier)
     row = json.loads((tmp_path / "out/explanations.json").read_text())["rows"][0]
     assert row["picture"] == subject.name
     region = row["maps"][0]["region"]

@@ -225,7 +225,7 @@ def explained(row: Row, path: Path) -> None:
     panels[0].imshow(seen)
     panels[0].set_title(title, fontsize="small", parse_math=False, fontfamily=fonts)
     known = [label] * bool(label) + ["true region outlined"] * (row.mask is not None)
-    below = ", ".join(known) or "as the network sees it"
+    below = "\n".join(known) or "as the network sees it"
     panels[0].set_xlabel(below, fontsize="small", parse_math=False, fontfamily=fonts)
     for axes, ((method, network), found) in zip(panels[1:], maps, strict=True):
         axes.imshow(heatmap.outlined(found.overlay(), row.mask))

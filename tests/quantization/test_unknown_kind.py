@@ -54,7 +54,7 @@ def test_in_float(kind, float_graph, facts, pixels):
         lambda: reference.run(graph, pixels[:1]),
         lambda: write_tflite(graph, facts, "tflite"),
         lambda: onnx_model.build(graph, facts),
-        lambda: fake._layer(graph, node),
+        lambda: fake.layer_of(graph, node),
         lambda: Graph(graph.nodes, graph.arrays if kind is Mean else without_head(graph)),
     ):
         with pytest.raises(EdgekdError, match=f"graph node '{node.name}'(?s:.*)'invented'"):
