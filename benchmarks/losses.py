@@ -48,6 +48,7 @@ WEIGHTS = {
     "mse": 1.0,
     "ofa": 1.0,
     "cosine_feature": 1.0,
+    "l2_feature": 1.0,
     "attention_transfer": 1.0,
     "rkd": 1.0,
     "geometric": 1.0,

@@ -46,6 +46,20 @@ def test_the_readme_quotes_the_measured_routes():
     assert [table for table in tables if table.startswith("|") and table.strip() not in readme] == []
 
 
+def test_the_readme_quotes_what_each_loss_gains(monkeypatch):
+    from edgekd.distillation import losses as known
+
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    losses = importlib.import_module("losses")
+    results = json.loads((ROOT / "benchmarks/results/losses.json").read_text(encoding="utf-8"))
+    assert set(results["weights"]) == set(losses.WEIGHTS) == set(known.names())
+    assert [row["name"] for row in results["rows"]] == list(losses.variants())
+    table = losses.markdown(results)
+    assert (ROOT / "benchmarks/results/losses.md").read_text(encoding="utf-8") == table
+    assert table in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    assert len(results["seeds"]) == 3
+
+
 def test_the_readme_quotes_the_study_on_phantoms():
     stored = (ROOT / "benchmarks/results/study_phantoms.md").read_text(encoding="utf-8")
     assert stored.split("\n\n")[1] in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")

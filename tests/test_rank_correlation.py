@@ -36,6 +36,7 @@ def test_at_least_eight_students_of_several_families_are_compared(script):
     assert len(names) >= 4
 
 
+@pytest.mark.slow
 def test_from_end_to_end_and_again(script, monkeypatch, tmp_path):
     monkeypatch.setattr(script, "SETTINGS", TINY)
     monkeypatch.setattr(script, "CANDIDATES", ("mobilenetv2:0.1", "mobilenetv2:0.2"))

@@ -9,9 +9,10 @@ import pytest
 
 from edgekd import distill
 from edgekd.bundle import Bundle
+from edgekd.measures.evaluation import Evaluation
 
 RECIPES = Path(__file__).parents[1] / "models" / "recipes"
-PHANTOMS = "{train=48, val=0, test=24, size=48}"
+PHANTOMS = {"train": 48, "val": 0, "test": 24, "size": 48}
 VIT = ("network=vit_tiny_patch16_224", "options={patch_size=8, embed_dim=24, depth=4, num_heads=2}")
 HYBRID = ("options={backbone='mobilenetv2_035', vit='vit_tiny_patch16_224'}",)
 WIDE = ("options={depth=2, dim=32, heads=2, head_dim=32, mlp_ratio=0.5}",)
@@ -20,7 +21,8 @@ SHORT = "[{train='head', epochs=1, learning_rate=1e-3}, {train='top', epochs=1, 
 STAGES = (f"training.stages={SHORT} {{train='all', epochs=1, learning_rate=5e-5}}]",)
 ONE = ("training.epochs=1",)
 BALANCED = (*ONE, "training.images_per_class=16")
-UNION = f"{{source='phantom', options={PHANTOMS}, name="
+OPTIONS = ", ".join(f"{name}={count}" for name, count in PHANTOMS.items())
+UNION = f"{{source='phantom', options={{{OPTIONS}}}, name="
 PARTS = f"data.options.parts=[{UNION}'a'}}, {UNION}'b', split='train'}}]"
 
 # recipe -> the teacher's settings, others
@@ -38,8 +40,8 @@ SMALL = {
     "lrp-cosine": ((*VIT, *ONE), ()),
     "gradcam-l2": ((*VIT, *ONE), ()),
 }
-BY_DEFAULT = ("neurotriad-union", "cross-architecture-figshare")  # the others in `pytest -m slow`
-CASES = [name if name in BY_DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
+BY_DEFAULT = "neurotriad-union"  # the others in `pytest -m slow`
+CASES = [name if name == BY_DEFAULT else pytest.param(name, marks=pytest.mark.slow) for name in SMALL]
 
 
 def settings(name, folder):
@@ -57,10 +59,11 @@ def test_it_runs_from_end_to_end_on_phantoms(name, tmp_path, monkeypatch):
     arguments = ["--recipe", str(RECIPES / f"{name}.toml"), "--out", "run"]
     if name != "neurotriad-union":
         arguments += ["--data", "phantom"]
-        made.append(f"data.options={PHANTOMS}")
+        made += [f"data.options.{name}={count}" for name, count in PHANTOMS.items()]
     distill.main([*arguments, *(word for setting in made for word in ("--set", setting))])
     teacher, student = Bundle.open("run/teacher"), Bundle.open("run")
     recipe = student.manifest.recipe
+    assert sum(c.images for c in Evaluation.load(student.file("evaluation/test.json")).classes) == 24
     with student.file("log.csv").open() as file:
         columns = set(next(csv.reader(file)))
     assert {"loss_task", *(f"loss_{loss}" for loss in recipe["distillation"]["losses"])} <= columns

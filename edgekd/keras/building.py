@@ -70,7 +70,7 @@ class Builder:
     def normalization(self) -> tuple[Colour, Colour]:
         """Mean and deviation [3] in units of pixel / 255, as an input contract has them."""
         scale, offset = self.scaled[INPUT if self.read_as is None else self.read_as]
-        return _colour(-offset / scale / 255), _colour(1 / scale / 255)
+        return _colour(0.0 - offset / scale / 255), _colour(1 / scale / 255)
 
     def shape(self, value: int) -> tuple[int, ...]:
         """The shape of a value's node, without the batch."""
