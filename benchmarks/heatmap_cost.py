@@ -4,10 +4,11 @@
 
 Both files of a format are written from the bundle's graphs. A round is a fresh process for each bundle, in turn: of one format
 after the other it loads both files, one thread, and runs them by turns on one picture, RUNS pairs after WARMUP, the order of a
-pair changing each time; every run gives all outputs. `ratio` is the median over rounds of the median over pairs of (with /
-without), with its 95 % interval (rounds resampled). Other work on the machine meets both alike. Rounds that are stored
-count, and a later run adds to them. Where `make arm-root` has built what is emulated, the instructions of one inference of
-`tflite-int8` are counted too, which nothing disturbs. Writes results/heatmap_cost.json and .md.
+pair changing each time; every run gives all outputs. Times are of the processor, which other work on the machine takes away
+from no one; on a machine without other work they are the latency. `ratio` is the median over rounds of the median over pairs
+of (with / without), with its 95 % interval (rounds resampled). Rounds that are stored count, and a later run adds to them.
+Where `make arm-root` has built what is emulated, the instructions of one inference of `tflite-int8` are counted too. Writes
+results/heatmap_cost.json and .md.
 """
 
 import argparse
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 FORMATS = ("tflite", "tflite-int8", "onnx", "onnx-int8", "openvino", "openvino-int8")
 KINDS = ("without", "with")
-RUNS, WARMUP, RESAMPLES = 60, 6, 2000
+RUNS, WARMUP, RESAMPLES = 50, 5, 2000
 CPUS = ("cortex-a53", "cortex-a76")
 COUNTED = """
 import ctypes, sys
@@ -39,7 +40,7 @@ for k in (2, 0):
     interpreter.invoke()
     mark({mark}, k + 1)
 """
-HEAD = """| network | file | without, ms | with / without [95 %] | size, MB | with / without |
+HEAD = """| network | file | without, processor ms | with / without [95 %] | size, MB | with / without |
 |---|---|---|---|---|---|"""
 COUNT_HEAD = """| network | emulated processor | instructions without, M | with / without |
 |---|---|---|---|"""
@@ -126,9 +127,9 @@ def pairs(form, folder):
     for index in range(WARMUP + RUNS):
         pair = [0.0, 0.0]
         for which in (0, 1) if index % 2 else (1, 0):
-            begin = time.perf_counter()
+            begin = time.process_time()
             actions[which]()
-            pair[which] = (time.perf_counter() - begin) * 1e3
+            pair[which] = (time.process_time() - begin) * 1e3
         times.append(pair)
     without, mapped = np.array(times[WARMUP:]).T
     return {"without_ms": float(np.median(without)), "ratio": float(np.median(mapped / without))}

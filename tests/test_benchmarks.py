@@ -111,3 +111,14 @@ def test_tables_show_the_p_by_group_and_mcnemars_of_rows_without_it(monkeypatch)
     row |= {"accuracy_change_pp": -0.5, "mcnemar_p": 0.01}
     assert "| -0.50 (0.01) |" in devices.measured_line(row)
     assert "| -0.50 (0.30) |" in devices.measured_line(row | {"p": 0.3})
+
+
+def test_a_heat_map_costs_what_the_readme_says_and_no_more_than_promised(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    results = json.loads((ROOT / "benchmarks/results/heatmap_cost.json").read_text(encoding="utf-8"))
+    tables = "\n".join(importlib.import_module("heatmap_cost").readme_rows(results)).split("\n\n")
+    readme = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    assert [table for table in tables if table not in readme] == []
+    for found in results.values():
+        assert all(size["with"] / size["without"] < 1.01 for size in found["size_bytes"].values())
+        assert all(count["with"] / count["without"] < 1.02 for count in found["instructions"].values())
