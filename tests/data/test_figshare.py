@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekd.data import sources
+from edgekd import command
+from edgekd import recipe as recipes
+from edgekd.data import sources, splitting
 from edgekd.data.dataset import Dataset
 from edgekd.data.splitting import complete, leaking_groups
 from edgekd.errors import CorruptImage, EdgekdError
@@ -100,6 +102,19 @@ def test_the_authors_folds_are_the_splits_where_one_is_asked_for(tmp_path):
     # The single file that was asked for has its own fold.
     cvind(tmp_path / "part1" / "cvind.mat", [4, 4, 4])
     assert [s.split for s in read("figshare", tmp_path / "part1" / "3.mat", fold=4).samples] == ["test"]
+
+
+def test_the_recipe_for_this_set_takes_the_original_files_and_a_fold(tmp_path):
+    for number in range(1, 31):
+        mat(tmp_path / "set" / f"{number}.mat", label=1.0 + number % 3, patient=f"p{number % 15}")
+    cvind(tmp_path / "set" / "cvind.mat", [1 + number % 15 // 3 for number in range(1, 31)])
+    recipe = recipes.load("cross-architecture-figshare", ["data.options.fold=2"])
+    recipe = command.on_data(recipe, str(tmp_path / "set"), ["data.options.fold=2"])
+    assert recipe.data.source == "figshare"
+    data = splitting.of(sources.read(recipe.data), recipe)
+    assert {s.group for s in data.split("test")} == {"p3", "p4", "p5"}
+    assert data.split("val")
+    assert not leaking_groups(data)
 
 
 @pytest.mark.parametrize(

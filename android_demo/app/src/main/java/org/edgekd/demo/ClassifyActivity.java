@@ -240,7 +240,7 @@ public final class ClassifyActivity extends Activity {
         return session.isMapped() ? getString(R.string.map_legend, mapWords()) : "";
     }
 
-    /** What the model's own map says: "glioma: strongest in the upper left". */
+    /** What the model's own map says: "glioma is strongest in the upper left of the image". */
     private String mapWords() {
         String best = label(session.result.best);
         if (session.region == null) {
@@ -258,8 +258,7 @@ public final class ClassifyActivity extends Activity {
         if (session.result.isUnsure) {
             return getString(possible == 0 ? R.string.not_sure_none : R.string.not_sure_all, best);
         }
-        String share = Numbers.percent((float) session.model.setAlpha);
-        return possible > 1 ? getString(R.string.several_why, best, share) : "";
+        return possible > 1 ? getString(R.string.several_why, best, Math.round(100 * session.model.setAlpha)) : "";
     }
 
     /** "glioma or meningioma". */
