@@ -1,11 +1,11 @@
 """A Keras teacher, the student without it, and the student that it teaches: from images to a verified phone file.
 
-    python benchmarks/keras_distiller.py [--data PATH] [--out DIR] [--epochs 40] [--size 96]
+    python benchmarks/keras_distiller.py [--data PATH] [--out DIR] [--epochs 150] [--size 96]
 
-Needs the extras keras, train and export. PATH holds images as `edgekd.audit` reads them (without: generated phantoms). Two
-classes end in one sigmoid, more in softmax. The student goes through the graph, the quantization-aware stage and
-`edgekd.export` into tflite-int8, onnx and openvino. Prints every network on the test split, and pairs student and control;
-writes the bundle, and keras.json beside it.
+Needs the extras keras, train and export. PATH holds images as `edgekd.audit` reads them (without: generated phantoms, for
+which --epochs 5 will do). Two classes end in one sigmoid, more in softmax. The student goes through the graph, the
+quantization-aware stage and `edgekd.export` into tflite-int8, onnx and openvino. Prints every network on the test split, and
+pairs student and control; writes the bundle, and keras.json into it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", default="", metavar="PATH")
     arguments.add_argument("--out", default="runs/keras", metavar="DIR")
-    arguments.add_argument("--epochs", type=int, default=40)
+    arguments.add_argument("--epochs", type=int, default=150)
     arguments.add_argument("--size", type=int, default=96)
     arguments.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe")
     args = arguments.parse_args()

@@ -30,7 +30,8 @@ def __getattr__(name: str) -> Any:
     """
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    extras.need(f"edgekd.keras.{name}", "keras", _NEEDS[_HOMES[name]])
+    packages = _NEEDS[_HOMES[name]]
+    extras.need(f"edgekd.keras.{name}", "keras" if packages == ("keras",) else "train", packages)
     try:
         if "keras" in _NEEDS[_HOMES[name]]:
             importlib.import_module("keras")
