@@ -41,7 +41,7 @@ public final class Timing {
                 (int) found.whole("min_runs", 1, 1_000_000),
                 found.number("min_seconds", 1e-9, 86_400),
                 found.number("sustained_s", 0, 86_400),
-                found.numbersUpTo("fps", MOST_RATES, 1e-9, 1000),
-                found.number("paced_s", 1e-9, 3600));
+                found.has("fps") ? found.numbersUpTo("fps", MOST_RATES, 1e-9, 1000) : new double[0],
+                found.has("paced_s") ? found.number("paced_s", 1e-9, 3600) : 0); // older hosts ask for neither
     }
 }
