@@ -101,8 +101,6 @@ def added(
     plan: ExportPlan, record: ArtefactRecord, path: Path, pixels: Array
 ) -> tuple[ArtefactRecord, dict[str, Any], list[str]]:
     """The record and the report of a verified file that gets a map, compared on golden images; and what is wrong with it."""
-    from edgekd.artefacts.making import file_records
-
     assert plan.heatmap is not None
     files, report = plan.bundle.manifest.files, dict[str, Any]()
     if record.report in files:
@@ -112,7 +110,7 @@ def added(
         report["operators"], wrong = verification.recomputed(graph, plan.format, path, pixels)
         problems += wrong
     report["heatmap"] = mapped.model_dump(exclude={"other_files"})
-    return record.model_copy(update={"files": file_records(plan, path), "heatmap": mapped}), report, problems
+    return record.model_copy(update={"files": plan.file_records(path), "heatmap": mapped}), report, problems
 
 
 def kept(before: ArtefactRecord | None, now: ArtefactRecord) -> HeatmapRecord | None:
@@ -129,8 +127,6 @@ def verify(
 
     `pixels` [N, S, S, 3]: images on which the first output's bytes are compared, and the map of the first COMPARED.
     """
-    from edgekd.artefacts.making import file_records
-
     graph, maps = wanted.graph, wanted.maps
     plain = replace(plan, heatmap=None)
     bare = plain.make(temperature, path.parent / "without")
@@ -147,7 +143,7 @@ def verify(
     grid = graph.grid(heatmap.NODE) if graph.is_quantized else None
     record = HeatmapRecord(
         is_in_file=True,
-        other_files=file_records(plain, bare),
+        other_files=plain.file_records(bare),
         scale=grid.scale if grid else None,
         zero_point=grid.zero_point if grid else None,
         range=wanted.range,

@@ -81,6 +81,15 @@ class ExportPlan:
         """The file to load, in `folder`."""
         return folder / f"{self.format.name}{self.format.suffixes[0]}"
 
+    def hashes(self, path: Path) -> dict[str, str]:
+        """sha256 of the format's files by name, the one to load, `path`, first."""
+        return {path.with_suffix(s).name: sha256_file(path.with_suffix(s)) for s in self.format.suffixes}
+
+    def file_records(self, path: Path) -> dict[str, FileRecord]:
+        """Hash and size of the same."""
+        found = self.hashes(path)
+        return {n: FileRecord(sha256=h, size_bytes=path.with_name(n).stat().st_size) for n, h in found.items()}
+
     def make(self, temperature: float, folder: Path) -> Path:
         """Write the file(s) into `folder`."""
         path = self.path(folder)
@@ -139,7 +148,7 @@ def _again(plan: ExportPlan, temporary: Path, begin: float, step: Step) -> Expor
     if verified is None:  # a map is new to the file, whose verification holds if it is the same without one
         bare = replace(plan, heatmap=None)
         verified, checked = record.files, (bare, bare.make(record.calibration_temperature, temporary / "bare"))
-    if hashes(*checked) != {name: f.sha256 for name, f in verified.items()}:
+    if checked[0].hashes(checked[1]) != {name: f.sha256 for name, f in verified.items()}:
         others = "other bytes than those that were verified (another version of a package writes them)"
         raise EdgekdError(where, "images to verify it on", f"none, and {others}", todo)
     step("verify")
@@ -252,7 +261,7 @@ def _record(
         source=plan.source,
         instead_of=dict(plan.instead_of),
         io=plan.io,
-        files=file_records(plan, path),
+        files=plan.file_records(path),
         report=f"{ARTEFACTS}/{plan.format.name}.json",
         calibration_temperature=calibration.temperature,
         val_accuracy=float_right + found.accuracy_change_pp / 100,
@@ -266,17 +275,6 @@ def _record(
         **calibration.model_dump(exclude={"temperature"}),
         top1_agreement=agreement,
     )
-
-
-def file_records(plan: ExportPlan, path: Path) -> dict[str, FileRecord]:
-    """Hash and size of the format's files by name, the one to load first."""
-    found = hashes(plan, path)
-    return {n: FileRecord(sha256=h, size_bytes=path.with_name(n).stat().st_size) for n, h in found.items()}
-
-
-def hashes(plan: ExportPlan, path: Path) -> dict[str, str]:
-    """sha256 of the format's files by name, the one to load first."""
-    return {path.with_suffix(s).name: sha256_file(path.with_suffix(s)) for s in plan.format.suffixes}
 
 
 def _settle(plan: ExportPlan, outcome: ExportOutcome, path: Path, begin: float) -> ExportOutcome:

@@ -35,7 +35,7 @@ class Restorer:
 
     def _write(self, name: str, record: ArtefactRecord) -> None:
         from edgekd.artefacts import heatmaps
-        from edgekd.artefacts.making import ExportPlan, hashes
+        from edgekd.artefacts.making import ExportPlan
         from edgekd.artefacts.validation import golden
         from edgekd.artefacts.verification import ReferenceLogits
         from edgekd.runtimes import find
@@ -53,7 +53,7 @@ class Restorer:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".", suffix=".tmp", dir=self.folder) as temporary:
                 path = plan.make(record.calibration_temperature, Path(temporary))
-                if hashes(plan, path) != {file: r.sha256 for file, r in record.files.items()}:
+                if plan.hashes(path) != {file: r.sha256 for file, r in record.files.items()}:
                     packages = " and ".join(format.packages)
                     raise self._problem(
                         name, "the bytes that were verified", f"others, by another version of {packages}"

@@ -47,7 +47,7 @@ def test_files_written_from_the_graph_have_the_hashes_that_were_verified(name, t
     )  # fmt: skip
     module.write(graphs.float_graph(bundle), format, facts, tmp_path / "tflite.tflite")
     plan = making.ExportPlan(bundle, format, module, None, "float", None)
-    assert making.hashes(plan, tmp_path / "tflite.tflite") == {n: f.sha256 for n, f in record.files.items()}
+    assert plan.hashes(tmp_path / "tflite.tflite") == {n: f.sha256 for n, f in record.files.items()}
 
 
 @pytest.mark.parametrize("with_graph", [True, False])
