@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from edgekd.runtimes import find
 EXAMPLE = """  python -m edgekd.evaluate                                  # runs/default on the test split of its own data
   python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8
   python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8 --faithfulness
-  python -m edgekd.evaluate runs/a --beside runs/b --calibration   # reliability before and after temperatures, as a page"""
+  python -m edgekd.evaluate runs/a --beside runs/b --calibration   # reliability before and after temperatures, as a page
+  python -m edgekd.evaluate --log edgekd-field-log.csv             # answers marked right or wrong in the Android app"""
+IMAGES = ("data", "split", "format", "tta", "out", "faithfulness", "calibration")  # what a log has no use for
 MEASURING = ("safetensors", "scipy", "sklearn", "matplotlib")  # packages, as imported
 
 
@@ -43,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="measure instead what temperatures do: of teacher, control, student and files, on the test split of their run",
     )
     add("--beside", metavar="BUNDLE", help="another run to show with --calibration")
+    add(
+        "--log", metavar="FILE", help="measure instead answers that were marked on a phone: the CSV that the app shares"
+    )
     methods = ", ".join(explainers.names())
     add("--method", action="append", metavar="NAME[,NAME…]", help=f"what explains: {methods} (default: occlusion)")
     add("--images", type=int, default=200, metavar="N", help="explain N images, evenly over the split (default: 200)")
@@ -56,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise EdgekdError("--beside", "--calibration with it", "none")
     if args.images < 1:
         raise EdgekdError("--images", "1 or more", str(args.images))
+    if args.log:
+        show_log(args)
+        return
     chosen = explainers.chosen(args.method or ["occlusion"]) if args.faithfulness else []
     bundle = Bundle.open(args.bundle)
     out = Path(args.out or f"runs/evaluation/{bundle.folder.resolve().name}")
@@ -88,6 +97,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     conformal = bundle.manifest.artefacts[args.format].conformal if args.format and not args.tta else None
     with session_of(bundle, args.format) as session:
         scores.write(session, bundle, dataset, recipe, args.tta, out, console, conformal)
+
+
+def show_log(args: argparse.Namespace) -> None:
+    """Measure a field log, which needs neither bundle nor images.
+
+    Raises: EdgekdError for arguments that choose images or what is measured of them.
+    """
+    given = [f"--{name}" for name in IMAGES if getattr(args, name)]
+    if given:
+        raise EdgekdError("--log", "no argument about images with it", ", ".join(given))
+    command.need("evaluate", "export", None, ("scipy",))
+    from edgekd.evaluating import field_log
+
+    field_log.show(args.log, screen.console())
 
 
 def packages(format: str | None) -> tuple[str, ...] | None:
