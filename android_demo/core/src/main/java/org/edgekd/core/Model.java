@@ -150,10 +150,15 @@ public final class Model {
     private static List<String> readable(List<String> labelNames) {
         List<String> readable = new ArrayList<>();
         for (String name : labelNames) {
-            String words = name.replaceAll("[_\\-\\s]+", " ").trim();
-            readable.add(words.isEmpty() ? name : words);
+            readable.add(readable(name));
         }
         return Collections.unmodifiableList(readable);
+    }
+
+    /** A label of which no name for people is known: underscores and hyphens are spaces. */
+    public static String readable(String label) {
+        String words = label.replaceAll("[_\\-\\s]+", " ").trim();
+        return words.isEmpty() ? label : words;
     }
 
     /** A label as people read it: of a class's label its name for people, any other as it is. */
