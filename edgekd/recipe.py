@@ -42,6 +42,9 @@ class DataRecipe(Section):
     unlabelled: str = (
         ""  # a folder of further training images, any below it, that nobody has labelled: the teacher does
     )
+    labelled_fraction: float = Field(
+        1.0, gt=0, le=1
+    )  # of the groups left for training, with labels; the others lose them
     note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
     test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
