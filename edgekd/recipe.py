@@ -43,6 +43,9 @@ class DataRecipe(Section):
     unlabelled: str = (
         ""  # a folder of further training images, any below it, that nobody has labelled: the teacher does
     )
+    labelled_fraction: float = Field(
+        1.0, gt=0, le=1
+    )  # of the groups left for training, with labels; the others lose them
     note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
     display_names: DisplayNames = {}  # label -> its name for people; of others, underscores and hyphens are spaces
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val

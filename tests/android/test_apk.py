@@ -119,13 +119,14 @@ def test_no_permission_and_the_right_levels(universal):
     facts = run([aapt2, "dump", "badging", universal], "facts")
     for words in (
         "package: name='org.edgekd.demo' versionCode='1' versionName='0.1.0'",
-        "targetSdkVersion:'34'",
+        "targetSdkVersion:'36'",
         "native-code: 'arm64-v8a' 'armeabi-v7a' 'x86_64'",
     ):
         assert words in facts
     assert "dkVersion:'26'" in facts
     manifest = run([aapt2, "dump", "xmltree", "--file", "AndroidManifest.xml", universal], "manifest")
     assert "extractNativeLibs(0x010104ea)=false" in manifest
+    assert "enableOnBackInvokedCallback(0x0101066c)=true" in manifest
     assert "debuggable" not in manifest
 
 

@@ -44,10 +44,13 @@ def test_versions(name, value):
     assert re.search(rf"\b{name} = libs\.versions\.{name}\.get\(\)", SCRIPT)
 
 
-def test_the_platform_that_is_compiled_against():
-    [platform] = [pin.version for pin in pins("tools") if pin.artifact == "android-all"]
-    assert platform.startswith("14-")  # Android 14 is API level 34
-    assert VERSIONS["compileSdk"] == "34"
+def test_the_platforms():
+    """Gradle compiles against what the app targets; the other build against the newest that the JDK 17 can read."""
+    platforms = {pin.artifact: pin.version for pin in pins("tools", "robolectric") if "android-all" in pin.artifact}
+    assert VERSIONS["compileSdk"] == VERSIONS["targetSdk"]
+    assert platforms["android-all"].startswith("15-")  # Android 15 is API level 35
+    assert platforms["android-all-instrumented"].startswith(platforms["android-all"])
+    assert "sdk=35\n" in (APP / "src/test/resources/robolectric.properties").read_text(encoding="utf-8")
 
 
 def test_abis():

@@ -29,6 +29,7 @@ public final class BatchActivity extends Activity {
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.batch);
+        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
         session = (BatchSession) getLastNonConfigurationInstance();
         if (session == null) { // new, or the system had ended the process: the intent is still there
             session = new BatchSession(this, images(getIntent()));

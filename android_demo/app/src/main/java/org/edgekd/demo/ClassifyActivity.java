@@ -2,7 +2,6 @@ package org.edgekd.demo;
 
 import android.app.Activity;
 import android.app.AlertDialog;
-import android.content.ActivityNotFoundException;
 import android.content.Intent;
 import android.graphics.BitmapFactory;
 import android.net.Uri;
@@ -35,6 +34,7 @@ public final class ClassifyActivity extends Activity {
         R.string.lower_left, R.string.bottom, R.string.lower_right,
     };
 
+    private final BackStep back = new BackStep(this, this::stepBack);
     private ClassifySession session;
     private final Screen screen = new Screen(this);
     private AnswerWords words; // of the session's model
@@ -45,6 +45,7 @@ public final class ClassifyActivity extends Activity {
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.classify);
+        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
         session = (ClassifySession) getLastNonConfigurationInstance();
         boolean isNew = session == null;
         if (isNew) {
@@ -117,12 +118,7 @@ public final class ClassifyActivity extends Activity {
     }
 
     private void pick() {
-        Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT);
-        intent.addCategory(Intent.CATEGORY_OPENABLE);
-        intent.setType("image/*");
-        try {
-            startActivityForResult(intent, PICK);
-        } catch (ActivityNotFoundException e) {
+        if (!ImagePicker.open(this, PICK)) {
             session.complain(getString(R.string.no_picker));
         }
     }
@@ -182,6 +178,23 @@ public final class ClassifyActivity extends Activity {
                 .show();
     }
 
+    /** Going back ends the second opinion first. */
+    private void stepBack() {
+        if (session.isExplaining) {
+            session.cancel();
+        } else {
+            session.hideHeat();
+        }
+    }
+
+    @Override
+    @SuppressWarnings("deprecation") // asked before Android 13 only
+    public void onBackPressed() {
+        if (!back.take()) {
+            super.onBackPressed();
+        }
+    }
+
     private void explainOrHide() {
         if (session.heated == null) {
             session.explain();
@@ -194,6 +207,7 @@ public final class ClassifyActivity extends Activity {
 
     private void render() {
         words = session.model == null ? null : new AnswerWords(this, session.model);
+        back.enable(session.isExplaining || session.heated != null);
         renderPicture();
         renderSamples();
         String problem = session.modelMessage.isEmpty() ? session.message : session.modelMessage;

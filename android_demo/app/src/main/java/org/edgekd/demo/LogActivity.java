@@ -26,6 +26,7 @@ public final class LogActivity extends Activity {
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.log);
+        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
         session = (LogSession) getLastNonConfigurationInstance();
         if (session == null) {
             session = new LogSession(this);

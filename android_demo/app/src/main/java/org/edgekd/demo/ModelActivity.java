@@ -20,6 +20,7 @@ public final class ModelActivity extends Activity {
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.model);
+        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
         session = (ModelSession) getLastNonConfigurationInstance();
         if (session == null) {
             session = new ModelSession(this);

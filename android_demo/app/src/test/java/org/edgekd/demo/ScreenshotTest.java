@@ -271,7 +271,7 @@ public class ScreenshotTest {
         @Override
         public SystemFacts system() {
             SystemFacts facts = new SystemFacts();
-            facts.system = "Android 14";
+            facts.system = "Android 15";
             facts.model = "Example Phone 8";
             facts.cpu = "Example SoC 7";
             facts.cores = 8;
