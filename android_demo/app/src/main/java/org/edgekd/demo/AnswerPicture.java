@@ -21,12 +21,21 @@ final class AnswerPicture {
 
     private AnswerPicture() {}
 
-    /** The PNG file. */
-    static byte[] png(Context context, Bitmap image, AnswerWords words, Classifier.Result result) {
-        String[] lines = {words.headline(result), result.isUnsure || result.possible().length > 1
-                ? context.getString(R.string.most_probable, words.best(result)) : "", words.origin(),
-            context.getString(R.string.research_only)};
-        int[] sizes = {36, 26, 22, 22};
+    /**
+     * The PNG file.
+     *
+     * @param isGenerated whether the image is a sample, of which no one shall think that it is a patient's
+     */
+    static byte[] png(Context context, Bitmap image, boolean isGenerated, AnswerWords words, Classifier.Result result) {
+        boolean isOne = !result.isUnsure && result.possible().length == 1;
+        String[] lines = {
+            words.headline(result),
+            isOne ? "" : context.getString(R.string.most_probable, words.best(result)),
+            isGenerated ? context.getString(R.string.generated) : "",
+            words.origin(),
+            context.getString(R.string.research_only),
+        };
+        int[] sizes = {36, 26, 26, 22, 22};
         StaticLayout[] texts = new StaticLayout[lines.length];
         int height = 0;
         for (int i = 0; i < lines.length; i++) {

@@ -59,13 +59,16 @@ final class AnswerWords {
     }
 
     /** Everything about an answer that goes out with its picture. */
-    String shared(Classifier.Result result) {
+    String shared(Classifier.Result result, boolean isGenerated) {
         StringBuilder text = new StringBuilder(headline(result));
         int[] ranked = result.ranked();
         float[] probs = result.probs();
         for (int i = 0; i < Math.min(MOST_SHARED, ranked.length); i++) {
             String p = Numbers.percent(probs[ranked[i]]);
             text.append('\n').append(context.getString(R.string.probability_description, label(ranked[i]), p));
+        }
+        if (isGenerated) {
+            text.append('\n').append(context.getString(R.string.generated));
         }
         return text.append('\n').append(origin()).append('\n')
                 .append(context.getString(R.string.research_only)).toString();

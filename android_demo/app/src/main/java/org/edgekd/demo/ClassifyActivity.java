@@ -224,7 +224,8 @@ public final class ClassifyActivity extends Activity {
         if (session.shared != null) {
             File file = session.shared;
             session.shared = null;
-            if (!Sharing.open(this, file, getString(R.string.share_answer), words.shared(session.result))) {
+            String text = words.shared(session.result, session.source.isSample());
+            if (!Sharing.open(this, file, getString(R.string.share_answer), text)) {
                 session.complain(getString(R.string.nothing_to_share_with));
             }
         }

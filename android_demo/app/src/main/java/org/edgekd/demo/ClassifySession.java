@@ -193,11 +193,13 @@ final class ClassifySession {
     void share() {
         Classifier.Result answer = result;
         Bitmap image = shown();
+        boolean isGenerated = source.isSample();
         AnswerWords words = new AnswerWords(context, model);
         String name = SharedFile.answer(imageSha256);
         worker.execute(() -> {
             try {
-                File file = SharedFile.write(context, name, AnswerPicture.png(context, image, words, answer));
+                byte[] png = AnswerPicture.png(context, image, isGenerated, words, answer);
+                File file = SharedFile.write(context, name, png);
                 postOf(answer, () -> shared = file);
             } catch (IOException | RuntimeException | OutOfMemoryError e) {
                 postOf(answer, () -> message = context.getString(R.string.not_shared, e.toString()));

@@ -2,7 +2,6 @@ package org.edgekd.demo;
 
 import android.app.Activity;
 import android.app.AlertDialog;
-import android.content.Context;
 import android.os.Bundle;
 import android.view.View;
 import android.view.ViewGroup;
@@ -104,7 +103,8 @@ public final class LogActivity extends Activity {
         ((TextView) card.findViewById(R.id.log_model)).setText(origin);
         String accuracy = getString(R.string.log_accuracy, Numbers.percent(scores.accuracy.share()));
         ((TextView) card.findViewById(R.id.log_accuracy)).setText(accuracy);
-        ((TextView) card.findViewById(R.id.log_interval)).setText(interval(this, scores.accuracy));
+        ((TextView) card.findViewById(R.id.log_interval)).setText(getString(R.string.interval, scores.accuracy.count,
+                scores.accuracy.of, Numbers.percent(scores.accuracy.low), Numbers.percent(scores.accuracy.high)));
         ((ReliabilityView) card.findViewById(R.id.reliability)).show(scores);
         Facts facts = new Facts(this, (ViewGroup) card.findViewById(R.id.facts));
         facts.row(R.string.not_sure, withInterval(scores.unsure));
@@ -121,12 +121,7 @@ public final class LogActivity extends Activity {
 
     private String withInterval(Proportion found) {
         return found == null ? getString(R.string.none_yet)
-                : getString(R.string.two_lines, Numbers.percent(found.share()), interval(this, found));
-    }
-
-    /** "4 of 5, 95% interval 28.4% to 99.5%". */
-    static String interval(Context context, Proportion found) {
-        return context.getString(R.string.interval, found.count, found.of, Numbers.percent(found.low),
-                Numbers.percent(found.high));
+                : getString(R.string.log_share, Numbers.percent(found.share()), found.count, found.of,
+                        Numbers.percent(found.low), Numbers.percent(found.high));
     }
 }

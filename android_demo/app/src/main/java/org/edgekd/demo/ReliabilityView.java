@@ -12,6 +12,8 @@ import org.edgekd.core.FieldScores;
  * on the diagonal where confidence says what it should. Confidence grows from left to right in every language, as numbers do.
  */
 public final class ReliabilityView extends View {
+    private static final int MARGIN = 6; // dp, for dots on the edge
+
     private final Paint paint = new Paint(Paint.ANTI_ALIAS_FLAG);
     private final float dp = getResources().getDisplayMetrics().density;
     private FieldScores scores;
@@ -36,14 +38,14 @@ public final class ReliabilityView extends View {
     @Override
     protected void onMeasure(int widthSpec, int heightSpec) {
         int width = MeasureSpec.getSize(widthSpec);
-        setMeasuredDimension(width, Math.min(width, (int) (200 * dp)));
+        setMeasuredDimension(width, Math.min(width, (int) (210 * dp)));
     }
 
     @Override
     protected void onDraw(Canvas canvas) {
-        float size = getHeight() - 2 * dp;
+        float size = getHeight() - 2 * MARGIN * dp;
         float left = (getWidth() - size) / 2;
-        canvas.translate(left, dp);
+        canvas.translate(left, MARGIN * dp);
         paint.setStrokeWidth(dp);
         paint.setStyle(Paint.Style.STROKE);
         paint.setColor(getContext().getColor(R.color.line));
