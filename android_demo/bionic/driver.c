@@ -2,7 +2,8 @@
  *
  * First a line of facts:  version  input_bytes  output_bytes  output_type  scale  zero_point
  * (`output_type` is TFLite's number: 1 float, 3 uint8, 9 int8). Then, until standard input ends: the bytes of an input in,
- * the bytes of its output out, or with `heatmap` those of its heat map. How many operators XNNPACK took over is in the library's log, on standard error. */
+ * the bytes of its output out, or with `heatmap` those of its heat map. How many operators XNNPACK took over is in the
+ * library's log, on standard error. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>

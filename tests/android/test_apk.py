@@ -4,14 +4,15 @@ import contextlib
 import io
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from android_demo.hermetic import apk, binding, bionic, fetch, guard, java, resources, sign
 from android_demo.hermetic.elf import Elf
 from android_demo.hermetic.pack import PAGE, WORD, pack, read_zip
-from android_demo.hermetic.settings import Settings
-from android_demo.hermetic.tools import run
+from android_demo.hermetic.settings import APP, Settings
+from android_demo.hermetic.tools import fresh, need, run
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_bytes, sha256_file
 
@@ -219,3 +220,24 @@ def test_packed_zips_do_not_depend_on_when_or_where(tmp_path):
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     assert read_zip(tmp_path / "1") == entries
     assert [begin % PAGE for name, begin, _ in content_at(tmp_path / "1") if name.endswith(".so")] == [0, 0]
+
+
+def shrunk(classes, rules, out):
+    """What R8 makes of class files: the bytes of a dex file."""
+    tools, entry = fetch.fetch("tools"), out / "entry.pro"
+    entry.write_text("-keep class * extends android.app.Activity { <init>(); }\n", encoding="utf-8")
+    jdk = Path(need("javac", "a JDK", java.TODO)).resolve().parents[1]
+    given = [option for rule in (entry, *rules) for option in ("--pg-conf", rule)]
+    options = ["--release", "--min-api", "26", "--lib", tools[resources.ANDROID], "--lib", jdk, *given, "--output", out]
+    command = java.java([tools["com.android.tools:r8"]], "com.android.tools.r8.R8", *options, *classes.rglob("*.class"))
+    run(command, "shrunk code")
+    return (out / "classes.dex").read_bytes()
+
+
+def test_shrunk_by_r8_it_keeps_what_jni_finds_by_name(universal, tmp_path):
+    classes = universal.parent / "apk/classes"
+    names = [b"Lorg/edgekd/demo/Tflite;", *(name.encode() for name in ("createXnnpack", "createCounter", "isNamed"))]
+    kept = shrunk(classes, [APP / "proguard-rules.pro"], fresh(tmp_path / "kept"))
+    lost = shrunk(classes, [], fresh(tmp_path / "lost"))
+    assert all(name in kept for name in names)
+    assert not all(name in lost for name in names)  # so the rule is needed
