@@ -289,6 +289,9 @@ class Recipe(Section):
     name: str = "default"
     seed: int = Field(0, ge=0, lt=2**31)  # of first weights, views, order and dropout
     split_seed: int | None = Field(None, ge=0, lt=2**31)  # of dealing images to splits; unset: `seed`
+    view_seed: int | None = Field(
+        None, ge=0, lt=2**31
+    )  # of training views; given, one store of a teacher serves all seeds
     licence: str = ""  # of the data and so of the trained weights; written into the bundle
     cache: str = "runs/cache"  # decoded pixels and teacher outputs, shared by runs
     data: DataRecipe = DataRecipe()
@@ -305,6 +308,11 @@ class Recipe(Section):
     def dealing_seed(self) -> int:
         """What the dealing of images to splits is drawn with."""
         return self.seed if self.split_seed is None else self.split_seed
+
+    @property
+    def viewing_seed(self) -> int:
+        """What training views are drawn with."""
+        return self.seed if self.view_seed is None else self.view_seed
 
     @model_validator(mode="before")
     @classmethod

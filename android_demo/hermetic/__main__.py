@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from android_demo.hermetic import apk, emulated, fetch, junit, jvm, sign
+from android_demo.hermetic import apk, binding, emulated, fetch, junit, jvm, sign, zig
 from android_demo.hermetic.settings import BUILD
 from edgekd.errors import EdgekdError
 
@@ -16,7 +16,7 @@ def fetch_all() -> None:
     fetch.fetch("app", "tools", "guard", "junit", "robolectric")
     sign.signer()
     if not jvm.missing():
-        emulated.fetch_compiler()
+        zig.fetch_compiler()
     print(fetch.cache())
 
 
@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         tests.add_argument("--out", type=Path, default=BUILD / name, help="folder for what is compiled; it is emptied")
     commands.add_parser("apk", help="the signed APKs, in android_demo/build")
     commands.add_parser("emulated", help="the arm64 library for the benchmark's devices of kind android-arm64")
+    commands.add_parser("binding", help="compile the app's own native library anew, into app/src/main/jniLibs")
     commands.add_parser("fetch", help="all downloads, so that nothing needs a network afterwards")
     given = parser.parse_args(arguments)
     try:
@@ -39,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
             return junit.run_app(given.classes, given.out.absolute())
         if given.command == "apk":
             print(apk.report(apk.build()))
+        elif given.command == "binding":
+            print(*binding.build(), sep="\n")
         elif given.command == "emulated":
             print(emulated.build())
         else:

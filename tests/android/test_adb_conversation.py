@@ -100,7 +100,7 @@ def test_int8_logits_of_the_app_are_those_of_python(phone, small):
     assert found.failure is None
     expected = read_document(find("local").run(parcel), "", parcel.job).probs
     np.testing.assert_allclose(found.probs, expected, rtol=0, atol=1e-6)
-    assert (found.runtime.name, found.runtime.version) == ("TensorFlow Lite", "2.16.1")
+    assert (found.runtime.name, found.runtime.version) == ("TensorFlow Lite", "2.21.0")
     assert found.runtime.delegate == "XNNPACK"
     assert found.runtime.threads_asked == 2
     assert found.runtime.threads_ran >= 1  # runs as short as these cannot be told from the JVM's own threads
@@ -128,4 +128,4 @@ def test_a_benchmark_has_the_phone_in_its_report(phone, tiny, tmp_path):
     assert report.failed == ()
     assert {row.format for row in report.rows} == {"tflite-int8"}
     assert {row.system.software["app"] for row in report.rows} == {"0.1.0"}
-    assert "TensorFlow Lite 2.16.1" in (out / "report.html").read_text(encoding="utf-8")
+    assert "TensorFlow Lite 2.21.0" in (out / "report.html").read_text(encoding="utf-8")

@@ -87,7 +87,7 @@ public class ClassifyTest {
     public void samplesGiveWhatPythonGives() throws Exception {
         ClassifyActivity activity = start();
         Model model = session().model;
-        assertEquals("TensorFlow Lite 2.16.1, XNNPACK", session().runtime);
+        assertEquals("TensorFlow Lite 2.21.0, XNNPACK", session().runtime);
         for (int i = 0; i < model.samples.size(); i++) {
             sample(i);
             assertEquals("", session().message);

@@ -11,7 +11,12 @@ import android.app.Activity;
 import android.content.ComponentName;
 import android.content.Intent;
 import android.content.IntentFilter;
+import android.graphics.Bitmap;
+import android.graphics.Canvas;
+import android.graphics.Color;
 import android.graphics.Insets;
+import android.graphics.drawable.AdaptiveIconDrawable;
+import android.graphics.drawable.Drawable;
 import android.os.Looper;
 import android.provider.MediaStore;
 import android.view.View;
@@ -204,6 +209,28 @@ public class PlatformTest {
             assertEquals("image/*", sent.getType());
         } finally {
             application.checkActivities(false);
+        }
+    }
+
+    // --- Icon --------------------------------------------------------------------------------------------------------
+
+    /** Launchers cut the icon to a shape of their own, which leaves a circle of 66 of 108 dp (android.com, adaptive icons). */
+    @Test
+    public void noMaskCutsTheIcon() {
+        AdaptiveIconDrawable icon = (AdaptiveIconDrawable) Phone.context().getDrawable(R.mipmap.icon);
+        for (Drawable layer : new Drawable[] {icon.getForeground(), icon.getMonochrome()}) {
+            Bitmap drawn = Bitmap.createBitmap(108, 108, Bitmap.Config.ARGB_8888);
+            layer.setBounds(0, 0, 108, 108);
+            layer.draw(new Canvas(drawn));
+            int count = 0;
+            for (int i = 0; i < 108 * 108; i++) {
+                double x = i % 108 + 0.5 - 54;
+                double y = i / 108 + 0.5 - 54;
+                boolean isDrawn = Color.alpha(drawn.getPixel(i % 108, i / 108)) > 0;
+                assertFalse(x + ", " + y, isDrawn && Math.hypot(x, y) > 33);
+                count += isDrawn ? 1 : 0;
+            }
+            assertEquals(29 * 8 + 46 * 8 + 19 * 8, count);
         }
     }
 }
