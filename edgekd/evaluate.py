@@ -21,6 +21,7 @@ EXAMPLE = """  python -m edgekd.evaluate                                  # runs
   python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8 --faithfulness
   python -m edgekd.evaluate runs/a --beside runs/b --calibration   # reliability before and after temperatures, as a page
   python -m edgekd.evaluate --log edgekd-field-log.csv             # answers marked right or wrong in the Android app"""
+BUNDLE = "runs/default"
 IMAGES = ("data", "split", "format", "tta", "out", "faithfulness", "calibration")  # what a log has no use for
 MEASURING = ("safetensors", "scipy", "sklearn", "matplotlib")  # packages, as imported
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate a bundle and write evaluation.json, class_labels.json and pictures."""
     arguments = command.parser("evaluate", "Accuracy and calibration of a bundle on a set of images.", EXAMPLE)
     add = arguments.add_argument
-    add("bundle", nargs="?", default="runs/default", help="a bundle (default: runs/default)")
+    add("bundle", nargs="?", help=f"a bundle (default: {BUNDLE})")
     add("--data", metavar="PATH", help="images to evaluate on (default: those of the bundle's recipe)")
     add("--split", choices=[*SPLITS, "all"], help="default: test where there is one, else all images")
     add("--format", metavar="NAME", help="evaluate this artefact of the bundle instead of its float network")
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         show_log(args)
         return
     chosen = explainers.chosen(args.method or ["occlusion"]) if args.faithfulness else []
-    bundle = Bundle.open(args.bundle)
+    bundle = Bundle.open(args.bundle or BUNDLE)
     out = Path(args.out or f"runs/evaluation/{bundle.folder.resolve().name}")
     if args.calibration:
         command.need("evaluate", "export", None, (*MEASURING, "jinja2"))
@@ -105,8 +106,9 @@ def show_log(args: argparse.Namespace) -> None:
     Raises: EdgekdError for arguments that choose images or what is measured of them.
     """
     given = [f"--{name}" for name in IMAGES if getattr(args, name)]
-    if given:
-        raise EdgekdError("--log", "no argument about images with it", ", ".join(given))
+    if args.bundle or given:
+        found = ", ".join([args.bundle or "", *given]).strip(", ")
+        raise EdgekdError("--log", "no bundle and no argument about images with it", found)
     command.need("evaluate", "export", None, ("scipy",))
     from edgekd.evaluating import field_log
 

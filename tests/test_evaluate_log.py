@@ -170,5 +170,7 @@ def test_a_log_that_a_spreadsheet_saved_is_read(write):
 
 
 def test_arguments_about_images_are_refused(write):
-    with pytest.raises(EdgekdError, match=r"no argument about images[\s\S]*--format, --tta"):
+    with pytest.raises(EdgekdError, match=r"no argument about images[\s\S]*found:    --format, --tta"):
         evaluate.main(["--log", str(write(rows({}))), "--format", "tflite-int8", "--tta"])
+    with pytest.raises(EdgekdError, match="found:    some/bundle"):
+        evaluate.main(["some/bundle", "--log", str(write(rows({})))])

@@ -8,6 +8,7 @@ import org.edgekd.core.Model;
 final class AnswerWords {
     private static final int SHORT = 12; // digits of a sha256 that tell models apart
     private static final int MOST_SHARED = 10; // classes
+    private static final int MOST_NAMED = 6; // in one answer
 
     private final Context context;
     private final Model model;
@@ -52,10 +53,11 @@ final class AnswerWords {
     /** "glioma or meningioma". */
     private String joined(int[] classes) {
         String found = label(classes[0]);
-        for (int i = 1; i < classes.length; i++) {
+        for (int i = 1; i < Math.min(MOST_NAMED, classes.length); i++) {
             found = context.getString(R.string.or, found, label(classes[i]));
         }
-        return found;
+        int more = classes.length - MOST_NAMED;
+        return more > 0 ? found + " " + context.getString(R.string.more_classes, more) : found;
     }
 
     /** Everything about an answer that goes out with its picture. */
