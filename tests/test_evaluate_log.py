@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from edgekd import evaluate
@@ -174,3 +175,25 @@ def test_arguments_about_images_are_refused(write):
         evaluate.main(["--log", str(write(rows({}))), "--format", "tflite-int8", "--tta"])
     with pytest.raises(EdgekdError, match="found:    some/bundle"):
         evaluate.main(["some/bundle", "--log", str(write(rows({})))])
+
+
+def test_damaged_logs_end_in_scores_or_in_one_error(write, tmp_path, capsys):
+    content, rng = (
+        write(rows({}, {"mark": "wrong", "true_label": ""}, {"unsure": "yes"})).read_bytes(),
+        np.random.default_rng(3),
+    )
+    messages = []
+    for _ in range(600):
+        changed = bytearray(content)
+        for place in rng.integers(len(content), size=rng.integers(1, 6)):
+            changed[place] = rng.choice(list(b'",\n\r\0{}[]:0e-\xff')) if rng.random() < 0.5 else rng.integers(256)
+        (tmp_path / "damaged.csv").write_bytes(
+            bytes(changed[: rng.integers(len(content))] if rng.random() < 0.2 else changed)
+        )
+        try:
+            evaluate.main(["--log", str(tmp_path / "damaged.csv")])
+        except EdgekdError as e:
+            messages.append(str(e))
+    capsys.readouterr()
+    assert 0 < len(messages) < 600
+    assert all("damaged.csv" in message for message in messages)
