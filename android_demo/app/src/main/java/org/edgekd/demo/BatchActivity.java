@@ -15,6 +15,7 @@ import java.util.Set;
 /** Several images that were picked or shared, and the answer to each; one that is touched is shown on the screen for one. */
 public final class BatchActivity extends Activity {
     private final Screen screen = new Screen(this);
+    private final BackStep back = new BackStep(this, this::cancel);
     private BatchSession session;
     private BatchRows rows;
 
@@ -39,7 +40,7 @@ public final class BatchActivity extends Activity {
         list.setAdapter(rows);
         list.setOnItemClickListener((l, view, position, id) -> open(session.rows.get(position)));
         findViewById(R.id.back).setOnClickListener(v -> finish());
-        findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
+        findViewById(R.id.cancel).setOnClickListener(v -> cancel());
     }
 
     /** What other apps put into an intent may be anything. */
@@ -91,7 +92,21 @@ public final class BatchActivity extends Activity {
         super.onDestroy();
     }
 
+    /** Also what going back does while there are images to look at. */
+    private void cancel() {
+        session.cancel();
+    }
+
+    @Override
+    @SuppressWarnings("deprecation") // asked before Android 13 only
+    public void onBackPressed() {
+        if (!back.take()) {
+            super.onBackPressed();
+        }
+    }
+
     private void render() {
+        back.enable(session.isRunning && !session.rows.isEmpty());
         int all = session.rows.size();
         String more = session.leftOut == 0 ? "" : getString(R.string.left_out, all, session.leftOut);
         String none = all == 0 ? getString(R.string.nothing_shared) : more;

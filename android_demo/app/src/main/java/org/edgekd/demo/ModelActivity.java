@@ -13,6 +13,7 @@ public final class ModelActivity extends Activity {
     static final int PICK = 1;
 
     private final Screen screen = new Screen(this);
+    private final BackStep back = new BackStep(this, this::cancel);
     private ModelSession session;
     private Model shown; // by the facts
 
@@ -28,7 +29,7 @@ public final class ModelActivity extends Activity {
         findViewById(R.id.back).setOnClickListener(v -> finish());
         findViewById(R.id.import_model).setOnClickListener(v -> pick());
         findViewById(R.id.forget).setOnClickListener(v -> session.forget());
-        findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
+        findViewById(R.id.cancel).setOnClickListener(v -> cancel());
     }
 
     private void pick() {
@@ -77,7 +78,21 @@ public final class ModelActivity extends Activity {
         super.onDestroy();
     }
 
+    /** Also what going back does while a model is checked. */
+    private void cancel() {
+        session.cancel();
+    }
+
+    @Override
+    @SuppressWarnings("deprecation") // asked before Android 13 only
+    public void onBackPressed() {
+        if (!back.take()) {
+            super.onBackPressed();
+        }
+    }
+
     private void render() {
+        back.enable(session.isBusy);
         screen.setText(R.id.message, session.message);
         screen.setText(R.id.success, session.success);
         screen.show(R.id.busy, session.isBusy);

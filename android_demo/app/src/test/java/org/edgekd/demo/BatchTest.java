@@ -174,7 +174,7 @@ public class BatchTest {
     }
 
     /** A stream that waits until a test lets it go on, then is no image. */
-    private static Uri slow(CountDownLatch gate) {
+    static Uri slow(CountDownLatch gate) {
         Uri uri = Uri.parse("content://org.example.files/slow");
         InputStream waits = new InputStream() {
             @Override

@@ -24,6 +24,8 @@ import android.view.ViewGroup;
 import android.view.WindowInsets;
 import android.window.OnBackInvokedCallback;
 import android.window.WindowOnBackInvokedDispatcher;
+import java.util.Arrays;
+import java.util.concurrent.CountDownLatch;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.Robolectric;
@@ -109,6 +111,21 @@ public class PlatformTest {
         keepsClear(BenchmarkActivity.class, R.id.back);
     }
 
+    @Test
+    public void theOtherScreensKeepClearOfTheBars() {
+        keepsClear(BatchActivity.class, R.id.back);
+        keepsClear(LogActivity.class, R.id.back);
+        keepsClear(ModelActivity.class, R.id.back);
+    }
+
+    @Test
+    @Config(qualifiers = LANDSCAPE)
+    public void theOtherScreensKeepClearOfTheBarsInLandscape() {
+        keepsClear(BatchActivity.class, R.id.back);
+        keepsClear(LogActivity.class, R.id.back);
+        keepsClear(ModelActivity.class, R.id.back);
+    }
+
     // --- Going back --------------------------------------------------------------------------------------------------
 
     /** What the manifest says, which Robolectric does not read; that of the APK has a test of its own. */
@@ -125,6 +142,22 @@ public class PlatformTest {
         WindowOnBackInvokedDispatcher dispatcher = (WindowOnBackInvokedDispatcher) view.findOnBackInvokedDispatcher();
         OnBackInvokedCallback top = dispatcher.getTopCallback();
         return top != null && top.getClass().getName().contains("BackStep") ? top : null;
+    }
+
+    @Test
+    public void goingBackEndsAListFirst() throws Exception {
+        Phone.needsTflite();
+        predictBack();
+        CountDownLatch gate = new CountDownLatch(1);
+        Intent several = BatchActivity.of(Phone.context(), Arrays.asList(BatchTest.slow(gate), Phone.document("420.jpg")));
+        BatchActivity activity = Robolectric.buildActivity(BatchActivity.class, several).setup().get();
+        BatchSession session = (BatchSession) activity.onRetainNonConfigurationInstance();
+        own(activity).onBackInvoked();
+        gate.countDown();
+        Phone.await("the end of the list", () -> !session.isRunning);
+        assertEquals("Not looked at: cancelled.", session.rows.get(1).problem);
+        assertNull(own(activity));
+        assertFalse(activity.isFinishing());
     }
 
     @Test
