@@ -62,6 +62,7 @@ final class BatchRows extends BaseAdapter {
             return row.problem;
         }
         boolean isOne = !row.result.isUnsure && row.result.possible().length == 1;
-        return isOne ? "" : activity.getString(R.string.most_probable, new AnswerWords(activity, session.model).best(row.result));
+        String best = new AnswerWords(activity, session.model).best(row.result);
+        return isOne ? "" : activity.getString(R.string.most_probable, best);
     }
 }

@@ -10,7 +10,10 @@ import android.provider.OpenableColumns;
 import java.io.File;
 import java.io.FileNotFoundException;
 
-/** Lends what is being shared, a report, an answer's picture or the field log, to the app that it is shared with, for reading only. */
+/**
+ * Lends what is being shared, a report, an answer's picture or the field log, to the app that it is shared with, for reading
+ * only.
+ */
 public final class ReportProvider extends ContentProvider {
     private static final String AUTHORITY = "org.edgekd.demo.reports";
     private static final String[] COLUMNS = {OpenableColumns.DISPLAY_NAME, OpenableColumns.SIZE};
