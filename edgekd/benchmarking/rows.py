@@ -156,7 +156,8 @@ def _measurement(
         import_ms=_median(times, lambda t: t.import_ms),
         load_ms=_median(times, lambda t: t.load_ms),
         first_ms=_median(times, lambda t: t.first_ms),
-        warmup_runs=times[0].warmup_runs,
+        cooling_s=max((t.cooling_s for t in times if t.cooling_s is not None), default=None),
+        warmup_runs=min(t.warmup_runs for t in times),
         latency=inference,
         processor_share=min(shares, default=None),
         stages=stages,
@@ -222,6 +223,8 @@ def _paced(times: Times, number: int) -> PacedRun:
         latency=distribution([times], lambda t: t.paced[number].runs_ms),
         temperature_c=found.temperature_c,
         frequency_mhz=found.frequency_mhz,
+        thermal_headroom=found.thermal_headroom,
+        battery_temperature_c=found.battery_temperature_c,
     )
 
 

@@ -90,6 +90,8 @@ class PacedRun(Section):
     latency: Distribution
     temperature_c: float | None = None
     frequency_mhz: float | None = None
+    thermal_headroom: float | None = None
+    battery_temperature_c: float | None = None
 
 
 class Limit(Section):
@@ -110,6 +112,7 @@ class HardwareMeasurement(Section):
     import_ms: float
     load_ms: float
     first_ms: float
+    cooling_s: float | None = None  # the longest wait for a device that was warm; None in a report of an older version
     warmup_runs: int
     latency: Distribution  # of inference
     processor_share: float | None = None  # the least of the rounds; below 1 others had the processor

@@ -34,7 +34,8 @@ def _kernels(row: TimedRow) -> Iterator[str]:
 
 
 def _machine(row: TimedRow, measured: HardwareMeasurement) -> Iterator[str]:
-    if row.system.governor not in ("", "performance"):
+    is_phone = row.system.system.startswith("Android")  # whose governor no one can choose
+    if row.system.governor not in ("", "performance") and not is_phone:
         yield f"the clock is governed by {row.system.governor!r}, not 'performance'"
     loads = [c.load_1min for c in (*measured.before, *measured.after) if c.load_1min is not None]
     if loads and max(loads) > row.threads + 0.5:  # the benchmark alone makes a load of its threads

@@ -68,15 +68,18 @@ class Test(Section):
 class Timing(Section):
     """How long to measure. `min_runs` runs and `min_seconds`, whichever is reached first; `sustained_s` 0: not at all.
 
-    `fps`: at these rates of a camera too, each for `paced_s`.
+    `fps`: at these rates of a camera too, each for `paced_s`. Before: a wait of at most `cool_s` for a device that is not
+    warm, and a warm-up of `warmup_runs` and `warmup_s`, whichever is reached last.
     """
 
     warmup_runs: int = Field(10, ge=0)
     min_runs: int = Field(200, ge=1)
-    min_seconds: float = Field(10.0, gt=0)
-    sustained_s: float = Field(0.0, ge=0)
+    min_seconds: float = Field(10.0, gt=0, le=7200)
+    sustained_s: float = Field(0.0, ge=0, le=7200)
     fps: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field((), max_length=8)
     paced_s: float = Field(10.0, gt=0, le=3600)
+    warmup_s: float = Field(0.0, ge=0, le=600)
+    cool_s: float = Field(0.0, ge=0, le=3600)
 
 
 class Job(Document):
@@ -143,6 +146,8 @@ class Conditions(Section):
     temperature_c: Finite | None = None
     throttled: bool | None = None
     throttling: Words = ""  # in words; on Android the thermal status: none, light, moderate, ...
+    thermal_headroom: Amount | None = None  # Android's: 1 is where it slows down severely, 0 is 30 degrees below
+    battery_temperature_c: Finite | None = None
     battery_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     charging: bool | None = None
 
@@ -165,6 +170,8 @@ class Window(Section):
     median_ms: Amount
     temperature_c: Finite | None = None
     frequency_mhz: Amount | None = None
+    thermal_headroom: Amount | None = None
+    battery_temperature_c: Finite | None = None
 
 
 class Paced(Section):
@@ -173,8 +180,10 @@ class Paced(Section):
     fps: Positive
     runs_ms: tuple[Positive, ...] = Field(min_length=1)
     dropped: int = Field(ge=0)
-    temperature_c: Finite | None = None  # at the end
+    temperature_c: Finite | None = None  # at the end, as the others
     frequency_mhz: Amount | None = None
+    thermal_headroom: Amount | None = None
+    battery_temperature_c: Finite | None = None
 
 
 class Times(Section):
@@ -183,7 +192,11 @@ class Times(Section):
     import_ms: Amount  # of the runtime's package
     load_ms: Amount
     first_ms: Amount
+    cooling_s: Amount | None = (
+        None  # waited for a device that was warm; None in a document of an older runner, as below
+    )
     warmup_runs: int
+    warmup_s: Amount | None = None
     inference_ms: tuple[Positive, ...] = Field(min_length=1)
     processor_share: Amount | None = None  # processor seconds per second of those runs
     decode_ms: tuple[Amount, ...] = Field(min_length=1)

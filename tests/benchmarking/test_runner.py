@@ -282,6 +282,54 @@ def test_time_limits_end_a_run():
     assert len(runner.sample(time.sleep, [0.05], 10_000, 0.01)) == runner.FEWEST_RUNS
 
 
+@pytest.mark.parametrize(
+    ("runs", "seconds", "most", "expected"),
+    [(3, 0.0, 10.0, 3), (3, 2.0, 10.0, 8), (100, 0.0, 1.0, 4), (100, 2.0, 1.0, 8), (0, 0.0, 1.0, 0)],
+)
+def test_a_warm_up_ends_when_runs_and_seconds_are_reached(monkeypatch, runs, seconds, most, expected):
+    """Each run takes a quarter of a second."""
+    now, given = 0.0, []
+
+    def work(number):
+        nonlocal now
+        now += 0.25
+        given.append(number)
+
+    monkeypatch.setattr(runner, "clock", lambda: now)
+    assert runner.warm(work, [7, 8], runs, seconds, most) == expected
+    assert given == [7, 8, 7, 8, 7, 8, 7, 8][:expected]
+
+
+def test_a_board_that_is_slowed_down_is_waited_for(monkeypatch):
+    now, flags = 0.0, ["0x4", "0x4", "0x40000"]
+
+    def sleep(seconds):
+        nonlocal now
+        now += seconds
+        flags.pop(0)
+
+    monkeypatch.setattr(runner, "clock", lambda: now)
+    monkeypatch.setattr(runner.time, "sleep", sleep)
+    monkeypatch.setattr(runner, "read", lambda path: flags[0] if "get_throttled" in str(path) else "")
+    monkeypatch.setattr(runner, "throttle_count", lambda: None)
+    assert runner.cool(60.0) == 4.0  # two looks
+    flags = ["0x4"] * 9
+    assert runner.cool(3.0) == 3.0
+    assert runner.cool(0.0) == 0.0
+
+
+def test_what_was_waited_for_and_warmed_up_is_in_the_document(job, monkeypatch):
+    folder, asked = job(timing=QUICK.model_copy(update={"warmup_s": 0.3, "cool_s": 0.1}))
+    found = answer(folder, asked)
+    assert found.times.warmup_s >= 0.3
+    assert found.times.warmup_runs > 2  # of a network that takes well under 0.1 s
+    assert found.times.cooling_s == 0.0
+    assert found.notes == ()
+    monkeypatch.setattr(runner, "pi_flags", lambda: 4)
+    note = "it was still slowed down after 0 s of waiting"
+    assert runner.answer(folder)["notes"] == [note]
+
+
 def test_it_takes_the_same_precautions_against_saturation(monkeypatch):
     for flags in (["avx2"], ["avx2", "avx512_vnni"], ["avx2", "avx_vnni"]):
         monkeypatch.setattr(runner, "cpu_flags", lambda flags=flags: flags)

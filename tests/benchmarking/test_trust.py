@@ -60,6 +60,10 @@ def test_what_a_machine_does_not_tell_is_no_warning(row):
     assert trust.warnings(changed(quiet, ran__threads_ran=None, measurement__processor_share=None)) == ()
 
 
+def test_nobody_can_choose_the_governor_of_a_phone(row):
+    assert trust.warnings(changed(row, system__governor="walt", system__system="Android 15")) == ()
+
+
 def test_a_low_battery_that_is_being_charged_is_no_warning(row):
     charging = (Conditions(battery_percent=12.0, charging=True),)
     assert trust.warnings(changed(row, measurement__after=charging)) == ()

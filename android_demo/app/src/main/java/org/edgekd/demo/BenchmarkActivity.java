@@ -4,8 +4,10 @@ import android.app.Activity;
 import android.content.ActivityNotFoundException;
 import android.content.ClipData;
 import android.content.Intent;
+import android.content.pm.ActivityInfo;
 import android.net.Uri;
 import android.os.Bundle;
+import android.os.PowerManager;
 import android.view.View;
 import android.view.WindowManager;
 import android.widget.RadioGroup;
@@ -22,7 +24,7 @@ import org.edgekd.core.Timing;
  * BenchmarkRequest}.
  */
 public final class BenchmarkActivity extends Activity {
-    private static final String AFTER_REPLAY = "warm-up|inference|stages|sustained|answers"; // steps of BenchmarkRun
+    private static final String AFTER_REPLAY = "warm-up|inference|stages|sustained|camera|answers"; // of BenchmarkRun
     private static final int LONGEST_TEXT = 100_000; // characters that other apps surely take; more would fail
 
     private BenchmarkSession session;
@@ -81,6 +83,20 @@ public final class BenchmarkActivity extends Activity {
     }
 
     @Override
+    protected void onResume() {
+        super.onResume();
+        session.arrive(((PowerManager) getSystemService(POWER_SERVICE)).isInteractive());
+    }
+
+    @Override
+    protected void onPause() {
+        if (!isChangingConfigurations()) {
+            session.leave();
+        }
+        super.onPause();
+    }
+
+    @Override
     protected void onStop() {
         session.setListener(null);
         super.onStop();
@@ -89,14 +105,6 @@ public final class BenchmarkActivity extends Activity {
     @Override
     public Object onRetainNonConfigurationInstance() {
         return session;
-    }
-
-    @Override
-    protected void onDestroy() {
-        if (isFinishing()) {
-            session.cancel();
-        }
-        super.onDestroy();
     }
 
     /** The report as a file lent by this app, or as text where it could not be saved. */
@@ -128,10 +136,12 @@ public final class BenchmarkActivity extends Activity {
 
     private void render() {
         boolean isRunning = session.isRunning;
-        if (isRunning) { // a dark screen slows the processors down
+        if (isRunning) { // a dark screen slows the processors down, and one that turns is drawn anew
             getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+            setRequestedOrientation(ActivityInfo.SCREEN_ORIENTATION_LOCKED);
         } else {
             getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+            setRequestedOrientation(ActivityInfo.SCREEN_ORIENTATION_UNSPECIFIED);
         }
         show(R.id.run, !isRunning);
         show(R.id.running, isRunning);
@@ -160,6 +170,8 @@ public final class BenchmarkActivity extends Activity {
                 return R.string.step_files;
             case "golden":
                 return R.string.step_golden;
+            case "cooling":
+                return R.string.step_cooling;
             case "load":
                 return R.string.step_load;
             case "warm-up":

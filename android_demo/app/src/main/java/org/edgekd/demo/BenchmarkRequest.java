@@ -65,7 +65,9 @@ final class BenchmarkRequest {
         int threads = limited(extras.getInt(THREADS, 1), MOST_THREADS);
         int runs = limited(extras.getInt(RUNS, Timing.STANDARD.minRuns), MOST_RUNS);
         Timing standard = Timing.STANDARD;
-        Timing timing = new Timing(Math.min(standard.warmupRuns, runs), runs, standard.minSeconds, standard.sustainedS);
+        int warmup = Math.min(standard.warmupRuns, runs);
+        Timing timing = new Timing(warmup, runs, standard.minSeconds, standard.sustainedS)
+                .prepared(standard.warmupS, standard.coolS);
         String folder = extras.getString(FOLDER);
         return new BenchmarkRequest(
                 runId, folder == null ? "" : folder, threads, extras.getBoolean(XNNPACK, true), timing);

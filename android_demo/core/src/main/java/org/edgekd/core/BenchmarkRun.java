@@ -13,6 +13,7 @@ public final class BenchmarkRun {
     private static final int STAGE_RUNS = 50; // of decode and preprocess
     private static final double STAGE_SECONDS = 3;
     private static final int LONGEST_REASON = 500;
+    private static final double LOOK_S = 2; // between looks at how warm it is; the headroom is told once a second at most
     private static final int ANSWERS_SHOWN = 16; // progress is told of every so many
 
     private final Job job;
@@ -51,7 +52,7 @@ public final class BenchmarkRun {
      * Runs a job. To be called in a fresh process, from a thread of its own.
      *
      * @param xnnpack false for the runtime's built-in kernels
-     * @param progress is told the steps: "files", "golden", "load", "warm-up", "inference", "stages", "sustained", "camera", "answers"
+     * @param progress is told the steps: "files", "golden", "cooling", "load", "warm-up", "inference", "stages", "sustained", "camera", "answers"
      * @return what was found, or where it failed: never an exception for a bad file, model or image
      * @throws Cancelled between two inferences, when asked to stop
      */
@@ -97,6 +98,7 @@ public final class BenchmarkRun {
         stage = "input";
         replay.input();
         stage = "runtime";
+        report.before = cool(isTimed() ? job.timing.coolS : 0);
         progress.at("load", 0, 0);
         if (!job.runtime.equals("tflite")) {
             throw new EngineException("this app runs TensorFlow Lite, not " + job.runtime);
@@ -104,7 +106,6 @@ public final class BenchmarkRun {
         if (job.wantsCpus) {
             report.notes.add("An app cannot choose processors: the system did.");
         }
-        report.before = facts.conditions();
         long begin = System.nanoTime();
         engines.prepare();
         report.importMs = Stopwatch.since(begin);
@@ -117,6 +118,26 @@ public final class BenchmarkRun {
             report.loadMs = Stopwatch.since(begin);
             use(engine);
         }
+    }
+
+    private boolean isTimed() {
+        return job.timing != null && job.provenance.equals("hardware");
+    }
+
+    /** Waits until the device is cool, at most so many seconds; what it told last. */
+    private Conditions cool(double most) throws Cancelled {
+        long begin = System.nanoTime();
+        Conditions now = facts.conditions();
+        for (double at = 0; now.isWarm() && at < most; at = Stopwatch.since(begin) / 1e3) {
+            progress.at("cooling", (int) at, (int) most);
+            watch.pause(Math.min(LOOK_S, most - at));
+            now = facts.conditions();
+            report.coolingS = Stopwatch.since(begin) / 1e3;
+        }
+        if (most > 0 && now.isWarm()) {
+            report.notes.add("It was still warm after " + Math.round(report.coolingS) + " s of waiting.");
+        }
+        return now;
     }
 
     /** Compares every file with its hash. */
@@ -151,7 +172,7 @@ public final class BenchmarkRun {
         report.largestChange = replay.output(golden);
         report.goldenImages = golden.size();
         report.tolerance = job.golden.tolerance;
-        if (job.timing != null && job.provenance.equals("hardware")) {
+        if (isTimed()) {
             stage = "measure";
             measure(session, feeds, job.timing);
         }
@@ -169,7 +190,9 @@ public final class BenchmarkRun {
     private void measure(Session session, ByteBuffer[] feeds, Timing timing) throws CoreException, Cancelled {
         Stopwatch.Action infer = input -> session.infer(feeds[input]);
         progress.at("warm-up", 0, timing.warmupRuns);
-        watch.sample(infer, feeds.length, timing.warmupRuns, timing.minSeconds, 1);
+        long warming = System.nanoTime();
+        report.warmupRuns = watch.warm(infer, feeds.length, timing.warmupRuns, timing.warmupS, timing.minSeconds);
+        report.warmupS = Stopwatch.since(warming) / 1e3;
         progress.at("inference", 0, timing.minRuns);
         Map<String, Double> threads = Linux.threadSeconds();
         long begin = System.nanoTime();
@@ -177,27 +200,29 @@ public final class BenchmarkRun {
                 watch.sample(infer, feeds.length, timing.minRuns, timing.minSeconds, Stopwatch.FEWEST_RUNS);
         double seconds = Stopwatch.since(begin) / 1e3;
         Map<String, Double> later = Linux.threadSeconds();
-        report.warmupRuns = timing.warmupRuns;
         report.processorShare = later.isEmpty() ? null : (Double) (Linux.seconds(threads, later) / seconds);
         report.threadsRan = Linux.busyThreads(threads, later);
         report.peakRssMib = larger(Linux.peakRssMib(), report.bareRssMib);
         report.pssAfterMib = facts.pssMib();
         progress.at("stages", 0, 0);
-        stages();
+        stages(timing);
         sustain(infer, feeds.length, timing.sustainedS);
         pace(infer, feeds.length, timing);
         report.after = facts.conditions();
     }
 
-    private void stages() throws CoreException, Cancelled {
+    /** Decoding and preprocessing, each warmed up too: they are Java, which is compiled while it runs. */
+    private void stages(Timing timing) throws CoreException, Cancelled {
         List<byte[]> contents = replay.contents;
         Rgb[] images = new Rgb[contents.size()];
         Stopwatch.Action decode = input -> images[input] = decoder.decode(contents.get(input));
+        watch.warm(decode, images.length, timing.warmupRuns, timing.warmupS, STAGE_SECONDS);
         report.decodeMs = watch.sample(decode, images.length, STAGE_RUNS, STAGE_SECONDS, Stopwatch.FEWEST_RUNS);
         for (int i = 0; i < images.length; i++) {
             images[i] = decoder.decode(contents.get(i));
         }
         Stopwatch.Action prepare = input -> Preprocess.pixels(images[input], job.input);
+        watch.warm(prepare, images.length, timing.warmupRuns, timing.warmupS, STAGE_SECONDS);
         report.preprocessMs = watch.sample(prepare, images.length, STAGE_RUNS, STAGE_SECONDS, Stopwatch.FEWEST_RUNS);
     }
 

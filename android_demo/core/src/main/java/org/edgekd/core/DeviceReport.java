@@ -40,7 +40,13 @@ public final class DeviceReport {
     public double importMs = Double.NaN;
     public double loadMs = Double.NaN;
     public double firstMs = Double.NaN;
+    /** How long it waited for a cool device, in seconds. */
+    public double coolingS;
+
+    /** Runs and seconds of the warm-up, as they were. */
     public int warmupRuns;
+
+    public double warmupS;
     public double[] inferenceMs = {};
     public double[] decodeMs = {};
     public double[] preprocessMs = {};
@@ -68,16 +74,14 @@ public final class DeviceReport {
         public final int runs;
         public final double imagesPerS;
         public final double medianMs;
-        public final Double temperatureC;
-        public final Double frequencyMhz;
+        public final Conditions now; // at its end
 
         Window(double startS, double seconds, double[] samples, Conditions now) {
             this.startS = startS;
             runs = samples.length;
             imagesPerS = samples.length / seconds;
             medianMs = Statistics.median(samples);
-            temperatureC = now.temperatureC;
-            frequencyMhz = now.frequencyMhz;
+            this.now = now;
         }
 
         private Map<String, Object> toJson() {
@@ -86,8 +90,9 @@ public final class DeviceReport {
             found.put("runs", runs);
             found.put("images_per_s", imagesPerS);
             found.put("median_ms", medianMs);
-            found.put("temperature_c", Json.finite(temperatureC));
-            found.put("frequency_mhz", Json.finite(frequencyMhz));
+            found.put("temperature_c", Json.finite(now.temperatureC));
+            found.put("frequency_mhz", Json.finite(now.frequencyMhz));
+            now.putHeat(found);
             return found;
         }
     }
@@ -96,16 +101,14 @@ public final class DeviceReport {
     public static final class Paced {
         public final double fps;
         public final int dropped;
-        public final Double temperatureC;
-        public final Double frequencyMhz;
+        public final Conditions now; // at its end
         private final double[] runsMs;
 
         Paced(double fps, double[] runsMs, int dropped, Conditions now) {
             this.fps = fps;
             this.runsMs = runsMs;
             this.dropped = dropped;
-            temperatureC = now.temperatureC;
-            frequencyMhz = now.frequencyMhz;
+            this.now = now;
         }
 
         private Map<String, Object> toJson() {
@@ -113,8 +116,9 @@ public final class DeviceReport {
             found.put("fps", fps);
             found.put("runs_ms", runsMs);
             found.put("dropped", dropped);
-            found.put("temperature_c", Json.finite(temperatureC));
-            found.put("frequency_mhz", Json.finite(frequencyMhz));
+            found.put("temperature_c", Json.finite(now.temperatureC));
+            found.put("frequency_mhz", Json.finite(now.frequencyMhz));
+            now.putHeat(found);
             return found;
         }
     }
@@ -195,7 +199,9 @@ public final class DeviceReport {
         found.put("import_ms", importMs);
         found.put("load_ms", loadMs);
         found.put("first_ms", firstMs);
+        found.put("cooling_s", coolingS);
         found.put("warmup_runs", warmupRuns);
+        found.put("warmup_s", warmupS);
         found.put("inference_ms", inferenceMs);
         found.put("processor_share", processorShare);
         found.put("decode_ms", decodeMs);
