@@ -167,6 +167,7 @@ def _measurement(
         limit=limit(first.system, [t.after for t in times], macs, threads, is_int8, inference.median_ms),
         before=tuple(t.before for t in times),
         after=tuple(t.after for t in times),
+        attended=tuple(d.attended for d in documents if d.attended is not None),
     )
 
 

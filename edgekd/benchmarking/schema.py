@@ -16,6 +16,7 @@ from pydantic import Field
 
 from edgekd.bundle import FileRecord
 from edgekd.devices.document import (
+    Attended,
     Conditions,
     Document,
     Emulation,
@@ -123,6 +124,7 @@ class HardwareMeasurement(Section):
     limit: Limit | None = None  # None where the core or its clock is not known
     before: tuple[Conditions, ...]  # per round
     after: tuple[Conditions, ...]
+    attended: tuple[Attended, ...] = ()  # per round, of phones
 
 
 class EmulatedMeasurement(Section):

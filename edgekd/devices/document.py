@@ -211,6 +211,24 @@ class Times(Section):
     after: Conditions
 
 
+class PhoneState(Section):
+    """Heat and power of a phone as its host sees them; "", None or empty for what it does not say."""
+
+    thermal_status: Words = ""  # none, light, moderate, ...
+    temperatures_c: dict[Words, Finite] = {}  # by sensor
+    battery_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    battery_temperature_c: Finite | None = None
+    power: Words = ""  # USB, AC; "" on battery
+
+
+class Attended(Section):
+    """What the host of a phone saw and did around a run, beside the app's own report."""
+
+    compiled: Words = ""  # how ART had compiled the app: speed, verify, ...
+    before: PhoneState
+    after: PhoneState
+
+
 class Emulation(Section):
     """What an emulator can honestly tell: which processor it plays, and how many instructions ran."""
 
@@ -243,6 +261,7 @@ class DeviceDocument(Document):
     probs: tuple[tuple[Finite, ...], ...] | None = None
     times: Times | None = None
     emulation: Emulation | None = None
+    attended: Attended | None = None
     failure: Failure | None = None
     notes: tuple[Words, ...] = ()  # warnings
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgekd.benchmarking import trust
-from edgekd.devices.document import Conditions
+from edgekd.devices.document import Attended, Conditions, PhoneState
 
 _spec = importlib.util.spec_from_file_location("hand_made_rows", Path(__file__).with_name("hand_made.py"))
 hand_made = importlib.util.module_from_spec(_spec)
@@ -19,6 +19,9 @@ def changed(value, **changes):
         head, _, rest = name.partition("__")
         value = value.model_copy(update={head: changed(getattr(value, head), **{rest: new}) if rest else new})
     return value
+
+
+ATTENDED = Attended(compiled="verify", before=PhoneState(), after=PhoneState())
 
 
 @pytest.fixture
@@ -46,6 +49,7 @@ def test_a_quiet_machine_gives_no_warning(row):
         ({"measurement__latency__round_medians_ms": (4.0, 5.0)}, "25% apart"),
         ({"measurement__latency__count": 30}, "30 runs"),
         ({"measurement__limit__ratio": 0.8}, "arithmetic limit"),
+        ({"measurement__attended": (ATTENDED,)}, "compiled as 'verify'"),
         ({"measurement__sustained": hand_made.hardware(sustained=True).sustained}, "76% in the long run"),
     ],
 )
