@@ -72,7 +72,7 @@ public final class BenchmarkActivity extends Activity {
         int threads = id == R.id.threads_4 ? 4 : id == R.id.threads_2 ? 2 : 1;
         boolean xnnpack = ((Switch) findViewById(R.id.xnnpack)).isChecked();
         String now = new SimpleDateFormat("yyyyMMdd-HHmmss", Locale.ROOT).format(new Date());
-        return new BenchmarkRequest("screen-" + now, "", threads, xnnpack, Timing.STANDARD);
+        return new BenchmarkRequest("screen-" + now, "", threads, xnnpack, Timing.STANDARD, false);
     }
 
     @Override
@@ -204,7 +204,7 @@ public final class BenchmarkActivity extends Activity {
         golden.setBackgroundResource(report.hasFailed() ? R.drawable.banner_bad : R.drawable.banner_good);
         new ReportRows(this, findViewById(R.id.facts)).show(report);
         setText(R.id.headline, ReportRows.headline(this, report));
-        setText(R.id.saved, session.file == null ? "" : getString(R.string.saved, session.file.getAbsolutePath()));
+        setText(R.id.saved, session.handedOver == null ? "" : getString(R.string.saved, session.handedOver));
     }
 
     private void setText(int id, String text) {

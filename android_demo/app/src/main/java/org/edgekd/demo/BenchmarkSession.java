@@ -70,8 +70,11 @@ final class BenchmarkSession {
 
     String runId = "";
 
-    /** Where it was written; null if it could not be. */
+    /** Where it was written, in the app's own storage; null if it could not be. */
     File file;
+
+    /** Where the shell reads it; null for a run that a person began. */
+    String handedOver;
 
     /** What went wrong, for a person; "" for nothing. */
     String message = "";
@@ -95,6 +98,7 @@ final class BenchmarkSession {
         of = 0;
         report = null;
         file = null;
+        handedOver = null;
         message = "";
         runId = request.runId;
         waiting = request;
@@ -187,7 +191,7 @@ final class BenchmarkSession {
             if (!wasStill) {
                 found.notes.add("The screen was not still while it was measured.");
             }
-            save(request.runId, found);
+            save(request, found);
         } catch (Cancelled e) {
             String reason = stop.get();
             int shown = LEFT.equals(reason) ? R.string.was_left : R.string.cancelled;
@@ -225,23 +229,35 @@ final class BenchmarkSession {
         }
     }
 
-    private void save(String id, DeviceReport found) {
+    /**
+     * Into the app's own storage; for the shell, which may not look there, once more into the app's folder on shared storage.
+     * Other apps can write there up to Android 10, but not into the log in the name of a run: its line tells the hash.
+     */
+    private void save(BenchmarkRequest request, DeviceReport found) {
+        String id = request.runId;
         byte[] content = found.json().getBytes(StandardCharsets.UTF_8);
-        File files = context.getExternalFilesDir(null);
         try {
-            if (files == null) {
-                throw new IOException(context.getString(R.string.no_storage));
-            }
-            File written = ReportFile.write(ReportFile.folder(files), id, content);
-            Log.i(TAG, "result " + id + " " + written.getAbsolutePath() + " " + Hash.sha256(content));
+            File written = ReportFile.write(ReportFile.folder(context.getFilesDir()), id, content);
+            ReportFile.keepNewest(written.getParentFile());
+            File told = request.isOfTheShell ? ReportFile.write(shared(), id, content) : written;
+            Log.i(TAG, "result " + id + " " + told.getAbsolutePath() + " " + Hash.sha256(content));
             post(() -> {
                 report = found;
                 file = written;
+                handedOver = request.isOfTheShell ? told.getAbsolutePath() : null;
                 isRunning = false;
             });
         } catch (IOException e) {
             end(id, found, e, e.getMessage(), context.getString(R.string.not_saved, e.getMessage()));
         }
+    }
+
+    private File shared() throws IOException {
+        File files = context.getExternalFilesDir(null);
+        if (files == null) {
+            throw new IOException(context.getString(R.string.no_storage));
+        }
+        return ReportFile.folder(files);
     }
 
     private void end(String id, DeviceReport found, Throwable cause, String reason, String shown) {

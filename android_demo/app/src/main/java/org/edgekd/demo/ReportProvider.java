@@ -22,11 +22,10 @@ public final class ReportProvider extends ContentProvider {
     /** The report that a Uri names: a plain file name in the folder of reports. */
     private File file(Uri uri) throws FileNotFoundException {
         String name = uri.getPathSegments().size() == 1 ? uri.getLastPathSegment() : "";
-        File files = getContext().getExternalFilesDir(null);
-        if (files == null || name == null || !ReportFile.isName(name)) {
+        if (name == null || !ReportFile.isName(name)) {
             throw new FileNotFoundException("no report " + name);
         }
-        return new File(ReportFile.folder(files), name);
+        return new File(ReportFile.folder(getContext().getFilesDir()), name);
     }
 
     @Override

@@ -31,6 +31,7 @@ import java.util.List;
 import java.util.Map;
 import org.edgekd.core.Hash;
 import org.edgekd.core.Json;
+import org.edgekd.core.Timing;
 import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
@@ -81,8 +82,13 @@ public class BenchmarkTest {
         return found;
     }
 
+    /** Where the shell reads reports; the app has them in its own storage too. */
     private static File reports() {
         return ReportFile.folder(Phone.context().getExternalFilesDir(null));
+    }
+
+    private static File ownReports() {
+        return ReportFile.folder(Phone.context().getFilesDir());
     }
 
     @SuppressWarnings("unchecked")
@@ -195,7 +201,8 @@ public class BenchmarkTest {
     @Test
     public void foldersOfOthersAreRefused() throws Exception {
         String inside = Phone.context().getFilesDir() + "/../../elsewhere";
-        String[] folders = {"/", "/sdcard/Download", "/data/local/tmp", "/data/local/tmp/edgekd/../x", inside};
+        String outside = Phone.context().getExternalFilesDir(null).getPath() + "/job"; // others may write there
+        String[] folders = {"/", "/sdcard/Download", "/data/local/tmp", "/data/local/tmp/edgekd/../x", inside, outside};
         for (int i = 0; i < folders.length; i++) {
             ShadowLog.clear();
             run(request("folder-" + i).putExtra("folder", folders[i]));
@@ -222,9 +229,10 @@ public class BenchmarkTest {
     public void fullStorageIsToldAndNothingIsLost() throws Exception {
         assertTrue(reports().getParentFile().isDirectory() || reports().getParentFile().mkdirs());
         Files.write(reports().toPath(), new byte[0]); // no folder can be made in its place
+        Files.write(ownReports().toPath(), new byte[0]);
         BenchmarkActivity activity = run(request("full").putExtra("runs", 5));
         assertEquals(1, lines().size());
-        assertTrue(lines().get(0), lines().get(0).startsWith("failed full no folder"));
+        assertTrue(lines().get(0), lines().get(0).startsWith("failed full no folder " + ownReports()));
         assertTrue(Phone.text(activity, R.id.message).contains("could not be saved"));
         assertTrue(Phone.text(activity, R.id.golden).startsWith("PASS"));
         activity.findViewById(R.id.share).performClick();
@@ -267,6 +275,32 @@ public class BenchmarkTest {
                 assertNotNull(e.getMessage());
             }
         }
+    }
+
+    @Test
+    public void aReportThatNoOneAskedForStaysInTheApp() throws Exception {
+        BenchmarkActivity activity = start(new Intent());
+        session().start(new BenchmarkRequest("hand", "", 1, true, new Timing(1, 5, 1, 0), false));
+        Phone.await("the end of the run", () -> !session().isRunning);
+        assertNull(reports().list());
+        File report = new File(ownReports(), "hand.json");
+        String hash = Hash.sha256(Files.readAllBytes(report.toPath()));
+        assertEquals(Arrays.asList("result hand " + report + " " + hash), lines());
+        assertFalse(Phone.isShown(activity, R.id.saved));
+        assertTrue(Phone.isShown(activity, R.id.report_card));
+    }
+
+    @Test
+    public void oldReportsAreRemoved() throws Exception {
+        assertTrue(ownReports().mkdirs());
+        for (int i = 0; i < 60; i++) {
+            File report = ReportFile.write(ownReports(), "run-" + i, new byte[0]);
+            assertTrue(report.setLastModified(1_700_000_000_000L + 1000 * (i % 7) + i));
+        }
+        ReportFile.keepNewest(ownReports());
+        assertEquals(50, ownReports().list().length);
+        assertFalse(new File(ownReports(), "run-0.json").exists()); // of those of the first second
+        assertTrue(new File(ownReports(), "run-6.json").exists());
     }
 
     @Test
