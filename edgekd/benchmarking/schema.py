@@ -179,6 +179,24 @@ class DriftRecord(Section):
         return self.tested_p < LEVEL
 
 
+class FromFiles(Section):
+    """Test images answered from their files on as well, beside the tensors that were sent, on the same device.
+
+    The step to blame is the first that gives other bytes than the sender's: the decoder, or the resize of an image that was
+    decoded alike. `..._answers`: images whose most probable class it changed. `kernel_answers`: to the same tensor the device
+    gives another class than the reference.
+    """
+
+    rows: tuple[int, ...]  # of `answers.safetensors`
+    not_decoded: int
+    decoded_differ: int
+    pixels_differ: int
+    decoder_answers: int
+    resize_answers: int
+    kernel_answers: int | None = None  # None without a reference
+    largest_change: float  # of a probability, file against tensor
+
+
 class Numerics(Section):
     """The device's own answers. `answers` is the tensor's name in `answers.safetensors`.
 
@@ -189,6 +207,7 @@ class Numerics(Section):
     indices: tuple[int, ...]
     evaluation: Evaluation
     drift: DriftRecord | None = None  # None where there is no float reference
+    from_files: FromFiles | None = None  # None where no files were sent, or the device takes tensors alone
 
 
 class TimedRow(Section):

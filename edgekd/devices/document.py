@@ -56,13 +56,27 @@ class Golden(Section):
     tolerance: float = Field(gt=0, lt=1)
 
 
-class Test(Section):
-    """The images to answer: `pixels` is an .npy file, [N, S, S, 3] uint8; `indices` are the rows to take, in order."""
+class TestFiles(Section):
+    """Image files [F] of some test images, to be answered from the file on too, as an app would.
+
+    `rows`: of `Test.pixels`, where the tensor is that the file has to give.
+    """
 
     __test__ = False  # no test class for pytest
 
+    images: tuple[str, ...]
+    rows: tuple[int, ...]
+    decoded_sha256: tuple[str, ...]  # as of golden images
+
+
+class Test(Section):
+    """The images to answer: `pixels` is an .npy file, [N, S, S, 3] uint8; `indices` are the rows to take, in order."""
+
+    __test__ = False
+
     pixels: str
     indices: tuple[int, ...]
+    files: TestFiles | None = None
 
 
 class Timing(Section):
@@ -237,6 +251,18 @@ class Emulation(Section):
     instructions: dict[Words, Annotated[int, Field(ge=0)]] = {}  # of one inference, by kind: total, sdot, ...
 
 
+class FromFile(Section):
+    """A test image answered from its file on: which step gave the sender's bytes, and the probabilities [K].
+
+    Where the device could not decode it, there are none, and `problem` says why.
+    """
+
+    decoded_equal: bool
+    pixels_equal: bool
+    probs: tuple[Finite, ...]
+    problem: Words = ""
+
+
 class Failure(Section):
     """Where a device stopped, and why. A golden mismatch is the stage whose result differs."""
 
@@ -259,6 +285,7 @@ class DeviceDocument(Document):
     runtime: RuntimeFacts | None = None
     golden: GoldenCheck | None = None
     probs: tuple[tuple[Finite, ...], ...] | None = None
+    from_files: tuple[FromFile, ...] | None = None  # None also of a device that answers tensors alone
     times: Times | None = None
     emulation: Emulation | None = None
     attended: Attended | None = None
@@ -313,3 +340,15 @@ def _check_answer(found: DeviceDocument, job: Job, where: str) -> None:
         rows = found.probs or ()
         if len(rows) != shape[0] or any(len(row) != shape[1] for row in rows):
             raise EdgekdError(where, f"probabilities {list(shape)}", f"{len(rows)} rows")
+    _check_files(found, job, where)
+
+
+def _check_files(found: DeviceDocument, job: Job, where: str) -> None:
+    """Refuse answers to files that were not sent, or not to all of them."""
+    if found.from_files is None:
+        return
+    sent = job.test.files if job.test else None
+    count, sizes = len(sent.images) if sent else 0, {len(f.probs) for f in found.from_files if not f.problem}
+    if len(found.from_files) != count or not sizes <= {len(job.label_names)}:
+        expected = f"answers to {count} files, {len(job.label_names)} probabilities each"
+        raise EdgekdError(where, expected, f"{len(found.from_files)}, of sizes {sorted(sizes)}")

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekd.benchmarking.comparison import row_name
-from edgekd.benchmarking.schema import DeviceRecord, Findings, HardwareMeasurement, Report, Row, TimedRow
+from edgekd.benchmarking.schema import DeviceRecord, Findings, FromFiles, HardwareMeasurement, Report, Row, TimedRow
 from edgekd.benchmarking.verdict import judge
 from edgekd.reports.screen import Table
 
@@ -29,6 +29,10 @@ def show(report: Report, console: Console) -> None:
         if device.failure:
             console.print(f"[red]{escape(name)} failed[/]: {escape(device.failure)}", highlight=False, soft_wrap=True)
     show_paced(report.rows, console)
+    for row in report.rows:
+        if row.numerics.from_files:
+            text = f"files: {row_name(row)}, {from_files(row.numerics.from_files)}"
+            console.print(escape(text), highlight=False, soft_wrap=True)
     show_troubles(report, console)
     found = judge(report)
     console.print(f"[{COLOURS[found.outcome]}]{escape(found.sentence)}[/]", highlight=False, soft_wrap=True)
@@ -55,6 +59,25 @@ def paced(row: TimedRow) -> list[str]:
         frames = f"{run.dropped} of {run.runs + run.dropped} frames dropped"
         found.append(f"at {run.fps:g} frames a second: {times}; {frames}{heat}")
     return found
+
+
+def from_files(found: FromFiles) -> str:
+    """16 images answered from their files: decoded otherwise 3 (1 other answer), resized otherwise 0 (0 other answers), …"""
+    decoder, resize = _answers(found.decoder_answers), _answers(found.resize_answers)
+    steps = [
+        f"decoded otherwise {found.decoded_differ} ({decoder})",
+        f"resized otherwise {found.pixels_differ} ({resize})",
+    ]
+    if found.kernel_answers is not None:
+        steps.append(f"kernels {_answers(found.kernel_answers)}")
+    if found.not_decoded:
+        steps.append(f"not decoded {found.not_decoded}")
+    change = f"a probability changes by {found.largest_change:.2g} at most"
+    return f"{len(found.rows)} images answered from their files: {', '.join(steps)}; {change}"
+
+
+def _answers(count: int) -> str:
+    return f"{count} other answer{'' if count == 1 else 's'}"
 
 
 def show_troubles(report: Findings, console: Console) -> None:

@@ -18,7 +18,7 @@ from edgekd import preprocess
 from edgekd.benchmarking import subject
 from edgekd.benchmarking.jobs import Workshop
 from edgekd.devices import RUNNER, find
-from edgekd.devices.document import Timing, read_document
+from edgekd.devices.document import TestFiles, Timing, read_document
 from edgekd.preprocess import InputContract
 from edgekd.runtimes import cpu
 
@@ -206,6 +206,22 @@ def test_an_emulated_job_times_nothing(job):
     found = json.loads(done.stdout)
     assert "times" not in found
     assert len(found["probs"]) == len(asked.test.indices)
+
+
+def test_the_step_that_gives_other_bytes_is_told(job, tmp_path):
+    """Of three files one is decoded otherwise, and one is no image; tensors of others are not theirs."""
+    folder, asked = job()
+    names, golden = [*asked.golden.images[:2], "golden.npy"], asked.golden
+    files = TestFiles(
+        images=tuple(names), rows=(1, 0, 0), decoded_sha256=(golden.decoded_sha256[0], "0" * 64, "0" * 64)
+    )
+    asked = asked.model_copy(update={"test": asked.test.model_copy(update={"files": files})})
+    (folder / "job.json").write_text(asked.text())
+    found = answer(folder, asked).from_files
+    assert [(f.decoded_equal, f.pixels_equal) for f in found] == [(True, False), (False, False), (False, False)]
+    for given, expected in zip(found, golden.probs[:2], strict=False):
+        np.testing.assert_allclose(given.probs, expected, atol=1e-6)
+    assert found[2].problem.startswith("golden.npy: ")
 
 
 def test_a_sustained_run_has_windows(job):

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
@@ -14,7 +13,6 @@ public final class BenchmarkRun {
     private static final double STAGE_SECONDS = 3;
     private static final int LONGEST_REASON = 500;
     private static final double LOOK_S = 2; // between looks at how warm it is; the headroom is told once a second at most
-    private static final int ANSWERS_SHOWN = 16; // progress is told of every so many
 
     private final Job job;
     private final boolean xnnpack;
@@ -87,7 +85,7 @@ public final class BenchmarkRun {
         report.fail(stage.equals("input") ? replay.stage : stage, shortened(reason));
     }
 
-    private static String shortened(String reason) {
+    static String shortened(String reason) {
         String text = String.valueOf(reason).trim();
         return text.length() > LONGEST_REASON ? text.substring(0, LONGEST_REASON) : text;
     }
@@ -178,7 +176,9 @@ public final class BenchmarkRun {
         }
         if (!job.testPixels.isEmpty()) {
             stage = "probabilities";
-            answer(session);
+            TestAnswers answers = new TestAnswers(job, decoder, session, progress, cancel);
+            report.probs = answers.toTensors();
+            report.fromFiles = job.testFiles.images.isEmpty() ? null : answers.toFiles();
         }
         report.runtimeName = engine.name();
         report.runtimeVersion = engine.version();
@@ -246,29 +246,6 @@ public final class BenchmarkRun {
             int[] dropped = {0};
             double[] runs = watch.paced(infer, inputs, fps, timing.pacedS, dropped);
             report.paced.add(new DeviceReport.Paced(fps, runs, dropped[0], facts.conditions()));
-        }
-    }
-
-    /** Probabilities of the test images, in the order of the job's indices. */
-    private void answer(Session session) throws CoreException, IOException, Cancelled {
-        Npy pixels = Npy.of(job.files.map(job.testPixels));
-        int[] indices = job.testIndices();
-        report.probs = new ArrayList<>(indices.length);
-        for (int i = 0; i < indices.length; i++) {
-            if (i % ANSWERS_SHOWN == 0) {
-                progress.at("answers", i, indices.length);
-            }
-            checkCancelled();
-            if (indices[i] >= pixels.rows || pixels.rowBytes != 3 * job.input.size * job.input.size) {
-                throw new BadImage(job.testPixels + " has no image " + indices[i] + " of the model's size");
-            }
-            float[] probs = session.probs(pixels.row(indices[i]));
-            for (float p : probs) {
-                if (Float.isNaN(p) || Float.isInfinite(p)) {
-                    throw new EngineException("image " + indices[i] + ": probabilities " + Arrays.toString(probs));
-                }
-            }
-            report.probs.add(probs);
         }
     }
 

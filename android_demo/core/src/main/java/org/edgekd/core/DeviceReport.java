@@ -66,6 +66,9 @@ public final class DeviceReport {
     /** Probabilities [N][K] of the test images; null if none were asked for. */
     public List<float[]> probs;
 
+    /** Test images from their files on; null if none were asked for. */
+    public List<FromFile> fromFiles;
+
     public final List<String> notes = new ArrayList<>();
 
     /** A piece of a sustained run. */
@@ -163,6 +166,13 @@ public final class DeviceReport {
             if (probs != null) {
                 found.put("probs", rows(probs));
             }
+            if (fromFiles != null) {
+                List<Object> files = new ArrayList<>();
+                for (FromFile file : fromFiles) {
+                    files.add(file.toJson());
+                }
+                found.put("from_files", files);
+            }
         }
         found.put("notes", notes);
         return Json.write(found);
@@ -230,12 +240,16 @@ public final class DeviceReport {
     private static List<Object> rows(List<float[]> probs) {
         List<Object> rows = new ArrayList<>();
         for (float[] row : probs) {
-            List<Object> numbers = new ArrayList<>(row.length);
-            for (float p : row) {
-                numbers.add((double) p);
-            }
-            rows.add(numbers);
+            rows.add(row(row));
         }
         return rows;
+    }
+
+    static List<Object> row(float[] probs) {
+        List<Object> numbers = new ArrayList<>(probs.length);
+        for (float p : probs) {
+            numbers.add((double) p);
+        }
+        return numbers;
     }
 }
