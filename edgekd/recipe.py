@@ -42,6 +42,9 @@ class DataRecipe(Section):
     unlabelled: str = (
         ""  # a folder of further training images, any below it, that nobody has labelled: the teacher does
     )
+    labelled_fraction: float = Field(
+        1.0, gt=0, le=1
+    )  # of the groups left for training, with labels; the others lose them
     note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
     test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
@@ -284,6 +287,9 @@ class Recipe(Section):
     name: str = "default"
     seed: int = Field(0, ge=0, lt=2**31)  # of first weights, views, order and dropout
     split_seed: int | None = Field(None, ge=0, lt=2**31)  # of dealing images to splits; unset: `seed`
+    view_seed: int | None = Field(
+        None, ge=0, lt=2**31
+    )  # of training views; given, one store of a teacher serves all seeds
     licence: str = ""  # of the data and so of the trained weights; written into the bundle
     cache: str = "runs/cache"  # decoded pixels and teacher outputs, shared by runs
     data: DataRecipe = DataRecipe()
@@ -300,6 +306,11 @@ class Recipe(Section):
     def dealing_seed(self) -> int:
         """What the dealing of images to splits is drawn with."""
         return self.seed if self.split_seed is None else self.split_seed
+
+    @property
+    def viewing_seed(self) -> int:
+        """What training views are drawn with."""
+        return self.seed if self.view_seed is None else self.view_seed
 
     @model_validator(mode="before")
     @classmethod

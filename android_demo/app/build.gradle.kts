@@ -13,8 +13,9 @@ android {
         versionCode = libs.versions.versionCode.get().toInt()
         versionName = libs.versions.versionName.get()
         ndk {
-            abiFilters += listOf("arm64-v8a", "armeabi-v7a", "x86_64")
+            abiFilters += listOf("arm64-v8a", "x86_64")
         }
+        proguardFiles(getDefaultProguardFile("proguard-android-optimize.txt"), "proguard-rules.pro")
     }
 
     // The key of the build without Gradle: an APK of either updates one of the other. It is public, so a release is left
@@ -39,6 +40,7 @@ android {
     }
     packaging {
         jniLibs.useLegacyPackaging = false
+        resources.excludes += "META-INF/**" // of the jars of native libraries
     }
     sourceSets {
         getByName("main").assets.srcDir("../legal")
@@ -60,8 +62,9 @@ android {
 
 dependencies {
     implementation(project(":core"))
-    implementation(libs.litert)
-    implementation(libs.litert.api)
+    for (abi in listOf("android-arm64", "android-x86_64")) { // native libraries in jars; their Java classes are not used
+        runtimeOnly(variantOf(libs.tensorflow.lite) { classifier(abi) }) { isTransitive = false }
+    }
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
 }

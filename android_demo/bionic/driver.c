@@ -1,14 +1,15 @@
-/* driver MODEL [heatmap]: runs a network through Android's libtensorflowlite_jni.so, on its C interface, with XNNPACK.
+/* driver MODEL [heatmap]: runs a network through Android's TFLite library, on its C interface, with XNNPACK.
  *
  * First a line of facts:  version  input_bytes  output_bytes  output_type  scale  zero_point
  * (`output_type` is TFLite's number: 1 float, 3 uint8, 9 int8). Then, until standard input ends: the bytes of an input in,
- * the bytes of its output out, or with `heatmap` those of its heat map. How many operators XNNPACK took over is in the library's log, on standard error. */
+ * the bytes of its output out, or with `heatmap` those of its heat map. How many operators XNNPACK took over is in the
+ * library's log, on standard error. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The part of TFLite's C interface that is used here (the AAR's headers are incomplete). */
+/* The part of TFLite's C interface that is used here. */
 typedef struct model model;
 typedef struct options options;
 typedef struct interpreter interpreter;
@@ -23,7 +24,7 @@ const char *TfLiteVersion(void);
 model *TfLiteModelCreateFromFile(const char *path);
 options *TfLiteInterpreterOptionsCreate(void);
 void TfLiteInterpreterOptionsAddDelegate(options *, delegate *);
-delegate *TfLiteXNNPackDelegateCreate(const void *options); /* NULL: its defaults, as Java's Interpreter has them */
+delegate *TfLiteXNNPackDelegateCreate(const void *options); /* NULL: its defaults */
 interpreter *TfLiteInterpreterCreate(const model *, const options *);
 int TfLiteInterpreterAllocateTensors(interpreter *); /* 0 if all is well, as everything below that gives an int */
 int TfLiteInterpreterInvoke(interpreter *);

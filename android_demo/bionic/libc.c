@@ -5,18 +5,22 @@
  * LIBC, not as the default, so that this file's own calls still go to glibc.
  *
  * For 64-bit x86 and ARM, where types that cross the border have the same size (struct stat, pthread_cond_t,
- * pthread_rwlock_t), but for the mutex; see below. */
+ * pthread_rwlock_t, mbstate_t) or take no more than bionic's (sem_t), but for the mutex and the set of signals; see below.
+ * A long double is another number in both; nothing of what is run here uses one. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <malloc.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #define FOR_BIONIC(name) __asm__(".symver bionic_" #name ", " #name "@LIBC")
+#define SINCE_API_24(name) __asm__(".symver bionic_" #name ", " #name "@LIBC_N")
 
 /* --- Standard streams: before API 23 they were elements of an array, 152 bytes each ----------------------------- */
 
@@ -25,6 +29,9 @@ struct stream {
 } bionic___sF[3];
 FOR_BIONIC(__sF);
 
+void *bionic_stderr = &bionic___sF[2];
+FOR_BIONIC(stderr);
+
 static FILE *stream(void *file) {
     if (file == &bionic___sF[0]) return stdin;
     if (file == &bionic___sF[1]) return stdout;
@@ -32,17 +39,26 @@ static FILE *stream(void *file) {
     return file;
 }
 
-int bionic_fclose(void *file) { return fclose(stream(file)); }
-FOR_BIONIC(fclose);
+#define OF_STREAM(type, name)                                      \
+    type bionic_##name(void *file) { return name(stream(file)); } \
+    FOR_BIONIC(name)
+#define TO_STREAM(type, name, what)                                                  \
+    type bionic_##name(what value, void *file) { return name(value, stream(file)); } \
+    FOR_BIONIC(name)
+
+OF_STREAM(int, fclose);
+OF_STREAM(int, ferror);
+OF_STREAM(int, fileno);
+OF_STREAM(int, getc);
+OF_STREAM(wint_t, getwc);
+TO_STREAM(int, fputc, int);
+TO_STREAM(int, fputs, const char *);
+TO_STREAM(wint_t, fputwc, wchar_t);
+TO_STREAM(int, ungetc, int);
+TO_STREAM(wint_t, ungetwc, wint_t);
 
 int bionic_fflush(void *file) { return fflush(file ? stream(file) : NULL); }
 FOR_BIONIC(fflush);
-
-int bionic_fileno(void *file) { return fileno(stream(file)); }
-FOR_BIONIC(fileno);
-
-int bionic_fputc(int character, void *file) { return fputc(character, stream(file)); }
-FOR_BIONIC(fputc);
 
 size_t bionic_fread(void *to, size_t size, size_t count, void *file) { return fread(to, size, count, stream(file)); }
 FOR_BIONIC(fread);
@@ -64,27 +80,40 @@ int bionic_fprintf(void *file, const char *format, ...) {
 }
 FOR_BIONIC(fprintf);
 
+void bionic_setbuf(void *file, char *buffer) { setbuf(stream(file), buffer); }
+FOR_BIONIC(setbuf);
+
 /* --- The same name, another meaning ----------------------------------------------------------------------------- */
 
 /* glibc clears 48 bytes on ARM, bionic's mutex has 40: what lies behind it would be overwritten. All zero is a plain
- * mutex in both, and no caller has attributes to give (the library imports none of pthread_mutexattr_*). */
+ * mutex in both; of the attributes, an int in one and a long in the other, the library sets the type alone. */
 enum { BIONIC_MUTEX_BYTES = 40 };
 
-int bionic_pthread_mutex_init(void *mutex, const void *attributes) {
-    if (attributes) return EINVAL;
+int bionic_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes) {
+    int type = PTHREAD_MUTEX_NORMAL;
+    if (attributes) pthread_mutexattr_gettype(attributes, &type);
     memset(mutex, 0, BIONIC_MUTEX_BYTES);
+    mutex->__data.__kind = type; /* numbered alike */
     return 0;
 }
 FOR_BIONIC(pthread_mutex_init);
 
-/* Built for Android on x86, XNNPACK asks for 32 bytes, and then loads 64 at once, aligned, where the processor has
- * AVX-512: it crashes unless the allocator gives more than it was asked for. */
-enum { AVX512_ALIGNMENT = 64 };
-
-void *bionic_memalign(size_t alignment, size_t size) {
-    return memalign(alignment < AVX512_ALIGNMENT ? AVX512_ALIGNMENT : alignment, size);
+/* A set of signals has 8 bytes, in glibc 128, of which the first 8 are the same. */
+int bionic_sigfillset(uint64_t *set) {
+    *set = ~(uint64_t)0;
+    return 0;
 }
-FOR_BIONIC(memalign);
+FOR_BIONIC(sigfillset);
+
+int bionic_pthread_sigmask(int how, const uint64_t *set, uint64_t *old) {
+    sigset_t wanted, found;
+    sigemptyset(&wanted);
+    if (set) memcpy(&wanted, set, sizeof *set);
+    int status = pthread_sigmask(how, set ? &wanted : NULL, &found);
+    if (old) memcpy(old, &found, sizeof *old);
+    return status;
+}
+FOR_BIONIC(pthread_sigmask);
 
 int *bionic___errno(void) { return &errno; }
 FOR_BIONIC(__errno);
@@ -111,6 +140,30 @@ long bionic_sysconf(int name) { /* names are numbered differently */
 FOR_BIONIC(sysconf);
 
 /* --- In bionic only --------------------------------------------------------------------------------------------- */
+
+void bionic___assert2(const char *file, int line, const char *function, const char *failed) {
+    fprintf(stderr, "%s:%d: %s: assertion \"%s\" failed\n", file, line, function, failed);
+    abort();
+}
+FOR_BIONIC(__assert2);
+
+char *bionic___gnu_strerror_r(int number, char *to, size_t size) { return strerror_r(number, to, size); }
+FOR_BIONIC(__gnu_strerror_r);
+
+char *bionic___strchr_chk(const char *text, int wanted, size_t bound) {
+    for (size_t i = 0; i < bound; i++) {
+        if (text[i] == (char)wanted) return (char *)text + i;
+        if (text[i] == 0) return NULL;
+    }
+    abort();
+}
+FOR_BIONIC(__strchr_chk);
+
+ssize_t bionic___write_chk(int file, const void *from, size_t count, size_t bound) {
+    if (count > bound) abort();
+    return write(file, from, count);
+}
+SINCE_API_24(__write_chk);
 
 size_t bionic___strlen_chk(const char *text, size_t bound) {
     size_t length = strlen(text);

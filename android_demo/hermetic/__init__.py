@@ -8,5 +8,6 @@ Needs Python 3.11, a JDK (17 or later), Maven, and once a network. Standard libr
     java.py, guard.py                                javac, API-level check, D8
     pack.py, sign.py, apk.py                         the APK
     junit.py                                         Java's tests on this machine's JVM
+    binding.py, zig.py                               the app's own native library, a C compiler
     elf.py, bionic.py, jvm.py, emulated.py           the phone's own library on a desktop
 """

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from android_demo.hermetic import apk, emulated, fetch, junit, jvm, sign
+from android_demo.hermetic import apk, binding, emulated, fetch, junit, jvm, sign, zig
 from android_demo.hermetic.settings import BUILD
 from edgekd.errors import EdgekdError
 
@@ -16,7 +16,7 @@ def fetch_all() -> None:
     fetch.fetch("app", "tools", "guard", "junit", "robolectric")
     sign.signer()
     if not jvm.missing():
-        emulated.fetch_compiler()
+        zig.fetch_compiler()
     print(fetch.cache())
 
 
@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     packing.add_argument("--release", action="store_true", help="unsigned, or with --key: to give away")
     packing.add_argument("--key", type=Path, help=f"of your own, PKCS #12; its password: {sign.PASSWORD}")
     commands.add_parser("emulated", help="the arm64 library for the benchmark's devices of kind android-arm64")
+    commands.add_parser("binding", help="compile the app's own native library anew, into app/src/main/jniLibs")
     commands.add_parser("fetch", help="all downloads, so that nothing needs a network afterwards")
     given = parser.parse_args(arguments)
     try:
@@ -43,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
             if given.key and not given.release:
                 commands.choices["apk"].error("--key belongs to --release")
             print(apk.report(apk.build(release=apk.Release(given.key) if given.release else None)))
+        elif given.command == "binding":
+            print(*binding.build(), sep="\n")
         elif given.command == "emulated":
             print(emulated.build())
         else:

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from android_demo.hermetic import bionic, resources
+from android_demo.hermetic import binding, bionic, resources
 from android_demo.hermetic.fetch import fetch
 from android_demo.hermetic.guard import check_api
-from android_demo.hermetic.java import TODO, compile_java, java, library_classes
+from android_demo.hermetic.java import TODO, compile_java, java
 from android_demo.hermetic.pack import pack, read_zip
 from android_demo.hermetic.settings import BUILD, CORE, MAIN, Settings, sources
 from android_demo.hermetic.sign import sign, sign_release, signer, verify
 from android_demo.hermetic.tools import fresh, need, run
 from edgekd.files import sha256_file
 
-OWN = ("org.edgekd.*", "org.tensorflow.lite.*")
+OWN = ("org.edgekd.*",)
 
 
 @dataclass(frozen=True)
@@ -53,35 +53,36 @@ def build(out: Path = BUILD, release: Release | None = None) -> list[Apk]:
     """
     settings, work = Settings.read(), fresh(out / "apk")
     with step("downloads"):
-        tools, runtime = fetch("tools"), fetch("app")
+        tools = fetch("tools")
         fetch("guard")
         signer()
-        natives = {abi: bionic.library(abi) for abi in settings.abis}
+        natives = {path: abi for abi in settings.abis for path in (binding.library(abi), bionic.library(abi))}
     with step("resources"):
         made = resources.link(settings, tools, work)
-    libraries = library_classes(runtime.values())
     with step("classes"):
         code = [*sources(CORE / "src/main/java", MAIN / "java", made.java)]
-        classes = compile_java(code, [tools[resources.ANDROID], *libraries], work / "classes", settings.java)
+        classes = compile_java(code, [tools[resources.ANDROID]], work / "classes", settings.java)
     with step(f"calls checked against API level {settings.min_sdk}"):
         check_api(classes, settings.min_sdk, OWN, work / "guard")
     with step("dex"):
-        dex = to_dex(classes, libraries, tools, settings.min_sdk, work / "dex")
+        dex = to_dex(classes, tools, settings.min_sdk, work / "dex")
     found = []
     with step("packed, signed, verified"):
         content = {**read_zip(made.table), "classes.dex": dex.read_bytes()}
         for abis in (settings.abis, *((abi,) for abi in settings.abis)):
-            entries = content | {f"lib/{abi}/{bionic.LIBRARY}": natives[abi].read_bytes() for abi in abis}
+            entries = content | {
+                f"lib/{abi}/{path.name}": path.read_bytes() for path, abi in natives.items() if abi in abis
+            }
             found.append(_finish(entries, abis, settings, out, work, release))
     return found
 
 
-def to_dex(classes: Path, libraries: list[Path], tools: dict[str, Path], min_sdk: int, out: Path) -> Path:
+def to_dex(classes: Path, tools: dict[str, Path], min_sdk: int, out: Path) -> Path:
     """D8: class files to what Android runs. It wants Java's own classes too, which the platform's jar does not have."""
     fresh(out)
     jdk = Path(need("javac", "a JDK, 17 or later", TODO)).resolve().parents[1]
     known = ["--lib", tools[resources.ANDROID], "--lib", jdk]
-    inputs = [*sorted(classes.rglob("*.class")), *libraries]
+    inputs = sorted(classes.rglob("*.class"))
     options = ["--release", "--min-api", str(min_sdk), *known, "--output", out]
     run(java([tools["com.android.tools:r8"]], "com.android.tools.r8.D8", *options, *inputs), "dex files")
     return out / "classes.dex"

@@ -1,4 +1,4 @@
-"""What is asked of ELF libraries: how their segments are aligned, which symbols they want from others.
+"""What is asked of ELF libraries: how their segments are aligned, which libraries they need, which symbols they want.
 
 Source of the layout: System V ABI, chapters 4 and 5; symbol versions: Linux Standard Base, chapter 10.7.
 """
@@ -11,7 +11,8 @@ from pathlib import Path
 
 from edgekd.errors import EdgekdError
 
-LOAD, DYNAMIC_SYMBOLS, VERSIONS, VERSIONS_NEEDED = 1, 11, 0x6FFFFFFF, 0x6FFFFFFE
+LOAD, DYNAMIC, DYNAMIC_SYMBOLS, VERSIONS, VERSIONS_NEEDED = 1, 6, 11, 0x6FFFFFFF, 0x6FFFFFFE
+NEEDED = 1
 
 
 class Elf:
@@ -40,6 +41,16 @@ class Elf:
                     struct.unpack_from("<Q" if self.is_64 else "<I", self.data, at + (48 if self.is_64 else 28))[0]
                 )
         return found
+
+    def needed(self) -> list[str]:
+        """Names of the libraries that it depends on itself."""
+        step, place = (16, "<qQ") if self.is_64 else (8, "<iI")
+        for kind, at, size, link in map(self._section, range(self.section_count)):
+            if kind == DYNAMIC:
+                strings = self._section(link)[1]
+                entries = [struct.unpack_from(place, self.data, at + i) for i in range(0, size, step)]
+                return [self._text(strings + value) for tag, value in entries if tag == NEEDED]
+        return []
 
     def wanted(self, version: str) -> list[str]:
         """Names of undefined dynamic symbols of a version, sorted."""

@@ -33,19 +33,26 @@ class Pin:
     artifact: str
     version: str
     type: str
+    classifier: str  # "" for an artefact that has none
     sha256: str
 
     @classmethod
     def parse(cls, coordinates: str, sha256: str) -> Pin:
-        """`group:artifact:version[:type]`."""
-        group, artifact, version, *kind = coordinates.split(":")
-        return cls(group, artifact, version, kind[0] if kind else "jar", sha256)
+        """`group:artifact:version[:type[:classifier]]`."""
+        parts = coordinates.split(":")
+        parts += ["jar", ""][len(parts) - 3 :]
+        return cls(*parts, sha256)
+
+    @property
+    def name(self) -> str:
+        """`group:artifact`, or with its classifier `group:artifact:classifier`."""
+        return ":".join(part for part in (self.group, self.artifact, self.classifier) if part)
 
     @property
     def path(self) -> str:
         """Where Maven keeps it, below its local repository."""
-        folders = self.group.replace(".", "/")
-        return f"{folders}/{self.artifact}/{self.version}/{self.artifact}-{self.version}.{self.type}"
+        folders, suffix = self.group.replace(".", "/"), f"-{self.classifier}" if self.classifier else ""
+        return f"{folders}/{self.artifact}/{self.version}/{self.artifact}-{self.version}{suffix}.{self.type}"
 
 
 def cache() -> Path:
@@ -62,7 +69,7 @@ def pins(*groups: str, path: Path = PINS) -> list[Pin]:
 
 
 def fetch(*groups: str, path: Path = PINS) -> dict[str, Path]:
-    """Files of the artefacts of some groups, by "group:artifact", fetched where they are missing.
+    """Files of the artefacts of some groups, by name, fetched where they are missing.
 
     Raises: EdgekdError for a file that has another hash than pinned, or cannot be had.
     """
@@ -72,7 +79,7 @@ def fetch(*groups: str, path: Path = PINS) -> dict[str, Path]:
         _resolve(missing, repository)
     for pin in wanted:
         _check(pin, repository / pin.path)
-    return {f"{pin.group}:{pin.artifact}": repository / pin.path for pin in wanted}
+    return {pin.name: repository / pin.path for pin in wanted}
 
 
 def _check(pin: Pin, path: Path) -> None:
@@ -87,7 +94,8 @@ def _resolve(missing: list[Pin], repository: Path) -> None:
     need("mvn", "Maven", "sudo apt-get install maven")
     lines = [
         f"<dependency><groupId>{escape(p.group)}</groupId><artifactId>{escape(p.artifact)}</artifactId>"
-        f"<version>{escape(p.version)}</version><type>{escape(p.type)}</type>{NO_DEPENDENCIES}</dependency>"
+        f"<version>{escape(p.version)}</version><type>{escape(p.type)}</type>"
+        f"<classifier>{escape(p.classifier)}</classifier>{NO_DEPENDENCIES}</dependency>"
         for p in missing
     ]
     pom = repository.parent / "fetch.pom.xml"

@@ -39,15 +39,15 @@ def run_app(names: Sequence[str], out: Path) -> int:
 
 def app_jvm(out: Path, heap: str = HEAP) -> tuple[list[Path], list[str]]:
     """Compile the app and its tests; the class path and the options of a JVM that runs them under Robolectric."""
-    settings, tools, runtime = Settings.read(), fetch("tools"), fetch("app")
+    settings, tools = Settings.read(), fetch("tools")
     robolectric = fetch("junit", "robolectric")
     instrumented = robolectric.pop("org.robolectric:android-all-instrumented")
     fresh(out)
     made = link(settings, tools, out)
-    libraries = library_classes([*runtime.values(), *robolectric.values()])
+    libraries = library_classes(robolectric.values())
     android = tools[ANDROID]
     code = [*sources(CORE / "src/main/java", MAIN / "java", made.java)]
-    app = compile_java(code, [android, *libraries], out / "app", settings.java)
+    app = compile_java(code, [android], out / "app", settings.java)
     tests = compile_java([*_tests(APP), PHONE, RUNNER], [app, *libraries, android], out / "tests", TEST_JAVA)
     config = write_test_config(made, settings, out / "config")
     properties = {

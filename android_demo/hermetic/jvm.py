@@ -7,14 +7,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from android_demo.hermetic import bionic
-from android_demo.hermetic.fetch import fetch
-from android_demo.hermetic.java import compile_java, java, library_classes
+from android_demo.hermetic import binding, bionic
+from android_demo.hermetic.java import compile_java, java
 from android_demo.hermetic.settings import BIONIC, CORE, MAIN, Settings, sources
 from android_demo.hermetic.tools import fresh
 
 ABI = "x86_64"
-ENGINE = MAIN / "java/org/edgekd/demo/TfliteEngine.java"  # the one class of the app that needs nothing of Android
+ENGINE = [MAIN / f"java/org/edgekd/demo/{name}.java" for name in ("Tflite", "TfliteEngine")]  # need nothing of Android
+
+INTERPRETED = "-Xint"  # no compiler's threads beside those of the runtime, which are counted
 
 
 def missing() -> str:
@@ -25,16 +26,17 @@ def missing() -> str:
 
 
 def options(out: Path) -> list[str]:
-    """Options of a JVM that can load the library; builds the shim in `out`. No options where that cannot be."""
+    """Options of a JVM that can load the libraries; puts them into `out` beside the shim. None where that cannot be."""
     if missing():
         return []
-    shim = bionic.build_shim(ABI, ["gcc"], out)
-    return [f"-Dedgekd.shim={shim}", f"-Djava.library.path={bionic.library(ABI).parent}"]
+    bionic.build_shim(ABI, ["gcc"], out)
+    for library in (bionic.library(ABI), binding.library(ABI)):
+        shutil.copyfile(library, out / library.name)
+    return [f"-Dedgekd.shim={out}", f"-Djava.library.path={out}"]
 
 
 def command(main: str, arguments: Sequence[str | Path], out: Path) -> list[str]:
     """The command that runs a class of `android_demo/bionic/java`, compiled with the core and the engine."""
-    libraries = library_classes(fetch("app").values())
-    code = [*sources(CORE / "src/main/java", BIONIC / "java"), ENGINE]
-    classes = compile_java(code, libraries, fresh(out / "classes"), Settings.read().java)
-    return java([classes, *libraries], main, *arguments, options=options(out / "shim"))
+    code = [*sources(CORE / "src/main/java", BIONIC / "java"), *ENGINE]
+    classes = compile_java(code, (), fresh(out / "classes"), Settings.read().java)
+    return java([classes], main, *arguments, options=[INTERPRETED, *options(out / "shim")])

@@ -19,14 +19,13 @@ def choose(recipe: Recipe, bundle: Bundle, split: str | None, own_data: bool) ->
     Raises: EdgekdError for a class that the bundle does not know, or an empty split.
     """
     dataset = sources.read(recipe.data).labelled()
-    if own_data and recipe.data.folds:
-        dataset = splitting.of(dataset, recipe)
     if split is None:
         split = "test" if own_data or dataset.split("test") else "all"
-    if split != "all" and not dataset.split(split):
-        dataset = splitting.complete(
-            dataset, recipe.data.validation_fraction, recipe.data.test_fraction, recipe.dealing_seed
-        )
+    if own_data and split != "all":
+        dataset = splitting.of(dataset, recipe).labelled()
+    elif split != "all" and not dataset.split(split):
+        d = recipe.data
+        dataset = splitting.complete(dataset, d.validation_fraction, d.test_fraction, recipe.dealing_seed)
     dataset = relabel(dataset, bundle.manifest.label_names, str(bundle.folder))
     samples = dataset.samples if split == "all" else dataset.split(split)
     if not samples:

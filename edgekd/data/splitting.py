@@ -1,7 +1,8 @@
 """Dealing samples to train, val and test: stratified by label, whole groups only, the same for the same seed.
 
 A split that the source gives is never changed; only what is missing is cut: test first, then val, both from train. Where a
-recipe asks for folds, all samples are dealt anew. Unlabelled samples are in train and have no say.
+recipe asks for folds, all samples are dealt anew. Unlabelled samples are in train and have no say. Where a recipe asks what few
+labels are worth, most groups of train lose theirs once test is cut, before val is.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from edgekd.data.dataset import Dataset, Sample
+from edgekd.data.dataset import NO_LABEL, Dataset, Sample
 from edgekd.errors import EdgekdError, several
 from edgekd.recipe import Recipe
+
+LABELS = 7  # beside a seed: which groups keep their labels is drawn apart from what is dealt
 
 
 def of(dataset: Dataset, recipe: Recipe) -> Dataset:
@@ -24,27 +27,35 @@ def of(dataset: Dataset, recipe: Recipe) -> Dataset:
     """
     d, seed = recipe.data, recipe.dealing_seed
     if d.folds:
-        return folded(dataset, d.folds, d.fold, d.validation_fraction, seed)
-    return complete(dataset, d.validation_fraction, d.test_fraction, seed)
+        return folded(dataset, d.folds, d.fold, d.validation_fraction, seed, d.labelled_fraction)
+    return complete(dataset, d.validation_fraction, d.test_fraction, seed, d.labelled_fraction)
 
 
-def complete(dataset: Dataset, validation_fraction: float, test_fraction: float, seed: int) -> Dataset:
+def complete(
+    dataset: Dataset, validation_fraction: float, test_fraction: float, seed: int, labelled_fraction: float = 1.0
+) -> Dataset:
     """The set with every sample in train, val or test; the unlabelled ones, all in train, come last.
 
     Samples without a split go to train first. Fractions are of the samples of train at that moment and are met per class
     as closely as whole groups allow. The result depends on names, labels, groups and seed, not on the order of files.
+    `labelled_fraction` of train's groups of each class keep their labels, at least one; val is cut from those.
     Raises: EdgekdError if there are fewer than two classes, or one has too few samples or groups to be in every split.
     """
     if len(dataset.label_names) < 2:
         raise EdgekdError("data", "at least two classes", f"only {', '.join(dataset.label_names) or 'none'}")
     samples = [s if s.split else replace(s, split="train") for s in dataset.samples if s.is_labelled]
-    for split, fraction in (("test", test_fraction), ("val", validation_fraction)):
-        if not any(s.split == split for s in samples):
-            samples = _cut(samples, split, fraction, seed, dataset.label_names)
-    return dataset.with_samples([*samples, *(replace(s, split="train") for s in dataset.samples if not s.is_labelled)])
+    if not any(s.split == "test" for s in samples):
+        samples = _cut(samples, "test", test_fraction, seed, dataset.label_names)
+    samples, others = _labelled(samples, labelled_fraction, seed)
+    if not any(s.split == "val" for s in samples):
+        samples = _cut(samples, "val", validation_fraction, seed, dataset.label_names)
+    others += [s for s in dataset.samples if not s.is_labelled]
+    return dataset.with_samples([*samples, *(replace(s, split="train") for s in others)])
 
 
-def folded(dataset: Dataset, folds: int, fold: int, validation_fraction: float, seed: int) -> Dataset:
+def folded(
+    dataset: Dataset, folds: int, fold: int, validation_fraction: float, seed: int, labelled_fraction: float = 1.0
+) -> Dataset:
     """The set with fold number `fold` as test, val cut from the other folds, and the rest as train.
 
     The source's splits are set aside: every labelled sample is in the test split of exactly one fold, its group's. Which one
@@ -55,7 +66,7 @@ def folded(dataset: Dataset, folds: int, fold: int, validation_fraction: float, 
     fold_of = folds_of(labelled, folds, seed)
     dealt = [replace(s, split="test" if f == fold else "train") for s, f in zip(labelled.samples, fold_of, strict=True)]
     others = [s for s in dataset.samples if not s.is_labelled]
-    return complete(dataset.with_samples([*dealt, *others]), validation_fraction, 0.0, seed)
+    return complete(dataset.with_samples([*dealt, *others]), validation_fraction, 0.0, seed, labelled_fraction)
 
 
 def folds_of(dataset: Dataset, folds: int, seed: int) -> list[int]:
@@ -135,6 +146,25 @@ def _cut(samples: list[Sample], split: str, fraction: float, seed: int, label_na
         todo = f"add images of these classes, or bring a split of your own with a {split} split"
         raise several(f"no {split} split can be cut from train", problems, todo)
     return [replace(s, split=split) if s.split == "train" and _unit(s) in moved else s for s in samples]
+
+
+def _labelled(samples: list[Sample], fraction: float, seed: int) -> tuple[list[Sample], list[Sample]]:
+    """The samples that keep their labels, and those of train that lose theirs: whole groups, in random order within a class.
+
+    A group counts for the label that most of its samples have.
+    """
+    if fraction == 1.0:
+        return samples, []
+    of_class = defaultdict[int, list[str]](list)
+    for unit, counts in sorted(_counts(s for s in samples if s.split == "train").items()):
+        of_class[min(counts, key=lambda label: (-counts[label], label))].append(unit)
+    kept: set[str] = set()
+    for label, units in sorted(of_class.items()):
+        order = np.random.default_rng([seed, label, LABELS]).permutation(np.array(units, dtype=object))
+        kept.update(order[: max(1, round(fraction * len(units)))])
+    loses = [s.split == "train" and _unit(s) not in kept for s in samples]
+    others = [replace(s, label=NO_LABEL) for s, lost in zip(samples, loses, strict=True) if lost]
+    return [s for s, lost in zip(samples, loses, strict=True) if not lost], others
 
 
 def _gain(group: Mapping[int, int], taken: Mapping[int, int], share: Mapping[int, float]) -> float:

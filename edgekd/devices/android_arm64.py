@@ -35,7 +35,7 @@ from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file
 
 KIND = "android-arm64"
-LIBRARY = "libtensorflowlite_jni.so"
+LIBRARY = "libjnitensorflowlite.so"
 NEEDED = ("driver", LIBRARY, "libc.so", "libm.so", "libdl.so", "liblog.so")
 TODO = "make arm-root, then: python -m android_demo.hermetic emulated"
 TYPES = {1: np.float32, 3: np.uint8, 9: np.int8}  # TFLite's numbers
@@ -61,7 +61,7 @@ class AndroidArm64(RunsTheRunner, NothingToCleanUp):
 
     def __init__(self, name: str, options: Options) -> None:
         self.name, self.options = name, options
-        self.cores: int | None = 1  # this version of the library has one thread with XNNPACK
+        self.cores: int | None = 1  # the driver asks for no more, and answers do not depend on it
 
     def __enter__(self) -> Self:
         try:

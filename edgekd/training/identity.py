@@ -32,6 +32,7 @@ def of_stage(run: Run, facts: dict[str, Any], teacher: Bundle | None) -> str:
         "facts": facts,
         "versions": {"loop": loop.VERSION, "views": augment.VERSION, "networks": networks.VERSION},
         "seed": recipe.seed,
+        **({} if recipe.view_seed is None else {"view_seed": recipe.view_seed}),
         "augment": recipe.augment.model_dump(),
         "input": recipe.input.model_dump(),
         "pixels": run.pixels.sha256,
@@ -83,6 +84,6 @@ def of_views(run: Run, recipe: Recipe, mixup: float) -> dict[str, Any]:
         "input": recipe.input.model_dump(),
         "augment": recipe.augment.model_dump(),
         "version": augment.VERSION,
-        "seed": recipe.seed,
+        "seed": recipe.viewing_seed,
         "mixup": {"alpha": mixup, "partners": partners} if mixup else None,
     }

@@ -78,10 +78,10 @@ class Run:
         return replace(self, recipe=recipe, pixels=_decode(recipe, self.pixels.dataset, console))
 
     def task(self, mixup: float, with_unlabelled: bool = True) -> Task:
-        """The training task; views are those of the recipe's seed, so every stage sees the same ones."""
+        """The training task; views depend on the recipe alone, so every stage sees the same ones."""
         r, array, classes = self.recipe, self.pixels.array, len(self.label_names)
         partners, rows = self.labelled_rows, self.rows("train") if with_unlabelled else self.labelled_rows
-        augmenter = Augmenter(array, self.pixels.ids, self.labels, classes, r.augment, r.seed, partners, mixup)
+        augmenter = Augmenter(array, self.pixels.ids, self.labels, classes, r.augment, r.viewing_seed, partners, mixup)
         return Task(array, self.labels, rows, self.rows("val"), augmenter, r.seed)
 
 

@@ -104,13 +104,13 @@ def test_int8_logits_of_the_app_are_those_of_python(phone, small):
     assert found.failure is None
     expected = read_document(find("local").run(parcel), "", parcel.job).probs
     np.testing.assert_allclose(found.probs, expected, rtol=0, atol=1e-6)
-    assert (found.runtime.name, found.runtime.version) == ("TensorFlow Lite", "2.16.1")
+    assert (found.runtime.name, found.runtime.version) == ("TensorFlow Lite", "2.21.0")
     assert found.runtime.delegate == "XNNPACK"
     assert found.runtime.threads_asked == 2
-    assert found.runtime.threads_ran == 1  # XNNPACK's, whatever else the JVM does
+    assert 1 <= found.runtime.threads_ran <= 2  # of so small a network one thread may do nearly all
     assert found.times.cooling_s == 0.0
     assert found.attended.compiled == "speed"
-    assert found.system.system == "Android 14"
+    assert found.system.system == "Android 15"
     assert found.system.software["app"] == "0.1.0"
     assert len(found.times.inference_ms) == parcel.job.timing.min_runs
     assert phone.files() == []
@@ -161,4 +161,4 @@ def test_a_benchmark_has_the_phone_in_its_report(phone, tiny, tmp_path):
     [files] = {row.numerics.from_files for row in report.rows}
     assert (len(files.rows), files.not_decoded, files.decoded_differ, files.pixels_differ) == (3, 0, 0, 0)
     assert (files.decoder_answers, files.resize_answers) == (0, 0)
-    assert "TensorFlow Lite 2.16.1" in (out / "report.html").read_text(encoding="utf-8")
+    assert "TensorFlow Lite 2.21.0" in (out / "report.html").read_text(encoding="utf-8")

@@ -5,14 +5,15 @@ import io
 import re
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from android_demo.hermetic import apk, bionic, fetch, guard, java, resources, sign
+from android_demo.hermetic import apk, binding, bionic, fetch, guard, java, resources, sign
 from android_demo.hermetic.elf import Elf
 from android_demo.hermetic.pack import PAGE, WORD, pack, read_zip
-from android_demo.hermetic.settings import Settings
-from android_demo.hermetic.tools import run
+from android_demo.hermetic.settings import APP, Settings
+from android_demo.hermetic.tools import fresh, need, run
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_bytes, sha256_file
 
@@ -61,7 +62,7 @@ def test_one_for_all_abis_and_one_for_each(apks):
     assert [found.abis for found in apks] == [settings.abis, *((abi,) for abi in settings.abis)]
     for found in apks:
         libraries = {name for name in read_zip(found.path) if name.startswith("lib/")}
-        assert libraries == {f"lib/{abi}/{bionic.LIBRARY}" for abi in found.abis}
+        assert libraries == {f"lib/{abi}/{name}" for abi in found.abis for name in (bionic.LIBRARY, binding.BINDING)}
 
 
 def test_the_signature_is_that_of_the_committed_key(apks):
@@ -155,14 +156,35 @@ def test_licences_of_what_is_inside_are_inside(universal):
 
 
 def test_libraries_are_those_of_the_runtime_unmodified(universal):
-    content, aar = read_zip(universal), read_zip(fetch.fetch("app")[bionic.RUNTIME])
+    content, jars = read_zip(universal), fetch.fetch("app")
     for abi in Settings.read().abis:
-        assert content[f"lib/{abi}/{bionic.LIBRARY}"] == aar[f"jni/{abi}/{bionic.LIBRARY}"]
+        jar = read_zip(jars[f"{bionic.RUNTIME}:{bionic.CLASSIFIERS[abi]}"])
+        assert content[f"lib/{abi}/{bionic.LIBRARY}"] == jar[f"lib/{abi}/{bionic.LIBRARY}"]
 
 
-def test_segments_are_aligned_to_4_kib_as_the_readme_says():
-    for abi in Settings.read().abis:
-        assert set(Elf(bionic.library(abi)).load_alignments()) == {4096}
+def test_libraries_load_on_phones_with_pages_of_16_kib(apks, tmp_path):
+    """Segments and their place in the APK, for there they are mapped from; all are of 64 bits."""
+    for found in apks:
+        begins = {name: begin for name, begin, _ in content_at(found.path) if name.endswith(".so")}
+        assert len(begins) == 2 * len(found.abis)
+        for name, content in read_zip(found.path).items():
+            if name.endswith(".so"):
+                (tmp_path / "library").write_bytes(content)
+                library = Elf(tmp_path / "library")
+                assert library.is_64, name
+                assert begins[name] % 16384 == 0, name
+                assert len(library.load_alignments()) >= 3, name
+                assert all(alignment % 16384 == 0 for alignment in library.load_alignments()), name
+
+
+def test_libraries_need_what_phones_have(universal, tmp_path):
+    for name, content in read_zip(universal).items():
+        if name.endswith(".so"):
+            (tmp_path / "library").write_bytes(content)
+            wanted = (
+                [bionic.LIBRARY] if name.endswith(binding.BINDING) else ["libc.so", "libdl.so", "liblog.so", "libm.so"]
+            )
+            assert sorted(Elf(tmp_path / "library").needed()) == wanted
 
 
 def test_no_permission_and_the_right_levels(universal):
@@ -171,13 +193,14 @@ def test_no_permission_and_the_right_levels(universal):
     facts = run([aapt2, "dump", "badging", universal], "facts")
     for words in (
         "package: name='org.edgekd.demo' versionCode='1' versionName='0.1.0'",
-        "targetSdkVersion:'34'",
-        "native-code: 'arm64-v8a' 'armeabi-v7a' 'x86_64'",
+        "targetSdkVersion:'36'",
+        "native-code: 'arm64-v8a' 'x86_64'",
     ):
         assert words in facts
     assert "dkVersion:'26'" in facts
     manifest = run([aapt2, "dump", "xmltree", "--file", "AndroidManifest.xml", universal], "manifest")
     assert "extractNativeLibs(0x010104ea)=false" in manifest
+    assert "enableOnBackInvokedCallback(0x0101066c)=true" in manifest
     assert "debuggable" not in manifest
 
 
@@ -249,3 +272,24 @@ def test_packed_zips_do_not_depend_on_when_or_where(tmp_path):
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
     assert read_zip(tmp_path / "1") == entries
     assert [begin % PAGE for name, begin, _ in content_at(tmp_path / "1") if name.endswith(".so")] == [0, 0]
+
+
+def shrunk(classes, rules, out):
+    """What R8 makes of class files: the bytes of a dex file."""
+    tools, entry = fetch.fetch("tools"), out / "entry.pro"
+    entry.write_text("-keep class * extends android.app.Activity { <init>(); }\n", encoding="utf-8")
+    jdk = Path(need("javac", "a JDK", java.TODO)).resolve().parents[1]
+    given = [option for rule in (entry, *rules) for option in ("--pg-conf", rule)]
+    options = ["--release", "--min-api", "26", "--lib", tools[resources.ANDROID], "--lib", jdk, *given, "--output", out]
+    command = java.java([tools["com.android.tools:r8"]], "com.android.tools.r8.R8", *options, *classes.rglob("*.class"))
+    run(command, "shrunk code")
+    return (out / "classes.dex").read_bytes()
+
+
+def test_shrunk_by_r8_it_keeps_what_jni_finds_by_name(universal, tmp_path):
+    classes = universal.parent / "apk/classes"
+    names = [b"Lorg/edgekd/demo/Tflite;", *(name.encode() for name in ("createXnnpack", "createCounter", "isNamed"))]
+    kept = shrunk(classes, [APP / "proguard-rules.pro"], fresh(tmp_path / "kept"))
+    lost = shrunk(classes, [], fresh(tmp_path / "lost"))
+    assert all(name in kept for name in names)
+    assert not all(name in lost for name in names)  # so the rule is needed

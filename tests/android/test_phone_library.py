@@ -14,13 +14,15 @@ MODEL = "artefacts/tflite-int8.tflite"
 
 @pytest.fixture(scope="module")
 def answers(desktop, tmp_path_factory):
-    """A function: outputs of the app's engine, and the runtime's name, version and delegate."""
+    """A function: outputs of the app's engine, and the runtime's name, version, delegate and threads that worked."""
     folder = tmp_path_factory.mktemp("jvm")
     inputs, outputs = folder / "inputs", folder / "outputs"
 
-    def run(model, pixels, dtype, *more):
+    def run(model, pixels, dtype, *more, threads=1):
         inputs.write_bytes(np.ascontiguousarray(pixels).tobytes())
-        command = desktop.command("org.edgekd.bionic.Answers", [model, inputs, outputs, *more], folder / "classes")
+        command = desktop.command(
+            "org.edgekd.bionic.Answers", [model, inputs, outputs, str(threads), *more], folder / "classes"
+        )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         return np.fromfile(outputs, dtype).reshape(len(pixels), -1), done.stdout.strip().split("\t")
@@ -43,8 +45,8 @@ def in_python(model, pixels):
 
 def test_the_shipped_file_answers_as_in_python(answers, bundle, golden, images):
     pixels = np.concatenate([golden, images])
-    found, (name, version, delegate) = answers(bundle.file(MODEL), pixels, np.float32)
-    assert (name, version, delegate) == ("TensorFlow Lite", "2.16.1", "XNNPACK")
+    found, facts = answers(bundle.file(MODEL), pixels, np.float32)
+    assert facts[:3] == ["TensorFlow Lite", "2.21.0", "XNNPACK"]
     expected = in_python(bundle.file(MODEL), pixels)
     assert len(found) == len(golden) + 100
     assert np.abs(found - expected).max() <= 2**-22  # the last bits of a float32 softmax; logits are equal, see below
@@ -56,15 +58,17 @@ def test_its_logits_are_those_of_python_to_the_bit(answers, bundle, golden, imag
     facts = FileFacts("logits", "", bundle.manifest.label_names, bundle.manifest.input, io="int8")
     module.write(Graph.load(bundle.file("int8/qat.safetensors")), form, facts, tmp_path / "logits.tflite")
     codes = (np.concatenate([golden, images]).astype(np.int16) - 128).astype(np.int8)
-    found, facts = answers(tmp_path / "logits.tflite", codes, np.int8)
-    assert facts[2] == "XNNPACK"
-    assert np.array_equal(found, in_python(tmp_path / "logits.tflite", codes))
+    expected = in_python(tmp_path / "logits.tflite", codes)
+    for threads in (1, 3):
+        found, facts = answers(tmp_path / "logits.tflite", codes, np.int8, threads=threads)
+        assert facts[2:] == ["XNNPACK", str(threads)]  # as many work as are asked for
+        assert np.array_equal(found, expected)
 
 
 def test_its_heat_map_is_that_of_python_to_the_bit(answers, mapped, golden, images):
     pixels = np.concatenate([golden, images[:20]])
-    found, (_, _, delegate) = answers(mapped, pixels, np.float32, "heatmap")
-    assert delegate == "XNNPACK"
+    found, facts = answers(mapped, pixels, np.float32, "heatmap")
+    assert facts[2] == "XNNPACK"
     expected = tflite.load(mapped).heatmap(pixels)
     assert len(np.unique(found)) > 40
     assert np.array_equal(found.reshape(expected.shape), expected)
@@ -77,6 +81,6 @@ def test_a_mapped_file_answers_as_the_one_without(answers, mapped, bundle, golde
 
 
 def test_without_xnnpack_it_says_so_and_rounds_otherwise(answers, bundle, golden):
-    found, (_, _, delegate) = answers(bundle.file(MODEL), golden[:1], np.float32, "built-in")
-    assert delegate == "built-in"
+    found, facts = answers(bundle.file(MODEL), golden[:1], np.float32, "built-in")
+    assert facts[2] == "built-in"
     assert np.abs(found - in_python(bundle.file(MODEL), golden[:1])).max() < 0.1

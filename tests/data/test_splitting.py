@@ -236,3 +236,54 @@ def test_unlabelled_samples_are_in_train_in_every_fold_and_have_no_say():
         found = folded(dataset(mixed), 3, fold, 0.2, 1)
         assert [s for s in found.samples if not s.is_labelled] == [replace(s, split="train") for s in others]
         assert found.labelled().samples == folded(dataset(labelled), 3, fold, 0.2, 1).samples
+
+
+@given(grouped(), st.integers(0, 99), st.floats(0.05, 0.6))
+@settings(max_examples=25, deadline=None)
+def test_few_labels_are_those_of_whole_groups_and_test_is_as_it_was(samples, seed, fraction):
+    found = folded(dataset(samples), 3, 1, 0.2, seed, fraction) if _enough(samples, fraction) else None
+    if found is None:
+        return
+    whole = folded(dataset(samples), 3, 1, 0.2, seed)
+    assert found.split("test") == whole.split("test")
+    assert not leaking_groups(found)
+    assert sorted(s.name for s in found.samples) == sorted(s.name for s in samples)  # nothing lost
+    true = {s.name: s.label for s in samples}
+    assert all(s.label == true[s.name] for s in found.samples if s.is_labelled)
+    hidden, labelled = ({s.group for s in found.samples if s.is_labelled is kind} for kind in (False, True))
+    assert not hidden & labelled
+    assert {s.split for s in found.samples if not s.is_labelled} <= {"train"}
+
+
+def _enough(samples, fraction) -> bool:
+    """Whether val can be cut from what keeps its labels: a class needs groups for that."""
+    by_class = Counter(s.label for s in samples if s.name.endswith("-0"))
+    return all(fraction * n * 2 / 3 > 4 for n in by_class.values()) and len(
+        {(s.group, s.label) for s in samples}
+    ) == len({s.group for s in samples})
+
+
+def test_a_quarter_of_the_labels_is_that_of_each_class_and_the_recipe_asks_for_it():
+    samples = [Sample(f"{g}-{i}", g % 2, group=f"g{g}") for g in range(80) for i in range(1 + g % 5)]
+    d = complete(dataset(samples), 0.2, 0.2, 0)
+    few = complete(dataset(samples), 0.2, 0.2, 0, 0.25)
+    assert few.split("test") == d.split("test")
+    left = {s.group for s in samples} - {s.group for s in d.split("test")}
+    for label in (0, 1):
+        groups = {g for g in left if int(g[1:]) % 2 == label}
+        kept = {s.group for s in few.labelled().samples if s.label == label and s.split != "test"}
+        assert len(kept) == round(0.25 * len(groups))
+    asked = of(
+        dataset(samples),
+        recipe.load(None, ["data={validation_fraction=0.2, test_fraction=0.2, labelled_fraction=0.25}"]),
+    )
+    assert asked.samples == few.samples
+    other = complete(dataset(samples), 0.2, 0.2, 1, 0.25)
+    assert {s.name for s in other.samples if not s.is_labelled} != {s.name for s in few.samples if not s.is_labelled}
+
+
+def test_of_a_source_with_a_val_split_that_split_keeps_its_labels():
+    given_sides = many((30, 30), "train") + many((9, 9), "val") + many((5, 5), "test")
+    found = complete(dataset(given_sides), 0.2, 0.2, 0, 0.1)
+    counts = Counter((s.split, s.is_labelled) for s in found.samples)
+    assert counts == {("train", True): 6, ("train", False): 54, ("val", True): 18, ("test", True): 10}

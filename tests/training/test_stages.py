@@ -40,6 +40,20 @@ def test_another_seed_or_augmentation_has_another_store(prepare, teacher):
     assert len({o.store.folder for o in outputs}) == 4
 
 
+def test_with_a_seed_for_views_all_seeds_share_a_store_and_students_still_differ(prepare, teacher, tmp_path):
+    runs = [
+        prepare(*settings, "split_seed=0") for settings in ((), ("view_seed=0", "seed=1"), ("view_seed=5", "seed=1"))
+    ]
+    first, same, other = (stages.teacher_outputs(run, teacher).store.folder for run in runs)
+    assert first == same != other
+    made = [stages.student(run, teacher, tmp_path / str(n)) for n, run in enumerate(runs)]
+    assert len(set(map(weights, made))) == 3
+    # The views alone differ between the last two.
+    views = [run.task(0.0).augmenter.views(0, np.arange(4), CPU).pixels for run in runs]
+    assert torch.equal(views[0], views[1])
+    assert not torch.equal(views[1], views[2])
+
+
 def test_the_bundle_holds_what_it_promises(prepare, teacher, tmp_path):
     student = stages.student(prepare(), teacher, tmp_path / "student")
     m = Bundle.open(student.folder).manifest

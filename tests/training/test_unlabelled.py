@@ -240,3 +240,20 @@ def test_the_bundle_opens_where_the_unlabelled_folder_is_gone(prepare, data, tea
         file.unlink()
     found = recipe.recorded(Bundle.open(student.folder).manifest.recipe, "x")
     assert len(choose(found, student, None, own_data=True).samples) == HELD_OUT
+
+
+def test_few_labels_of_a_labelled_set(prepare, teacher, tmp_path):
+    """The other groups of train become unlabelled ones; what is evaluated knows of it."""
+    whole = prepare()
+    few = prepare("data.labelled_fraction=0.5")
+    assert few.split_hashes()["test"] == whole.split_hashes()["test"]
+    assert len(few.rows("train")) > len(few.labelled_rows)
+    assert len(few.labelled_rows) < 0.6 * len(whole.labelled_rows)
+    student = stages.student(few, teacher, tmp_path / "student")
+    for split in ("train", "val", "test"):
+        samples = split_of(student, few.recipe, split).samples
+        assert listing_hash(samples) == student.manifest.split_hashes[split]
+        assert choose(few.recipe, student, split, own_data=True).samples == samples
+    assert len(choose(few.recipe, student, "val", own_data=False).samples) > len(
+        split_of(student, few.recipe, "val").samples
+    )

@@ -7,26 +7,31 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.util.Map;
 import org.edgekd.core.Engine;
 import org.edgekd.core.EngineException;
+import org.edgekd.core.Linux;
 import org.edgekd.demo.TfliteEngine;
 
 /**
- * {@code Answers MODEL INPUTS OUTPUTS [built-in|heatmap]}: the tensors in a file through the app's engine, on a plain JVM;
- * what is written is the answers, or with {@code heatmap} the heat maps.
+ * {@code Answers MODEL INPUTS OUTPUTS THREADS [built-in|heatmap]}: the tensors in a file through the app's engine, on a
+ * plain JVM; what is written is the answers, or with {@code heatmap} the heat maps.
  */
 public final class Answers {
     private Answers() {}
 
-    /** Prints the runtime's name, version and delegate, tab between them. */
+    /** Prints the runtime's name, version and delegate, and how many threads worked, tab between them. */
     public static void main(String[] arguments) throws IOException, EngineException {
         PhoneLibrary.load();
-        String wish = arguments.length < 4 ? "" : arguments[3];
-        boolean xnnpack = !wish.equals("built-in");
+        String wish = arguments.length < 5 ? "" : arguments[4];
+        int threads = Integer.parseInt(arguments[3]);
+        ByteBuffer model = direct(Files.readAllBytes(Paths.get(arguments[0])));
         byte[] inputs = Files.readAllBytes(Paths.get(arguments[1]));
-        try (Engine engine = TfliteEngine.FACTORY.open(direct(Files.readAllBytes(Paths.get(arguments[0]))), 1, xnnpack)) {
-            System.out.println(engine.name() + "\t" + engine.version() + "\t" + engine.delegate());
+        try (Engine engine = TfliteEngine.FACTORY.open(model, threads, !wish.equals("built-in"))) {
+            Map<String, Double> before = Linux.threadSeconds();
             write(engine, inputs, Paths.get(arguments[2]), wish.equals("heatmap"));
+            Integer ran = Linux.busyThreads(before, Linux.threadSeconds());
+            System.out.println(String.join("\t", engine.name(), engine.version(), engine.delegate(), "" + ran));
         }
     }
 

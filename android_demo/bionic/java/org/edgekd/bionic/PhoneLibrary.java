@@ -2,7 +2,7 @@ package org.edgekd.bionic;
 
 import java.io.File;
 
-/** Lets TensorFlow Lite's Java classes load the library of an x86-64 phone, as it is, into a desktop JVM. */
+/** Lets the app load the TensorFlow Lite of an x86-64 phone, as it is, into a desktop JVM. */
 public final class PhoneLibrary {
     private static final String[] SHIM = {"libc.so", "libm.so", "libdl.so", "liblog.so"};
     private static boolean isLoaded;
@@ -15,7 +15,7 @@ public final class PhoneLibrary {
     }
 
     /**
-     * Loads them; to be called before the first use of TensorFlow Lite, which then finds its own library on
+     * Loads them; to be called before the first use of TensorFlow Lite, whose libraries are then found on
      * java.library.path. Only one class loader of a JVM can have them.
      */
     public static synchronized void load() {

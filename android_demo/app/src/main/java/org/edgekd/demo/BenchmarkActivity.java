@@ -27,6 +27,7 @@ public final class BenchmarkActivity extends Activity {
     private static final String AFTER_REPLAY = "warm-up|inference|stages|sustained|camera|answers"; // of BenchmarkRun
     private static final int LONGEST_TEXT = 100_000; // characters that other apps surely take; more would fail
 
+    private final BackStep back = new BackStep(this, this::cancel);
     private BenchmarkSession session;
     private DeviceReport shown; // by the rows
 
@@ -34,6 +35,7 @@ public final class BenchmarkActivity extends Activity {
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.benchmark);
+        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
         session = (BenchmarkSession) getLastNonConfigurationInstance();
         boolean isNew = session == null;
         if (isNew) {
@@ -41,7 +43,7 @@ public final class BenchmarkActivity extends Activity {
         }
         findViewById(R.id.back).setOnClickListener(v -> finish());
         findViewById(R.id.run).setOnClickListener(v -> session.start(chosen()));
-        findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
+        findViewById(R.id.cancel).setOnClickListener(v -> cancel());
         findViewById(R.id.share).setOnClickListener(v -> share());
         if (isNew && saved == null) {
             answer(getIntent());
@@ -107,6 +109,19 @@ public final class BenchmarkActivity extends Activity {
         return session;
     }
 
+    /** Also what going back does while a run goes on. */
+    private void cancel() {
+        session.cancel();
+    }
+
+    @Override
+    @SuppressWarnings("deprecation") // asked before Android 13 only
+    public void onBackPressed() {
+        if (!back.take()) {
+            super.onBackPressed();
+        }
+    }
+
     /** The report as a file lent by this app, or as text where it could not be saved. */
     private void share() {
         if (session.report == null) {
@@ -136,6 +151,7 @@ public final class BenchmarkActivity extends Activity {
 
     private void render() {
         boolean isRunning = session.isRunning;
+        back.enable(isRunning);
         if (isRunning) { // a dark screen slows the processors down, and one that turns is drawn anew
             getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
             setRequestedOrientation(ActivityInfo.SCREEN_ORIENTATION_LOCKED);

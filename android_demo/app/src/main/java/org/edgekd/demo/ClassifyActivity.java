@@ -1,7 +1,6 @@
 package org.edgekd.demo;
 
 import android.app.Activity;
-import android.content.ActivityNotFoundException;
 import android.content.Intent;
 import android.graphics.BitmapFactory;
 import android.net.Uri;
@@ -30,6 +29,7 @@ public final class ClassifyActivity extends Activity {
         R.string.lower_left, R.string.bottom, R.string.lower_right,
     };
 
+    private final BackStep back = new BackStep(this, this::stepBack);
     private ClassifySession session;
     private Model samplesOf; // whose samples are shown
 
@@ -37,6 +37,7 @@ public final class ClassifyActivity extends Activity {
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
         setContentView(R.layout.classify);
+        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
         session = (ClassifySession) getLastNonConfigurationInstance();
         boolean isNew = session == null;
         if (isNew) {
@@ -99,12 +100,7 @@ public final class ClassifyActivity extends Activity {
     }
 
     private void pick() {
-        Intent intent = new Intent(Intent.ACTION_OPEN_DOCUMENT);
-        intent.addCategory(Intent.CATEGORY_OPENABLE);
-        intent.setType("image/*");
-        try {
-            startActivityForResult(intent, PICK);
-        } catch (ActivityNotFoundException e) {
+        if (!ImagePicker.open(this, PICK)) {
             session.complain(getString(R.string.no_picker));
         }
     }
@@ -139,6 +135,23 @@ public final class ClassifyActivity extends Activity {
         }
     }
 
+    /** Going back ends the second opinion first. */
+    private void stepBack() {
+        if (session.isExplaining) {
+            session.cancel();
+        } else {
+            session.hideHeat();
+        }
+    }
+
+    @Override
+    @SuppressWarnings("deprecation") // asked before Android 13 only
+    public void onBackPressed() {
+        if (!back.take()) {
+            super.onBackPressed();
+        }
+    }
+
     private void explainOrHide() {
         if (session.heated == null) {
             session.explain();
@@ -150,6 +163,7 @@ public final class ClassifyActivity extends Activity {
     // --- The session on the screen -----------------------------------------------------------------------------------
 
     private void render() {
+        back.enable(session.isExplaining || session.heated != null);
         renderPicture();
         renderSamples();
         String problem = session.modelMessage.isEmpty() ? session.message : session.modelMessage;

@@ -41,7 +41,7 @@ final class ClassifySession {
     /** What is loaded; null before that, or if it failed. */
     Model model;
 
-    /** "TensorFlow Lite 2.16.1, XNNPACK". */
+    /** "TensorFlow Lite 2.21.0, XNNPACK". */
     String runtime = "";
 
     /** Null before one is chosen. */

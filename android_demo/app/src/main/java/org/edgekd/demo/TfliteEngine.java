@@ -1,18 +1,11 @@
 package org.edgekd.demo;
 
-import java.lang.reflect.Method;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.util.Collections;
-import java.util.List;
+import java.nio.charset.StandardCharsets;
 import org.edgekd.core.Engine;
 import org.edgekd.core.EngineException;
 import org.edgekd.core.EngineFactory;
-import org.edgekd.core.Linux;
-import org.tensorflow.lite.DataType;
-import org.tensorflow.lite.Interpreter;
-import org.tensorflow.lite.Tensor;
-import org.tensorflow.lite.TensorFlowLite;
 
 /**
  * The phone's TensorFlow Lite. Nothing of Android is used here, so that the same class runs on a desktop JVM.
@@ -23,90 +16,135 @@ public final class TfliteEngine implements Engine {
     /** Opens models with this runtime. */
     public static final EngineFactory FACTORY = new Factory();
 
-    private static final String HEATMAP = "heatmap";
+    private static final ByteBuffer HEATMAP = direct("heatmap\0".getBytes(StandardCharsets.UTF_8));
 
-    private final Interpreter interpreter;
-    private final Tensor input;
-    private final Tensor output;
-    private final Tensor heatmap; // null for a model without
-    private final int outputIndex;
-    private final String delegate;
+    private final ByteBuffer file; // keeps the model's bytes where they are
+    private final ByteBuffer before = direct(new byte[Integer.BYTES]); // how long the plan is without XNNPACK, and with it
+    private final ByteBuffer after = direct(new byte[Integer.BYTES]);
+    private long model;
+    private long options;
+    private long counterBefore;
+    private long xnnpack;
+    private long counterAfter;
+    private long interpreter;
+    private long input;
+    private long output;
+    private long heatmap; // 0 for a model without
 
-    private TfliteEngine(Interpreter interpreter, ByteBuffer model) throws EngineException {
-        this.interpreter = interpreter;
-        int outputs = interpreter.getOutputTensorCount();
+    private TfliteEngine(ByteBuffer file) {
+        this.file = file;
+    }
+
+    private void open(int threads, boolean isXnnpack) throws EngineException {
+        model = need(Tflite.createModel(file), "it is no valid file");
+        options = need(Tflite.createOptions(), "it gives no options");
+        Tflite.setThreads(options, threads);
+        counterBefore = need(Tflite.createCounter(before), "it gives no delegate");
+        Tflite.addDelegate(options, counterBefore);
+        if (isXnnpack) {
+            xnnpack = need(Tflite.createXnnpack(threads), "it gives no XNNPACK");
+            Tflite.addDelegate(options, xnnpack);
+        }
+        counterAfter = need(Tflite.createCounter(after), "it gives no delegate");
+        Tflite.addDelegate(options, counterAfter);
+        interpreter = need(Tflite.createInterpreter(model, options), "it has operators or tensors that are not known here");
+        if (Tflite.allocateTensors(interpreter) != 0) {
+            throw new EngineException("TensorFlow Lite can't load the model: its tensors can't be allocated");
+        }
+        findTensors();
+    }
+
+    private static long need(long pointer, String why) throws EngineException {
+        if (pointer == 0) {
+            throw new EngineException("TensorFlow Lite can't load the model: " + why);
+        }
+        return pointer;
+    }
+
+    private void findTensors() throws EngineException {
         int maps = 0;
-        int answer = 0;
-        Tensor map = null;
+        int outputs = Tflite.outputs(interpreter);
         for (int i = 0; i < outputs; i++) { // by name: their order is the file's
-            if (HEATMAP.equals(interpreter.getOutputTensor(i).name())) {
-                map = interpreter.getOutputTensor(i);
+            long tensor = Tflite.output(interpreter, i);
+            if (Tflite.isNamed(tensor, HEATMAP)) {
+                heatmap = tensor;
                 maps++;
             } else {
-                answer = i;
+                output = tensor;
             }
         }
-        if (interpreter.getInputTensorCount() != 1 || outputs - maps != 1 || maps > 1) {
+        if (Tflite.inputs(interpreter) != 1 || outputs - maps != 1 || maps > 1) {
             throw new EngineException("The model does not have one input, and one output beside a heat map.");
         }
-        if (map != null && map.dataType() != DataType.FLOAT32) {
-            throw new EngineException("The model has a heat map of " + map.dataType() + ", not of float32.");
+        if (heatmap != 0 && Tflite.type(heatmap) != Tflite.FLOAT32) {
+            throw new EngineException("The model has a heat map of " + words(Tflite.type(heatmap)) + ", not of float32.");
         }
-        input = interpreter.getInputTensor(0);
-        output = interpreter.getOutputTensor(answer);
-        outputIndex = answer;
-        heatmap = map;
-        DataType in = input.dataType();
-        DataType out = output.dataType();
-        boolean isUint8 = in == DataType.UINT8 && out == DataType.FLOAT32;
-        if (!isUint8 && !(in == DataType.INT8 && out == DataType.INT8)) {
-            throw new EngineException("The model has an input of " + in + " and an output of " + out
+        input = Tflite.input(interpreter, 0);
+        int in = Tflite.type(input);
+        int out = Tflite.type(output);
+        boolean isUint8 = in == Tflite.UINT8 && out == Tflite.FLOAT32;
+        if (!isUint8 && !(in == Tflite.INT8 && out == Tflite.INT8)) {
+            throw new EngineException("The model has an input of " + words(in) + " and an output of " + words(out)
                     + ", not of uint8 and float32 or both of int8.");
         }
-        delegate = delegate(interpreter, model);
+    }
+
+    private static String words(int type) {
+        switch (type) {
+            case Tflite.FLOAT32:
+                return "float32";
+            case Tflite.UINT8:
+                return "uint8";
+            case Tflite.INT8:
+                return "int8";
+            default:
+                return "type " + type;
+        }
     }
 
     @Override
     public int inputBytes() {
-        return input.numBytes();
+        return (int) Tflite.byteSize(input);
     }
 
     @Override
     public int outputBytes() {
-        return output.numBytes();
+        return (int) Tflite.byteSize(output);
     }
 
     @Override
     public int heatmapBytes() {
-        return heatmap == null ? 0 : heatmap.numBytes();
+        return heatmap == 0 ? 0 : (int) Tflite.byteSize(heatmap);
     }
 
     @Override
-    public void readHeatmap(ByteBuffer map) {
-        map.clear();
-        ByteBuffer found = heatmap.asReadOnlyBuffer();
-        found.rewind();
-        map.put(found);
+    public void readHeatmap(ByteBuffer map) throws EngineException {
+        check(Tflite.copyTo(heatmap, map), "its heat map can't be read");
     }
 
     @Override
     public boolean isInt8() {
-        return input.dataType() == DataType.INT8;
+        return Tflite.type(input) == Tflite.INT8;
     }
 
     @Override
     public float outputScale() {
-        return isInt8() ? output.quantizationParams().getScale() : 0;
+        return isInt8() ? Tflite.scale(output) : 0;
     }
 
     @Override
     public void run(ByteBuffer in, ByteBuffer out) throws EngineException {
-        try {
-            in.rewind();
-            out.rewind();
-            interpreter.runForMultipleInputsOutputs(new Object[] {in}, Collections.singletonMap(outputIndex, out));
-        } catch (RuntimeException e) {
-            throw new EngineException("TensorFlow Lite can't run the model: " + firstLine(e), e);
+        if (interpreter == 0) {
+            throw new IllegalStateException("closed");
+        }
+        check(Tflite.copyFrom(input, in), "it does not take the input");
+        check(Tflite.invoke(interpreter), "an operator fails");
+        check(Tflite.copyTo(output, out), "its output can't be read");
+    }
+
+    private static void check(int status, String why) throws EngineException {
+        if (status != 0) {
+            throw new EngineException("TensorFlow Lite can't run the model: " + why);
         }
     }
 
@@ -117,100 +155,69 @@ public final class TfliteEngine implements Engine {
 
     @Override
     public String version() {
-        return TensorFlowLite.runtimeVersion();
+        return Tflite.version();
     }
 
+    /**
+     * "XNNPACK" if it took over at least half of the operators, else "built-in": to have asked for it is no proof. It puts
+     * one operator of its own in the place of those that it takes over in one piece.
+     */
     @Override
     public String delegate() {
-        return delegate;
+        return 2 * after.getInt(0) <= before.getInt(0) ? "XNNPACK" : "built-in";
     }
 
+    /** Deletes what there is, in the order in which one depends on the other; again, it does nothing. */
     @Override
     public void close() {
-        interpreter.close();
-    }
-
-    /**
-     * "XNNPACK" if a delegate runs at least half of the operators, else "built-in"; "" where the runtime does not tell.
-     *
-     * <p>To have asked for XNNPACK is no proof, it turns itself off silently. A delegate puts one operator of its own
-     * in the place of those that it takes over, so the runtime's plan is then shorter than the file's list of
-     * operators.
-     */
-    private static String delegate(Interpreter interpreter, ByteBuffer model) {
-        try {
-            Method length = Interpreter.class.getSuperclass().getDeclaredMethod("getExecutionPlanLength");
-            length.setAccessible(true);
-            return 2 * (Integer) length.invoke(interpreter) <= operators(model) ? "XNNPACK" : "built-in";
-        } catch (ReflectiveOperationException | RuntimeException e) {
-            return ""; // another version of the runtime
+        if (interpreter != 0) {
+            Tflite.deleteInterpreter(interpreter);
         }
+        for (long counter : new long[] {counterBefore, counterAfter}) {
+            if (counter != 0) {
+                Tflite.deleteCounter(counter);
+            }
+        }
+        if (xnnpack != 0) {
+            Tflite.deleteXnnpack(xnnpack);
+        }
+        if (options != 0) {
+            Tflite.deleteOptions(options);
+        }
+        if (model != 0) {
+            Tflite.deleteModel(model);
+        }
+        interpreter = counterBefore = counterAfter = xnnpack = options = model = 0;
     }
 
-    /**
-     * How many operators the first subgraph of a model file has. The file is a FlatBuffer (TensorFlow Lite's
-     * schema.fbs).
-     */
-    static int operators(ByteBuffer file) {
-        ByteBuffer bytes = file.duplicate().order(ByteOrder.LITTLE_ENDIAN);
-        int subgraphs = vector(bytes, bytes.getInt(0), 2);
-        int first = subgraphs + 4;
-        return bytes.getInt(vector(bytes, first + bytes.getInt(first), 3));
-    }
-
-    /** Where the vector in a field of the FlatBuffer table at `table` begins: its length, then its elements. */
-    private static int vector(ByteBuffer bytes, int table, int field) {
-        int offsets = table - bytes.getInt(table);
-        int at = table + (bytes.getShort(offsets + 4 + 2 * field) & 0xFFFF);
-        return at + bytes.getInt(at);
-    }
-
-    /**
-     * Whether XNNPACK of 2.16.1 may crash: built for Android on x86 (emulators), it asks for memory aligned to 32 bytes
-     * and reads it as if aligned to 64 where the processor has AVX-512. On a desktop JVM the memory is aligned for it.
-     */
-    static boolean endsTheApp(String virtualMachine, List<String> cpuFeatures) {
-        return "Dalvik".equals(virtualMachine) && cpuFeatures.contains("avx512f");
-    }
-
-    private static String firstLine(Throwable e) {
-        String text = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage().trim();
-        int end = text.indexOf('\n');
-        return end < 0 ? text : text.substring(0, end);
+    private static ByteBuffer direct(byte[] content) {
+        ByteBuffer found = ByteBuffer.allocateDirect(content.length).order(ByteOrder.nativeOrder());
+        found.put(content).rewind();
+        return found;
     }
 
     private static final class Factory implements EngineFactory {
         @Override
         public void prepare() throws EngineException {
             try {
-                TensorFlowLite.init();
-            } catch (LinkageError | RuntimeException e) {
-                throw new EngineException("TensorFlow Lite can't be loaded on this device: " + firstLine(e), e);
+                Tflite.load();
+            } catch (LinkageError e) {
+                throw new EngineException("TensorFlow Lite can't be loaded on this device: " + e.getMessage(), e);
             }
         }
 
-        /**
-         * XNNPACK of 2.16.1 runs one thread whatever is asked for. Where it would end the app it is left off, which
-         * {@link #delegate} tells.
-         */
         @Override
         public Engine open(ByteBuffer model, int threads, boolean xnnpack) throws EngineException {
             prepare();
-            Interpreter interpreter = null;
+            TfliteEngine engine = new TfliteEngine(model);
+            boolean isOpen = false;
             try {
-                Interpreter.Options options = new Interpreter.Options();
-                options.setNumThreads(threads);
-                boolean crashes = endsTheApp(System.getProperty("java.vm.name"), Linux.cpuFeatures());
-                options.setUseXNNPACK(xnnpack && !crashes);
-                interpreter = new Interpreter(model, options);
-                Engine engine = new TfliteEngine(interpreter, model);
-                interpreter = null;
+                engine.open(threads, xnnpack);
+                isOpen = true;
                 return engine;
-            } catch (RuntimeException e) {
-                throw new EngineException("TensorFlow Lite can't load the model: " + firstLine(e), e);
             } finally {
-                if (interpreter != null) {
-                    interpreter.close();
+                if (!isOpen) {
+                    engine.close();
                 }
             }
         }

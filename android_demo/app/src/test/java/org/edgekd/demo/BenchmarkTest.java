@@ -134,8 +134,8 @@ public class BenchmarkTest {
         Map<String, Object> runtime = part(found, "runtime");
         assertEquals("XNNPACK", runtime.get("delegate"));
         assertEquals(2.0, number(runtime, "threads_asked"), 0);
-        assertEquals(1.0, number(runtime, "threads_ran"), 0); // XNNPACK of 2.16.1 has one
-        assertTrue(number(times, "processor_share") < 1.1);
+        assertEquals(2.0, number(runtime, "threads_ran"), 0); // the worker, and one that native code started
+        assertTrue(number(times, "processor_share") < 2.1);
         assertTrue(((String) part(found, "system").get("system")).startsWith("Android "));
         assertEquals("0.1.0", part(part(found, "system"), "software").get("app"));
         assertTrue(Phone.text(activity, R.id.golden).startsWith("PASS: 4 golden images"));

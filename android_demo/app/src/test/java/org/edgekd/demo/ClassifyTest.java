@@ -15,6 +15,7 @@ import android.content.res.Configuration;
 import android.graphics.Bitmap;
 import android.net.Uri;
 import android.os.Bundle;
+import android.provider.MediaStore;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.ProgressBar;
@@ -76,7 +77,7 @@ public class ClassifyTest {
     public void samplesGiveWhatPythonGives() throws Exception {
         ClassifyActivity activity = start();
         Model model = session().model;
-        assertEquals("TensorFlow Lite 2.16.1, XNNPACK", session().runtime);
+        assertEquals("TensorFlow Lite 2.21.0, XNNPACK", session().runtime);
         for (int i = 0; i < model.samples.size(); i++) {
             sample(i);
             assertEquals("", session().message);
@@ -109,11 +110,11 @@ public class ClassifyTest {
     }
 
     @Test
-    public void picksADocument() throws Exception {
+    public void picksAPhoto() throws Exception {
         ClassifyActivity activity = start();
         activity.findViewById(R.id.pick).performClick();
         ShadowActivity.IntentForResult sent = shadowOf(activity).getNextStartedActivityForResult();
-        assertEquals(Intent.ACTION_OPEN_DOCUMENT, sent.intent.getAction());
+        assertEquals(MediaStore.ACTION_PICK_IMAGES, sent.intent.getAction());
         assertEquals("image/*", sent.intent.getType());
         Uri uri = Phone.document("exif-6.jpg");
         shadowOf(activity).receiveResult(sent.intent, Activity.RESULT_OK, new Intent().setData(uri));

@@ -2,7 +2,6 @@ package org.edgekd.demo;
 
 import static org.junit.Assert.assertEquals;
 
-import java.util.Arrays;
 import java.util.Locale;
 import org.junit.After;
 import org.junit.Before;
@@ -39,14 +38,6 @@ public class PlainJavaTest {
         assertEquals("163", Numbers.number(163.4));
         assertEquals("1.2e-07", Numbers.small(1.2e-7));
         assertEquals("6.3", Numbers.points(0.063));
-    }
-
-    /** Emulators on new processors lose XNNPACK rather than the app. */
-    @Test
-    public void xnnpackIsLeftOffWhereItCrashes() {
-        assertEquals(true, TfliteEngine.endsTheApp("Dalvik", Arrays.asList("avx2", "avx512f")));
-        assertEquals(false, TfliteEngine.endsTheApp("Dalvik", Arrays.asList("asimd", "asimddp")));
-        assertEquals(false, TfliteEngine.endsTheApp("OpenJDK 64-Bit Server VM", Arrays.asList("avx512f")));
     }
 
     /** Every orientation puts each pixel where no other goes. */

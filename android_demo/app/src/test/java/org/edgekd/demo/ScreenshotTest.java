@@ -241,10 +241,10 @@ public class ScreenshotTest {
         report.largestChange = 1.2e-7;
         report.tolerance = 0.05;
         report.runtimeName = "TensorFlow Lite";
-        report.runtimeVersion = "2.16.1";
+        report.runtimeVersion = "2.21.0";
         report.delegate = "XNNPACK";
         report.threadsAsked = 4;
-        report.threadsRan = 1;
+        report.threadsRan = 4;
         report.importMs = 12.3;
         report.loadMs = 28.1;
         report.firstMs = 21.7;
@@ -271,7 +271,7 @@ public class ScreenshotTest {
         @Override
         public SystemFacts system() {
             SystemFacts facts = new SystemFacts();
-            facts.system = "Android 14";
+            facts.system = "Android 15";
             facts.model = "Example Phone 8";
             facts.cpu = "Example SoC 7";
             facts.cores = 8;

@@ -27,22 +27,22 @@ public interface Engine extends AutoCloseable {
     /**
      * One inference.
      *
-     * @param input direct, {@link #inputBytes} from position 0; its position afterwards is not defined
-     * @param output direct, of native order, written from position 0; its position afterwards is not defined
+     * @param input direct, {@link #inputBytes} large; its position does not count
+     * @param output direct, of native order, {@link #outputBytes} large; its position does not count
      */
     void run(ByteBuffer input, ByteBuffer output) throws EngineException;
 
     /**
      * The heat map of the last inference.
      *
-     * @param map of native order, {@link #heatmapBytes} from position 0; its position afterwards is not defined
+     * @param map direct, of native order, {@link #heatmapBytes} large; its position does not count
      */
-    void readHeatmap(ByteBuffer map);
+    void readHeatmap(ByteBuffer map) throws EngineException;
 
     /** "TensorFlow Lite". */
     String name();
 
-    /** Of the runtime: "2.16.1". */
+    /** Of the runtime: "2.21.0". */
     String version();
 
     /** What computes: "XNNPACK" or "built-in". */
