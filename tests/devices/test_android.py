@@ -69,7 +69,9 @@ def test_how_an_app_is_compiled():
 
 
 def test_why_a_process_ended():
-    entry = "ApplicationExitInfo #{}:\n  timestamp=x pid={} user=0\n  process={} reason={} subreason=0 (UNKNOWN) rss={}\n"
+    entry = (
+        "ApplicationExitInfo #{}:\n  timestamp=x pid={} user=0\n  process={} reason={} subreason=0 (UNKNOWN) rss={}\n"
+    )
     exits = entry.format(0, 42, APP, "3 (LOW MEMORY)", "210MB") + entry.format(1, 421, APP, "6 (ANR)", "0.00")
     assert android.exit_words(exits, "42") == "the phone ended it for want of memory (it held 210MB)"
     assert android.exit_words(exits, "421") == "it did not answer the system any more"
