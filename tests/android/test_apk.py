@@ -239,7 +239,7 @@ def test_a_download_with_another_hash_stops_the_build(java_tests, tmp_path):
     pin = next(p for p in fetch.pins("app") if p.artifact == "tensorflow-lite")
     changed = tmp_path / "pins.toml"
     changed.write_text(text.replace(pin.sha256, "0" * 64), encoding="utf-8")
-    with pytest.raises(EdgekdError, match=r"tensorflow-lite-2\.16\.1\.aar") as found:
+    with pytest.raises(EdgekdError, match=r"tensorflow-lite-2\.21\.0-1\.5\.14-android-arm64\.jar") as found:
         fetch.fetch("app", path=changed)
     assert ("0" * 64 in found.value.expected, found.value.found) == (True, pin.sha256)
 

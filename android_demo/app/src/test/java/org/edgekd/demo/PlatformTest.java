@@ -22,6 +22,7 @@ import android.provider.MediaStore;
 import android.view.View;
 import android.view.ViewGroup;
 import android.view.WindowInsets;
+import android.view.WindowInsetsController;
 import android.window.OnBackInvokedCallback;
 import android.window.WindowOnBackInvokedDispatcher;
 import org.junit.Test;
@@ -107,6 +108,27 @@ public class PlatformTest {
     @Config(qualifiers = LANDSCAPE)
     public void benchmarkKeepsClearOfTheBarsInLandscape() {
         keepsClear(BenchmarkActivity.class, R.id.back);
+    }
+
+    /** Dark signs on the notice's colour by day, light ones by night. */
+    private static void signsAreDark(boolean isDark) {
+        Activity activity = Robolectric.buildActivity(ClassifyActivity.class).setup().get();
+        int dark = WindowInsetsController.APPEARANCE_LIGHT_NAVIGATION_BARS
+                | WindowInsetsController.APPEARANCE_LIGHT_STATUS_BARS;
+        int found = activity.getWindow().getInsetsController().getSystemBarsAppearance() & dark;
+        assertEquals(isDark ? dark : 0, found);
+        assertFalse(activity.getWindow().isNavigationBarContrastEnforced());
+    }
+
+    @Test
+    public void theBarsSignsAreDarkByDay() {
+        signsAreDark(true);
+    }
+
+    @Test
+    @Config(qualifiers = "night")
+    public void theBarsSignsAreLightByNight() {
+        signsAreDark(false);
     }
 
     // --- Going back --------------------------------------------------------------------------------------------------
