@@ -1,7 +1,6 @@
 package org.edgekd.demo;
 
 import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -42,27 +41,13 @@ final class ReportFile {
     }
 
     /**
-     * Writes a report by a temporary name, then renames it.
+     * Writes a report.
      *
      * @throws IOException if there is no room, or no storage
      */
     static File write(File folder, String runId, byte[] content) throws IOException {
-        if (!folder.isDirectory() && !folder.mkdirs()) {
-            throw new IOException("no folder " + folder);
-        }
         File file = new File(folder, runId + SUFFIX);
-        File part = new File(folder, runId + ".part");
-        try {
-            try (FileOutputStream out = new FileOutputStream(part)) {
-                out.write(content);
-                out.getFD().sync();
-            }
-            if (!part.renameTo(file)) {
-                throw new IOException(part + " can't be renamed");
-            }
-        } finally {
-            part.delete(); // what is left of one that failed
-        }
+        WholeFile.write(file, content);
         return file;
     }
 }

@@ -48,7 +48,8 @@ final class LayoutChecks {
         if (!view.isShown()) {
             return;
         }
-        if (view.isClickable() || view instanceof ImageView) {
+        boolean isRead = view.getImportantForAccessibility() != View.IMPORTANT_FOR_ACCESSIBILITY_NO;
+        if (view.isClickable() || view instanceof ImageView && isRead) {
             CharSequence text = view instanceof TextView ? ((TextView) view).getText() : "";
             CharSequence name = view.getContentDescription() == null ? text : view.getContentDescription();
             assertFalse(view + " has no name", name == null || name.length() == 0);
