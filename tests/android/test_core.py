@@ -15,7 +15,7 @@ from PIL import Image
 from edgekd.android import archive, field_log
 from edgekd.android.app_model import AppGolden, AppModel, ModelFile, Origin, UnsureBelow
 from edgekd.bundle import FileRecord
-from edgekd.devices.document import Golden, Job, Test, Timing, read_document
+from edgekd.devices.document import Golden, Job, Test, TestFiles, Timing, read_document
 from edgekd.errors import EdgekdError
 from edgekd.evaluating.field_log import scores
 from edgekd.files import sha256_bytes, sha256_file
@@ -442,6 +442,48 @@ def test_a_job_gives_a_document_that_python_accepts(core, tmp_path):
     assert found.system.model == 'Fake ä"\\'
 
 
+def test_images_are_answered_from_their_files_too(core, tmp_path):
+    """Alike; decoded otherwise; decoded alike but another tensor; no image at all."""
+    rng = np.random.default_rng(7)
+    folder, names = tmp_path / "job", [f"files/{i}.png" for i in range(4)]
+    job, test = write_job(folder)
+    (folder / "files").mkdir()
+    images = [rng.integers(0, 256, (26, 31, 3), np.uint8) for _ in names]
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(folder / name)
+    (folder / names[3]).write_bytes(b"no image")
+    tensors = np.stack([to_pixels(Image.fromarray(image), job.input) for image in images])
+    test[:4] = tensors
+    test[2, 0, 0, 0] ^= 1
+    np.save(folder / "test.npy", test)
+    hashes = [sha256_bytes(image.tobytes()) for image in images]
+    hashes[1] = "0" * 64
+    sent = TestFiles(images=tuple(names), rows=(0, 1, 2, 3), decoded_sha256=tuple(hashes))
+    paths = {name: folder / name for name in (*names, "test.npy")}
+    records = {n: FileRecord(sha256=sha256_file(p), size_bytes=p.stat().st_size) for n, p in paths.items()}
+    job = job.model_copy(
+        update={
+            "files": {**job.files, **records},
+            "test": Test(pixels="test.npy", indices=(0, 1, 2, 3), files=sent),
+        }
+    )
+    (folder / "job.json").write_text(job.text())
+    found = read_document(run(core, folder), "java", job).from_files
+    assert [(f.decoded_equal, f.pixels_equal) for f in found] == [
+        (True, True),
+        (False, True),
+        (True, False),
+        (False, False),
+    ]
+    np.testing.assert_allclose([f.probs for f in found[:3]], expected_probs(tensors[:3]), atol=1e-6)
+    assert found[3].probs == ()
+    assert found[3].problem.startswith("files/3.png: ")
+    bad = sent.model_copy(update={"rows": (0, 1, 2, 9)})
+    job = job.model_copy(update={"test": job.test.model_copy(update={"files": bad})})
+    (folder / "job.json").write_text(job.text())
+    assert failure(core, folder, job) == ("probabilities", "test.npy has no image 9 of the model's size")
+
+
 def test_sustained_windows(core, tmp_path):
     timing = Timing(warmup_runs=0, min_runs=5, min_seconds=0.5, sustained_s=1.5)
     job, _ = write_job(tmp_path / "job", test=None, timing=timing)
@@ -521,12 +563,17 @@ def test_each_golden_stage_is_named(core, tmp_path):
     assert stage == "probabilities"
 
 
+FILES_WITHOUT_ROWS = {"images": ["golden/0.png"], "rows": [], "decoded_sha256": ["0" * 64]}
 HOSTILE = {
     "another version": ({"schema": "edgekd.job/2"}, "expected a job of schema edgekd.job/1, found edgekd.job/2"),
     "no threads": ({"threads": 0}, "job.threads: expected a whole number from 1 to 1024, found 0"),
     "huge threads": ({"threads": 10**30}, "a number that is too large"),
     "a temperature of 0": ({"calibration_temperature": 0}, "job.calibration_temperature: expected a number"),
     "no files": ({"files": {}}, "job.files: expected the model's file first, found none"),
+    "files without rows": (
+        {"test": {"pixels": "test.npy", "indices": [], "files": FILES_WITHOUT_ROWS}},
+        "job.test.files: expected a row for each of 1 images",
+    ),
     "a file without hash": ({"files": {"m": {"sha256": "0" * 64, "size_bytes": 1}}}, "expected the hash of golden.npy"),
     "a size of 10^6": ({"input": {"size": 10**6}}, "job.input.size: expected a whole number from 1 to 1024"),
     "text for a list": ({"label_names": "abc"}, "job.label_names: expected a list of 1 to 100000, found abc"),

@@ -28,11 +28,10 @@ public final class ReportProvider extends ContentProvider {
         if (name != null && SharedFile.isName(name)) {
             return new File(SharedFile.folder(getContext()), name);
         }
-        File files = getContext().getExternalFilesDir(null);
-        if (files == null || name == null || !ReportFile.isName(name)) {
+        if (name == null || !ReportFile.isName(name)) {
             throw new FileNotFoundException("nothing shared of the name " + name);
         }
-        return new File(ReportFile.folder(files), name);
+        return new File(ReportFile.folder(getContext().getFilesDir()), name);
     }
 
     @Override

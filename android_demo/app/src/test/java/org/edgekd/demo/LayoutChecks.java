@@ -7,6 +7,7 @@ import android.text.Layout;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.ImageView;
+import android.widget.ProgressBar;
 import android.widget.TextView;
 
 /** What has to hold of every screen: no text is cut off, every control can be read out and hit. */
@@ -31,6 +32,15 @@ final class LayoutChecks {
         }
         for (int i = 0; view instanceof ViewGroup && i < ((ViewGroup) view).getChildCount(); i++) {
             nothingIsCut(((ViewGroup) view).getChildAt(i));
+        }
+    }
+
+    /** No wheel turns: it would be drawn anew all the time. */
+    static void nothingMoves(View view) {
+        boolean turns = view instanceof ProgressBar && ((ProgressBar) view).isIndeterminate();
+        assertFalse(view + " moves", view.isShown() && (turns || view.getAnimation() != null));
+        for (int i = 0; view instanceof ViewGroup && i < ((ViewGroup) view).getChildCount(); i++) {
+            nothingMoves(((ViewGroup) view).getChildAt(i));
         }
     }
 

@@ -333,7 +333,7 @@ public class ScreenshotTest {
                 Robolectric.buildActivity(BenchmarkActivity.class, new Intent()).setup();
         BenchmarkSession session = (BenchmarkSession) controller.get().onRetainNonConfigurationInstance();
         session.report = report;
-        session.file = new File("/storage/emulated/0/Android/data/org.edgekd.demo/files/reports/a.json");
+        session.handedOver = "/storage/emulated/0/Android/data/org.edgekd.demo/files/reports/a.json";
         controller.pause().stop().restart().start().resume();
         return controller;
     }
