@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from edgekd import __version__
 from edgekd.errors import EdgekdError
@@ -35,6 +35,7 @@ PACKAGES = ("torch", "timm", "numpy", "pillow", "safetensors")
 
 Role = Literal["teacher", "student", "control"]
 Temperature = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+DisplayNames = dict[str, Annotated[str, Field(min_length=1, max_length=200)]]
 
 
 class FileRecord(Section):
@@ -155,6 +156,7 @@ class Manifest(Section):
     role: Role
     name: str
     label_names: tuple[str, ...]
+    display_names: DisplayNames = {}  # of labels that are no words for people: notumor -> no tumour
     input: InputContract
     network: NetworkRecord
     teacher: TeacherRecord | None = None
@@ -173,6 +175,18 @@ class Manifest(Section):
     licence: str = ""
     files: dict[str, FileRecord] = {}
 
+    @model_validator(mode="after")
+    def _names_of_labels(self) -> Manifest:
+        unknown = self.display_names.keys() - set(self.label_names)
+        if unknown:
+            raise ValueError(f"display_names of no label: {', '.join(sorted(unknown))}")
+        return self
+
+    @property
+    def readable_names(self) -> tuple[str, ...]:
+        """The label names as people read them: as `display_names` says, else with spaces for underscores and hyphens."""
+        return tuple(self.display_names.get(name) or readable(name) for name in self.label_names)
+
     @property
     def temperature(self) -> float:
         """The calibration temperature of the float network.
@@ -182,6 +196,11 @@ class Manifest(Section):
         if "torch" not in self.calibration_temperature:
             raise EdgekdError(f"bundle {self.name}", "a calibration temperature of the float network", "none")
         return self.calibration_temperature["torch"]
+
+
+def readable(label_name: str) -> str:
+    """A label without a name of its own for people: underscores and hyphens are spaces."""
+    return " ".join(label_name.replace("_", " ").replace("-", " ").split()) or label_name
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""python -m edgekd.embed: a bundle's model into the Android demo, verified once more on the way."""
+"""python -m edgekd.embed: a bundle's model into the Android demo, or a zip for it, verified once more on the way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgekd import __version__, command
-from edgekd.android import app_model, assets
+from edgekd.android import app_model, archive, assets
 from edgekd.android.app_model import (
     AppConformal,
     AppGolden,
@@ -45,7 +45,8 @@ RULE = (
 VALIDATION = "evaluation/val.safetensors"
 EXAMPLE = """  python -m edgekd.embed                              # runs/default, as tflite-int8, into android_demo
   python -m edgekd.embed models/mri4-mobilenetv2      # the model that the demo comes with
-  python -m edgekd.embed BUNDLE --format tflite-fp16 --app my_copy_of_android_demo"""
+  python -m edgekd.embed BUNDLE --format tflite-fp16 --app my_copy_of_android_demo
+  python -m edgekd.embed BUNDLE --zip model.zip       # for the app on a phone: Model, Import a model"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -53,14 +54,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _arguments().parse_args(argv)
     command.need("embed", "export", packages=(*find(args.format)[0].packages, "safetensors", "sklearn"))
     console = screen.console()
-    folder = assets.folder_of(Path(args.app))
+    if args.zip and args.app:
+        raise EdgekdError("--zip and --app", "one of them", "both")
+    folder = None if args.zip else assets.folder_of(Path(args.app or "android_demo"))
     with console.status("verifying …"):
         model, files = contents(Bundle.open(args.bundle), args.format)
-    assets.replace(folder, files)
+    if folder:
+        assets.replace(folder, files)
+    else:
+        archive.write(args.zip, files)
     unsure = model.unsure_below
     share = f"{unsure.share:.1%} of {unsure.images} validation images"
     for line in (
-        f"{model.name}, {model.format}: {model.model.size_bytes / 1e6:.2f} MB in {folder}",
+        f"{model.name}, {model.format}: {model.model.size_bytes / 1e6:.2f} MB in {folder or args.zip}",
         _silence(model) or f"not sure below a confidence of {unsure.confidence:.3f}: {share}",
         "with its own heat map" if model.heatmap else _without_map(args.bundle, args.format),
     ):
@@ -83,12 +89,14 @@ def _without_map(folder: object, format: str) -> str:
 def _arguments() -> argparse.ArgumentParser:
     text = (
         "Put a bundle's model into the Android demo: model.tflite, model.json, golden vectors and pictures to try.\n"
-        "The file's hash is compared, and it is run on its golden vectors. An older model and its files are removed."
+        "The file's hash is compared, and it is run on its golden vectors. An older model and its files are removed.\n"
+        "With --zip nothing of the demo changes: the files go into a zip, which the app imports and checks once more."
     )
     arguments = command.parser("embed", text, EXAMPLE)
     add = arguments.add_argument
     add("bundle", nargs="?", default="runs/default", help="a bundle with a .tflite artefact (default: runs/default)")
-    add("--app", metavar="DIR", default="android_demo", help="the Android project (default: android_demo)")
+    add("--app", metavar="DIR", help="the Android project (default: android_demo)")
+    add("--zip", metavar="FILE", help="write a zip for the app to import, in place of the project's assets")
     add("--format", metavar="NAME", default="tflite-int8", help="the artefact (default: tflite-int8)")
     return arguments
 
@@ -135,6 +143,7 @@ def _description(
         name=manifest.name,
         format=format,
         label_names=manifest.label_names,
+        display_names=manifest.readable_names,
         input=manifest.input,
         io=record.io,
         calibration_temperature=record.calibration_temperature,

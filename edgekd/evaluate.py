@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,10 @@ from edgekd.runtimes import find
 EXAMPLE = """  python -m edgekd.evaluate                                  # runs/default on the test split of its own data
   python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8
   python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8 --faithfulness
-  python -m edgekd.evaluate runs/a --beside runs/b --calibration   # reliability before and after temperatures, as a page"""
+  python -m edgekd.evaluate runs/a --beside runs/b --calibration   # reliability before and after temperatures, as a page
+  python -m edgekd.evaluate --log edgekd-field-log.csv             # answers marked right or wrong in the Android app"""
+BUNDLE = "runs/default"
+IMAGES = ("data", "split", "format", "tta", "out", "faithfulness", "calibration")  # what a log has no use for
 MEASURING = ("safetensors", "scipy", "sklearn", "matplotlib")  # packages, as imported
 
 
@@ -26,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate a bundle and write evaluation.json, class_labels.json and pictures."""
     arguments = command.parser("evaluate", "Accuracy and calibration of a bundle on a set of images.", EXAMPLE)
     add = arguments.add_argument
-    add("bundle", nargs="?", default="runs/default", help="a bundle (default: runs/default)")
+    add("bundle", nargs="?", help=f"a bundle (default: {BUNDLE})")
     add("--data", metavar="PATH", help="images to evaluate on (default: those of the bundle's recipe)")
     add("--split", choices=[*SPLITS, "all"], help="default: test where there is one, else all images")
     add("--format", metavar="NAME", help="evaluate this artefact of the bundle instead of its float network")
@@ -43,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help="measure instead what temperatures do: of teacher, control, student and files, on the test split of their run",
     )
     add("--beside", metavar="BUNDLE", help="another run to show with --calibration")
+    add(
+        "--log", metavar="FILE", help="measure instead answers that were marked on a phone: the CSV that the app shares"
+    )
     methods = ", ".join(explainers.names())
     add("--method", action="append", metavar="NAME[,NAME…]", help=f"what explains: {methods} (default: occlusion)")
     add("--images", type=int, default=200, metavar="N", help="explain N images, evenly over the split (default: 200)")
@@ -56,8 +63,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise EdgekdError("--beside", "--calibration with it", "none")
     if args.images < 1:
         raise EdgekdError("--images", "1 or more", str(args.images))
+    if args.log:
+        show_log(args)
+        return
     chosen = explainers.chosen(args.method or ["occlusion"]) if args.faithfulness else []
-    bundle = Bundle.open(args.bundle)
+    bundle = Bundle.open(args.bundle or BUNDLE)
     out = Path(args.out or f"runs/evaluation/{bundle.folder.resolve().name}")
     if args.calibration:
         command.need("evaluate", "export", None, (*MEASURING, "jinja2"))
@@ -88,6 +98,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     conformal = bundle.manifest.artefacts[args.format].conformal if args.format and not args.tta else None
     with session_of(bundle, args.format) as session:
         scores.write(session, bundle, dataset, recipe, args.tta, out, console, conformal)
+
+
+def show_log(args: argparse.Namespace) -> None:
+    """Measure a field log, which needs neither bundle nor images.
+
+    Raises: EdgekdError for arguments that choose images or what is measured of them.
+    """
+    given = [f"--{name}" for name in IMAGES if getattr(args, name)]
+    if args.bundle or given:
+        found = ", ".join([args.bundle or "", *given]).strip(", ")
+        raise EdgekdError("--log", "no bundle and no argument about images with it", found)
+    command.need("evaluate", "export", None, ("scipy",))
+    from edgekd.evaluating import field_log
+
+    field_log.show(args.log, screen.console())
 
 
 def packages(format: str | None) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from edgekd import idle, named
-from edgekd.bundle import MANIFEST, read_manifest
+from edgekd.bundle import MANIFEST, DisplayNames, read_manifest
 from edgekd.errors import EdgekdError, nearest
 from edgekd.fine_tuning import FineTuningStage
 from edgekd.overrides import Override, apply
@@ -25,6 +25,7 @@ SCHEMA: Literal["edgekd.recipe/1"] = "edgekd.recipe/1"
 # The default recipe, on phantoms: a student with so little room that teaching shows, also by where the teacher looks, and a
 # teacher that leaves it time. A recipe of one's own, or one's own images, start from the plain defaults below.
 DEFAULT: dict[str, Any] = {
+    "data": {"display_names": {"notumor": "no tumour"}},
     "teacher": {"training": {"epochs": 10}},
     "student": {"width": 0.5},
     "distillation": {"losses": {"kd": 1.0, "attention_transfer": 1.0}},
@@ -46,6 +47,7 @@ class DataRecipe(Section):
         1.0, gt=0, le=1
     )  # of the groups left for training, with labels; the others lose them
     note: str = ""  # what readers of the accuracies must know of the set; stands on the model card
+    display_names: DisplayNames = {}  # label -> its name for people; of others, underscores and hyphens are spaces
     validation_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut from train where the source has no val
     test_fraction: float = Field(0.15, gt=0, lt=0.5)  # cut first where the source has no test
     folds: int = Field(0, ge=0, le=100)  # deal all images to so many folds, whatever the source's splits; 0: as it says

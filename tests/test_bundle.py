@@ -1,6 +1,7 @@
 """Bundles: hashes are checked, paths stay inside, unknown schemas and keys are refused."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +114,32 @@ def test_enriched_keeps_files_and_fields(folder):
 def test_a_file_that_is_not_listed_is_an_error(folder):
     with pytest.raises(EdgekdError, match="not listed"):
         Bundle.open(folder).file("manifest.json")
+
+
+# --- Names for people ---
+
+
+def named(*label_names, **display_names):
+    network = NetworkRecord(network="mobilenetv2", parameters=1, macs=1)
+    facts = {"role": "student", "name": "t", "input": InputContract(size=32), "network": network}
+    return Manifest(label_names=label_names, display_names=display_names, **facts)
+
+
+def test_labels_have_readable_names():
+    found = named("notumor", "small_cell-type", "_", "plain", notumor="no tumour")
+    assert found.readable_names == ("no tumour", "small cell type", "_", "plain")
+    assert found.label_names == ("notumor", "small_cell-type", "_", "plain")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"), [({"notumour": "x"}, "of no label: notumour"), ({"a": ""}, "at least 1")]
+)
+def test_display_names_that_are_none_are_refused(folder, names, message):
+    edit(folder, lambda v: v.update(label_names=["a", "b"], display_names=names))
+    with pytest.raises(EdgekdError, match=message):
+        Bundle.open(folder)
+
+
+def test_the_committed_bundles_have_no_tumour():
+    for path in sorted((Path(__file__).parents[1] / "models").glob("mri4*/manifest.json")):
+        assert "no tumour" in Bundle.open(path.parent).manifest.readable_names

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from edgekd import embed
-from edgekd.android import assets
+from edgekd.android import archive, assets
 from edgekd.android.app_model import AppModel
 from edgekd.bundle import Bundle, ConformalRecord
 from edgekd.bundle import write as write_bundle
@@ -87,6 +88,7 @@ def test_the_description_says_what_the_bundle_says(app):
     assert (model.io, model.calibration_temperature) == (record.io, record.calibration_temperature)
     assert model.model.sha256 == record.heatmap.other_files["tflite-int8.tflite"].sha256
     assert (model.heatmap.height, model.heatmap.width) == (7, 7)
+    assert model.display_names == ("glioma", "meningioma", "no tumour", "pituitary")
     assert model.conformal is None
     assert model.licence == manifest.licence
     assert "not a medical device" in model.notice
@@ -223,6 +225,31 @@ def test_what_is_recorded_of_sets_reaches_the_app_and_a_bundle_without_a_map_say
     shown = capsys.readouterr().out
     assert "not sure where no class or every class is possible, at 90% coverage" in shown
     assert f"python -m edgekd.export {bundle} --format tflite-int8 --heatmap" in shown
+
+
+def test_a_zip_holds_what_the_assets_would_and_is_the_same_each_time(app, tmp_path, capsys):
+    before = tree(app)
+    for name in ("a.zip", "b.zip"):
+        embed.main([str(MODEL), "--zip", str(tmp_path / name)])
+    assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+    assert f"2.71 MB in {tmp_path / 'a.zip'}" in capsys.readouterr().out
+    with zipfile.ZipFile(tmp_path / "a.zip") as packed:
+        assert packed.testzip() is None
+        found = {name: packed.read(name) for name in packed.namelist()}
+    assert found == tree(ROOT / "android_demo" / assets.ASSETS)
+    assert tree(app) == before
+    with pytest.raises(EdgekdError, match="one of them"):
+        run(MODEL, app, "--zip", str(tmp_path / "c.zip"))
+
+
+def test_a_zip_that_the_app_would_refuse_or_that_cannot_be_written_is_not_there(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(EdgekdError, match="a place that can be written"):
+        archive.write(tmp_path / "file" / "a.zip", {"x": b""})
+    monkeypatch.setattr(archive, "MAX_BYTES", 10)
+    with pytest.raises(EdgekdError, match="at most 10 bytes"):
+        archive.write(tmp_path / "a.zip", {"x": b"123456", "y": b"12345"})
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_no_android_project(tmp_path):

@@ -28,7 +28,9 @@ def main(arguments: list[str] | None = None) -> int:
         tests = commands.add_parser(name, help=what)
         tests.add_argument("classes", nargs="*", help="simple names; default: all")
         tests.add_argument("--out", type=Path, default=BUILD / name, help="folder for what is compiled; it is emptied")
-    commands.add_parser("apk", help="the signed APKs, in android_demo/build")
+    packing = commands.add_parser("apk", help="the APKs, in android_demo/build, signed with the public debug key")
+    packing.add_argument("--release", action="store_true", help="unsigned, or with --key: to give away")
+    packing.add_argument("--key", type=Path, help=f"of your own, PKCS #12; its password: {sign.PASSWORD}")
     commands.add_parser("emulated", help="the arm64 library for the benchmark's devices of kind android-arm64")
     commands.add_parser("binding", help="compile the app's own native library anew, into app/src/main/jniLibs")
     commands.add_parser("fetch", help="all downloads, so that nothing needs a network afterwards")
@@ -39,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         if given.command == "test-app":
             return junit.run_app(given.classes, given.out.absolute())
         if given.command == "apk":
-            print(apk.report(apk.build()))
+            if given.key and not given.release:
+                commands.choices["apk"].error("--key belongs to --release")
+            print(apk.report(apk.build(release=apk.Release(given.key) if given.release else None)))
         elif given.command == "binding":
             print(*binding.build(), sep="\n")
         elif given.command == "emulated":

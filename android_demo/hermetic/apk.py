@@ -16,7 +16,7 @@ from android_demo.hermetic.guard import check_api
 from android_demo.hermetic.java import TODO, compile_java, java
 from android_demo.hermetic.pack import pack, read_zip
 from android_demo.hermetic.settings import BUILD, CORE, MAIN, Settings, sources
-from android_demo.hermetic.sign import sign, signer, verify
+from android_demo.hermetic.sign import sign, sign_release, signer, verify
 from android_demo.hermetic.tools import fresh, need, run
 from edgekd.files import sha256_file
 
@@ -25,10 +25,17 @@ OWN = ("org.edgekd.*",)
 
 @dataclass(frozen=True)
 class Apk:
-    """A signed APK."""
+    """A finished APK."""
 
     path: Path
     abis: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Release:
+    """An APK to give away: unsigned, or signed with a key of one's own (`sign.PASSWORD` has its password)."""
+
+    key_store: Path | None = None
 
 
 @contextmanager
@@ -39,8 +46,8 @@ def step(words: str) -> Iterator[None]:
     print(f"[{time.monotonic() - begin:5.1f} s] {words}", file=sys.stderr)
 
 
-def build(out: Path = BUILD) -> list[Apk]:
-    """Build, sign and verify the APKs into a folder.
+def build(out: Path = BUILD, release: Release | None = None) -> list[Apk]:
+    """Build the APKs into a folder: signed with the public debug key and verified, for trying, or as a release.
 
     Raises: EdgekdError for whatever is in the way.
     """
@@ -66,7 +73,7 @@ def build(out: Path = BUILD) -> list[Apk]:
             entries = content | {
                 f"lib/{abi}/{path.name}": path.read_bytes() for path, abi in natives.items() if abi in abis
             }
-            found.append(_finish(entries, abis, settings, out, work))
+            found.append(_finish(entries, abis, settings, out, work, release))
     return found
 
 
@@ -81,14 +88,23 @@ def to_dex(classes: Path, tools: dict[str, Path], min_sdk: int, out: Path) -> Pa
     return out / "classes.dex"
 
 
-def _finish(entries: dict[str, bytes], abis: tuple[str, ...], settings: Settings, out: Path, work: Path) -> Apk:
+def _finish(
+    entries: dict[str, bytes], abis: tuple[str, ...], settings: Settings, out: Path, work: Path, release: Release | None
+) -> Apk:
     suffix = f"-{abis[0]}" if len(abis) == 1 else ""
+    if release:
+        suffix += "-release" if release.key_store else "-release-unsigned"
     name = f"edgekd-demo-{settings.version_name}{suffix}.apk"
     pack(work / name, dict(sorted(entries.items())))
-    signed = work / f"signed-{name}"
-    sign(work / name, signed)
-    verify(signed)
-    shutil.move(signed, out / name)
+    done = work / name
+    if release is None or release.key_store:
+        done = work / f"signed-{name}"
+        if release and release.key_store:
+            sign_release(work / name, done, release.key_store)
+        else:
+            sign(work / name, done)
+        verify(done)
+    shutil.move(done, out / name)
     return Apk(out / name, abis)
 
 

@@ -1,1 +1,1 @@
-"""What the Android demo carries: a verified model, its description for the app, and pictures to try it with."""
+"""What the Android demo carries, a model with its description and pictures; and its field log, which it brings back."""

@@ -72,7 +72,7 @@ class AppGolden(Section):
 
 
 class Sample(Section):
-    """A picture to try the model with; `label` is "" where none is known."""
+    """A generated picture to try the model with; `label` is what it was drawn as, "" where none is known."""
 
     file: str
     title: str
@@ -102,6 +102,7 @@ class AppModel(Section):
     name: str
     format: str
     label_names: tuple[str, ...]
+    display_names: tuple[str, ...] | None = None  # of the labels, for people; None in a description of an older version
     input: InputContract
     io: Literal["uint8", "int8"]
     calibration_temperature: Temperature

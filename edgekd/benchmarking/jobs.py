@@ -9,16 +9,33 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from edgekd.benchmarking.subject import Artefact, Images, evenly, golden
 from edgekd.bundle import Bundle, FileRecord
 from edgekd.devices import Device, Parcel, software
-from edgekd.devices.document import Golden, Job, Provenance, Test, Timing
+from edgekd.devices.document import Golden, Job, Provenance, Test, TestFiles, Timing
+from edgekd.errors import CorruptImage
 from edgekd.files import sha256_file
-from edgekd.preprocess import decode
+from edgekd.preprocess import InputContract, decode, to_pixels
 
 GOLDEN, TEST = "golden.npy", "test.npy"
 ABOUT = {"description", "limit_s"}  # of a device: changes no result
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """The file of a test image that a device decodes itself: the row of its tensor, and what decoding has to give."""
+
+    row: int
+    path: Path
+    record: FileRecord
+    decoded_sha256: str
+
+    @property
+    def name(self) -> str:
+        """In the job's folder."""
+        return f"files/{self.row}{self.path.suffix.lower()}"
 
 
 @dataclass(frozen=True)
@@ -30,6 +47,7 @@ class Entry:
     threads: int
     indices: tuple[int, ...]  # of the images to answer
     key: str
+    files: tuple[SentFile, ...] = ()
     software: Mapping[str, str] = field(
         default_factory=dict
     )  # versions that decide its numbers, as the device told them
@@ -72,12 +90,26 @@ class Workshop:
         options = device.options
         counts = [t for t in threads or options.threads or (1, 2, 4) if device.cores is None or t <= device.cores]
         indices = tuple(evenly(len(self.images.pixels), options.images)) if self.images else ()
+        files = self._files(indices, options.files)
         for artefact in artefacts:
             for count in counts or [1]:
                 wanted = not options.formats or artefact.format in options.formats
                 if wanted and not device.refuses(artefact.format, count):
                     versions = software.of_runtime(device.software, artefact.runtime)
-                    yield self._keyed(Entry(name, artefact, count, indices, "", versions), device)
+                    yield self._keyed(Entry(name, artefact, count, indices, "", files, versions), device)
+
+    def _files(self, indices: tuple[int, ...], count: int) -> tuple[SentFile, ...]:
+        """Evenly chosen files of the images to answer; only such whose tensor is made of the file and nothing else."""
+        found: list[SentFile] = []
+        images = self.images
+        if images is None or not count:
+            return ()
+        for i in evenly(len(indices), count):
+            row = indices[i]
+            path = images.file(row)
+            if path and (image := _image_of(path, images.pixels[row], self.bundle.manifest.input)):
+                found.append(SentFile(row, path, record(path), hashlib.sha256(image.tobytes()).hexdigest()))
+        return tuple(found)
 
     def _keyed(self, entry: Entry, device: Device) -> Entry:
         """Whatever changes a result changes the key, so that `--resume` takes up nothing that is out of date."""
@@ -88,6 +120,7 @@ class Workshop:
                 device.provenance,
                 entry.threads,
                 entry.indices,
+                [(file.row, file.record.sha256) for file in entry.files],
             ],
             [
                 entry.artefact.format,
@@ -104,23 +137,26 @@ class Workshop:
         """The job of one round; only the first asks for answers, as they are the same in each."""
         artefact, manifest = entry.artefact, self.bundle.manifest
         shared = {name: path for name, path in self.shared.items() if round == 0 or name != TEST}
+        files = entry.files if round == 0 else ()
         job = Job(
             key=entry.key,
             round=round,
             provenance=provenance,
             format=artefact.format,
             runtime=artefact.runtime,
-            files=artefact.record.files | {name: self.records[name] for name in shared},
+            files=artefact.record.files
+            | {name: self.records[name] for name in shared}
+            | {f.name: f.record for f in files},
             input=manifest.input,
             label_names=manifest.label_names,
             io=artefact.record.io,
             calibration_temperature=artefact.record.calibration_temperature,
             golden=self._golden(artefact),
-            test=Test(pixels=TEST, indices=entry.indices) if round == 0 and self.images else None,
+            test=_test(entry) if round == 0 and self.images else None,
             timing=self._timing(round) if provenance == "hardware" else None,
             threads=entry.threads,
         )
-        return Parcel(job, artefact.files | shared)
+        return Parcel(job, artefact.files | shared | {f.name: f.path for f in files})
 
     def _golden(self, artefact: Artefact) -> Golden:
         return Golden(
@@ -134,6 +170,25 @@ class Workshop:
     def _timing(self, round: int) -> Timing:
         """Long runs are made once."""
         return self.timing if round == 0 else self.timing.model_copy(update={"sustained_s": 0.0, "fps": ()})
+
+
+def _image_of(path: Path, pixels: np.ndarray, contract: InputContract) -> Image.Image | None:
+    """The file's image; None if it is none, or not what the pixels [S, S, 3] were made of."""
+    try:
+        image = decode(path)
+        return image if np.array_equal(to_pixels(image, contract), pixels) else None
+    except CorruptImage:
+        return None
+
+
+def _test(entry: Entry) -> Test:
+    files = entry.files
+    sent = TestFiles(
+        images=tuple(f.name for f in files),
+        rows=tuple(f.row for f in files),
+        decoded_sha256=tuple(f.decoded_sha256 for f in files),
+    )
+    return Test(pixels=TEST, indices=entry.indices, files=sent if files else None)
 
 
 def record(path: Path) -> FileRecord:

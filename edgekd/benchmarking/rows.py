@@ -14,6 +14,7 @@ from edgekd.benchmarking.schema import (
     DriftRecord,
     EmulatedMeasurement,
     Flip,
+    FromFiles,
     HardwareMeasurement,
     Limit,
     Memory,
@@ -25,7 +26,7 @@ from edgekd.benchmarking.schema import (
     TimedRow,
 )
 from edgekd.benchmarking.subject import Images
-from edgekd.devices.document import Conditions, DeviceDocument, System, Times
+from edgekd.devices.document import Conditions, DeviceDocument, FromFile, System, Times
 from edgekd.errors import EdgekdError
 from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate
@@ -46,7 +47,10 @@ def row(
     Raises: EdgekdError for answers that are no probabilities.
     """
     found = timed(entry, documents, macs)
-    return Row(**dict(found), numerics=_numerics(entry, answers(documents[0]), images, label_names))
+    probs = answers(documents[0])
+    numerics = _numerics(entry, probs, images, label_names)
+    files = from_files(entry, documents[0].from_files, probs) if documents[0].from_files else None
+    return Row(**dict(found), numerics=numerics.model_copy(update={"from_files": files}))
 
 
 def timed(entry: Entry, documents: Sequence[DeviceDocument], macs: int) -> TimedRow:
@@ -94,6 +98,24 @@ def _numerics(entry: Entry, probs: np.ndarray, images: Images, label_names: Sequ
     return Numerics(answers=entry.key, indices=entry.indices, evaluation=found)
 
 
+def from_files(entry: Entry, found: Sequence[FromFile], probs: np.ndarray) -> FromFiles:
+    """What the way from the file changed: `found` [F] beside the device's answers [M, K] to the tensors."""
+    position = {index: i for i, index in enumerate(entry.indices)}
+    decoded = [(f, probs[position[sent.row]]) for f, sent in zip(found, entry.files, strict=True) if not f.problem]
+    changed = [f for f, tensor in decoded if int(np.argmax(f.probs)) != int(tensor.argmax())]
+    return FromFiles(
+        rows=tuple(sent.row for sent in entry.files),
+        not_decoded=len(found) - len(decoded),
+        decoded_differ=sum(not f.decoded_equal for f, _ in decoded),
+        pixels_differ=sum(f.decoded_equal and not f.pixels_equal for f, _ in decoded),
+        decoder_answers=sum(not f.decoded_equal for f in changed),
+        resize_answers=sum(f.decoded_equal and not f.pixels_equal for f in changed),
+        largest_change=max(
+            (float(np.abs(np.array(f.probs, np.float32) - tensor).max()) for f, tensor in decoded), default=0.0
+        ),
+    )
+
+
 def _groups(indices: Sequence[int], images: Images) -> list[str] | None:
     """The groups of the images that a row answered, where they are known."""
     groups = images.facts.groups
@@ -132,7 +154,13 @@ def with_drift(found: Row, probs: np.ndarray, reference: np.ndarray, images: Ima
         smallest_significant_pp=d.smallest_significant_pp,
         largest_probability_change=float(np.abs(probs - before).max()),
     )
-    return found.model_copy(update={"numerics": found.numerics.model_copy(update={"drift": record})})
+    files = found.numerics.from_files
+    if files is not None:
+        flipped = {flip.index for flip in flips}
+        files = files.model_copy(update={"kernel_answers": sum(row in flipped for row in files.rows)})
+    return found.model_copy(
+        update={"numerics": found.numerics.model_copy(update={"drift": record, "from_files": files})}
+    )
 
 
 def _measurement(
@@ -156,7 +184,8 @@ def _measurement(
         import_ms=_median(times, lambda t: t.import_ms),
         load_ms=_median(times, lambda t: t.load_ms),
         first_ms=_median(times, lambda t: t.first_ms),
-        warmup_runs=times[0].warmup_runs,
+        cooling_s=max((t.cooling_s for t in times if t.cooling_s is not None), default=None),
+        warmup_runs=min(t.warmup_runs for t in times),
         latency=inference,
         processor_share=min(shares, default=None),
         stages=stages,
@@ -166,6 +195,7 @@ def _measurement(
         limit=limit(first.system, [t.after for t in times], macs, threads, is_int8, inference.median_ms),
         before=tuple(t.before for t in times),
         after=tuple(t.after for t in times),
+        attended=tuple(d.attended for d in documents if d.attended is not None),
     )
 
 
@@ -222,6 +252,8 @@ def _paced(times: Times, number: int) -> PacedRun:
         latency=distribution([times], lambda t: t.paced[number].runs_ms),
         temperature_c=found.temperature_c,
         frequency_mhz=found.frequency_mhz,
+        thermal_headroom=found.thermal_headroom,
+        battery_temperature_c=found.battery_temperature_c,
     )
 
 

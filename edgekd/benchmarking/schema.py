@@ -16,6 +16,7 @@ from pydantic import Field
 
 from edgekd.bundle import FileRecord
 from edgekd.devices.document import (
+    Attended,
     Conditions,
     Document,
     Emulation,
@@ -90,6 +91,8 @@ class PacedRun(Section):
     latency: Distribution
     temperature_c: float | None = None
     frequency_mhz: float | None = None
+    thermal_headroom: float | None = None
+    battery_temperature_c: float | None = None
 
 
 class Limit(Section):
@@ -110,6 +113,7 @@ class HardwareMeasurement(Section):
     import_ms: float
     load_ms: float
     first_ms: float
+    cooling_s: float | None = None  # the longest wait for a device that was warm; None in a report of an older version
     warmup_runs: int
     latency: Distribution  # of inference
     processor_share: float | None = None  # the least of the rounds; below 1 others had the processor
@@ -120,6 +124,7 @@ class HardwareMeasurement(Section):
     limit: Limit | None = None  # None where the core or its clock is not known
     before: tuple[Conditions, ...]  # per round
     after: tuple[Conditions, ...]
+    attended: tuple[Attended, ...] = ()  # per round, of phones
 
 
 class EmulatedMeasurement(Section):
@@ -174,6 +179,24 @@ class DriftRecord(Section):
         return self.tested_p < LEVEL
 
 
+class FromFiles(Section):
+    """Test images answered from their files on as well, beside the tensors that were sent, on the same device.
+
+    The step to blame is the first that gives other bytes than the sender's: the decoder, or the resize of an image that was
+    decoded alike. `..._answers`: images whose most probable class it changed. `kernel_answers`: to the same tensor the device
+    gives another class than the reference.
+    """
+
+    rows: tuple[int, ...]  # of `answers.safetensors`
+    not_decoded: int
+    decoded_differ: int
+    pixels_differ: int
+    decoder_answers: int
+    resize_answers: int
+    kernel_answers: int | None = None  # None without a reference
+    largest_change: float  # of a probability, file against tensor
+
+
 class Numerics(Section):
     """The device's own answers. `answers` is the tensor's name in `answers.safetensors`.
 
@@ -184,6 +207,7 @@ class Numerics(Section):
     indices: tuple[int, ...]
     evaluation: Evaluation
     drift: DriftRecord | None = None  # None where there is no float reference
+    from_files: FromFiles | None = None  # None where no files were sent, or the device takes tensors alone
 
 
 class TimedRow(Section):

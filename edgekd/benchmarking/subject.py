@@ -27,6 +27,7 @@ from edgekd.measures.calibration import softmax
 TOLERANCE = {"fp32": 1e-3, "fp16": 1e-3, "static_wi8_ai8": 0.1}
 # How far from the float student's, if that is all there is.
 TOLERANCE_FLOAT = {"fp32": 1e-3, "fp16": 0.05, "static_wi8_ai8": 0.3}
+FILE_SUFFIXES = (".jpg", ".jpeg", ".png")  # what every device decodes
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,21 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Images:
-    """The images to answer: pixels [N, S, S, 3] uint8; the float student's probabilities [N, K], where they are known."""
+    """The images to answer: pixels [N, S, S, 3] uint8; the float student's probabilities [N, K], where they are known.
+
+    `folder`: where the images' files are, if they have any.
+    """
 
     facts: DataFacts
     pixels: np.ndarray
     pixels_sha256: str
     reference: np.ndarray | None
+    folder: Path | None = None
+
+    def file(self, index: int) -> Path | None:
+        """The JPEG or PNG file of an image, if it has one of its own."""
+        path = self.folder / self.facts.image_names[index] if self.folder else None
+        return path if path and path.suffix.lower() in FILE_SUFFIXES and path.is_file() else None
 
 
 def artefacts(
@@ -132,7 +142,9 @@ def images(bundle: Bundle, data: str = "", limit: int | None = None) -> Images |
         groups=groups_of(chosen),
     )
     reference = _stored(bundle)[rows] if is_test and "evaluation/test.safetensors" in bundle.manifest.files else None
-    return Images(facts, pixels.array[rows], pixels.sha256, reference)
+    path = Path(recipe.data.path) if recipe.data.path else None
+    folder = path if path is None or path.is_dir() else path.parent  # a CSV names files beside it
+    return Images(facts, pixels.array[rows], pixels.sha256, reference, folder)
 
 
 def _stored(bundle: Bundle) -> np.ndarray:

@@ -34,7 +34,8 @@ def _kernels(row: TimedRow) -> Iterator[str]:
 
 
 def _machine(row: TimedRow, measured: HardwareMeasurement) -> Iterator[str]:
-    if row.system.governor not in ("", "performance"):
+    is_phone = row.system.system.startswith("Android")  # whose governor no one can choose
+    if row.system.governor not in ("", "performance") and not is_phone:
         yield f"the clock is governed by {row.system.governor!r}, not 'performance'"
     loads = [c.load_1min for c in (*measured.before, *measured.after) if c.load_1min is not None]
     if loads and max(loads) > row.threads + 0.5:  # the benchmark alone makes a load of its threads
@@ -43,6 +44,9 @@ def _machine(row: TimedRow, measured: HardwareMeasurement) -> Iterator[str]:
     least = SHARE if threads == 1 else SHARE_OF_EACH * threads
     if measured.processor_share is not None and measured.processor_share < least:
         yield f"other work took the processor: this process had {measured.processor_share:.2f} of {threads}"
+    filters = {a.compiled for a in measured.attended} - {"", "speed"}
+    if filters:
+        yield f"the app's Java was compiled as {min(filters)!r}, not 'speed': decoding and resizing may be slower"
     throttled = [c.throttling or "throttled" for c in (*measured.before, *measured.after) if c.throttled]
     if throttled:
         yield f"throttled: {throttled[-1]}"

@@ -56,27 +56,44 @@ class Golden(Section):
     tolerance: float = Field(gt=0, lt=1)
 
 
-class Test(Section):
-    """The images to answer: `pixels` is an .npy file, [N, S, S, 3] uint8; `indices` are the rows to take, in order."""
+class TestFiles(Section):
+    """Image files [F] of some test images, to be answered from the file on too, as an app would.
+
+    `rows`: of `Test.pixels`, where the tensor is that the file has to give.
+    """
 
     __test__ = False  # no test class for pytest
 
+    images: tuple[str, ...]
+    rows: tuple[int, ...]
+    decoded_sha256: tuple[str, ...]  # as of golden images
+
+
+class Test(Section):
+    """The images to answer: `pixels` is an .npy file, [N, S, S, 3] uint8; `indices` are the rows to take, in order."""
+
+    __test__ = False
+
     pixels: str
     indices: tuple[int, ...]
+    files: TestFiles | None = None
 
 
 class Timing(Section):
     """How long to measure. `min_runs` runs and `min_seconds`, whichever is reached first; `sustained_s` 0: not at all.
 
-    `fps`: at these rates of a camera too, each for `paced_s`.
+    `fps`: at these rates of a camera too, each for `paced_s`. Before: a wait of at most `cool_s` for a device that is not
+    warm, and a warm-up of `warmup_runs` and `warmup_s`, whichever is reached last.
     """
 
     warmup_runs: int = Field(10, ge=0)
     min_runs: int = Field(200, ge=1)
-    min_seconds: float = Field(10.0, gt=0)
-    sustained_s: float = Field(0.0, ge=0)
+    min_seconds: float = Field(10.0, gt=0, le=7200)
+    sustained_s: float = Field(0.0, ge=0, le=7200)
     fps: tuple[Annotated[float, Field(gt=0, le=1000)], ...] = Field((), max_length=8)
     paced_s: float = Field(10.0, gt=0, le=3600)
+    warmup_s: float = Field(0.0, ge=0, le=600)
+    cool_s: float = Field(0.0, ge=0, le=3600)
 
 
 class Job(Document):
@@ -143,6 +160,8 @@ class Conditions(Section):
     temperature_c: Finite | None = None
     throttled: bool | None = None
     throttling: Words = ""  # in words; on Android the thermal status: none, light, moderate, ...
+    thermal_headroom: Amount | None = None  # Android's: 1 is where it slows down severely, 0 is 30 degrees below
+    battery_temperature_c: Finite | None = None
     battery_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     charging: bool | None = None
 
@@ -165,6 +184,8 @@ class Window(Section):
     median_ms: Amount
     temperature_c: Finite | None = None
     frequency_mhz: Amount | None = None
+    thermal_headroom: Amount | None = None
+    battery_temperature_c: Finite | None = None
 
 
 class Paced(Section):
@@ -173,8 +194,10 @@ class Paced(Section):
     fps: Positive
     runs_ms: tuple[Positive, ...] = Field(min_length=1)
     dropped: int = Field(ge=0)
-    temperature_c: Finite | None = None  # at the end
+    temperature_c: Finite | None = None  # at the end, as the others
     frequency_mhz: Amount | None = None
+    thermal_headroom: Amount | None = None
+    battery_temperature_c: Finite | None = None
 
 
 class Times(Section):
@@ -183,7 +206,11 @@ class Times(Section):
     import_ms: Amount  # of the runtime's package
     load_ms: Amount
     first_ms: Amount
+    cooling_s: Amount | None = (
+        None  # waited for a device that was warm; None in a document of an older runner, as below
+    )
     warmup_runs: int
+    warmup_s: Amount | None = None
     inference_ms: tuple[Positive, ...] = Field(min_length=1)
     processor_share: Amount | None = None  # processor seconds per second of those runs
     decode_ms: tuple[Amount, ...] = Field(min_length=1)
@@ -198,12 +225,42 @@ class Times(Section):
     after: Conditions
 
 
+class PhoneState(Section):
+    """Heat and power of a phone as its host sees them; "", None or empty for what it does not say."""
+
+    thermal_status: Words = ""  # none, light, moderate, ...
+    temperatures_c: dict[Words, Finite] = {}  # by sensor
+    battery_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    battery_temperature_c: Finite | None = None
+    power: Words = ""  # USB, AC; "" on battery
+
+
+class Attended(Section):
+    """What the host of a phone saw and did around a run, beside the app's own report."""
+
+    compiled: Words = ""  # how ART had compiled the app: speed, verify, ...
+    before: PhoneState
+    after: PhoneState
+
+
 class Emulation(Section):
     """What an emulator can honestly tell: which processor it plays, and how many instructions ran."""
 
     emulator: Words  # qemu-aarch64 10.0.2
     cpu_model: Words  # cortex-a76
     instructions: dict[Words, Annotated[int, Field(ge=0)]] = {}  # of one inference, by kind: total, sdot, ...
+
+
+class FromFile(Section):
+    """A test image answered from its file on: which step gave the sender's bytes, and the probabilities [K].
+
+    Where the device could not decode it, there are none, and `problem` says why.
+    """
+
+    decoded_equal: bool
+    pixels_equal: bool
+    probs: tuple[Finite, ...]
+    problem: Words = ""
 
 
 class Failure(Section):
@@ -228,8 +285,10 @@ class DeviceDocument(Document):
     runtime: RuntimeFacts | None = None
     golden: GoldenCheck | None = None
     probs: tuple[tuple[Finite, ...], ...] | None = None
+    from_files: tuple[FromFile, ...] | None = None  # None also of a device that answers tensors alone
     times: Times | None = None
     emulation: Emulation | None = None
+    attended: Attended | None = None
     failure: Failure | None = None
     notes: tuple[Words, ...] = ()  # warnings
 
@@ -281,3 +340,15 @@ def _check_answer(found: DeviceDocument, job: Job, where: str) -> None:
         rows = found.probs or ()
         if len(rows) != shape[0] or any(len(row) != shape[1] for row in rows):
             raise EdgekdError(where, f"probabilities {list(shape)}", f"{len(rows)} rows")
+    _check_files(found, job, where)
+
+
+def _check_files(found: DeviceDocument, job: Job, where: str) -> None:
+    """Refuse answers to files that were not sent, or not to all of them."""
+    if found.from_files is None:
+        return
+    sent = job.test.files if job.test else None
+    count, sizes = len(sent.images) if sent else 0, {len(f.probs) for f in found.from_files if not f.problem}
+    if len(found.from_files) != count or not sizes <= {len(job.label_names)}:
+        expected = f"answers to {count} files, {len(job.label_names)} probabilities each"
+        raise EdgekdError(where, expected, f"{len(found.from_files)}, of sizes {sorted(sizes)}")

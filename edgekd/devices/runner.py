@@ -36,6 +36,7 @@ SCHEMA = "edgekd.job/1"
 MARK = 9001  # a system call that does not exist
 STAGE_RUNS, STAGE_SECONDS = 50, 3.0  # of decode and preprocess
 FEWEST_RUNS = 5
+COOL_LOOK_SECONDS = 2.0
 SHARE_SECONDS = 0.05  # of a shorter time the two clocks do not tell a share
 clock = time.perf_counter
 
@@ -468,6 +469,27 @@ def sample(action, inputs, runs, seconds, fewest=FEWEST_RUNS):
     return found
 
 
+def warm(action, inputs, runs, seconds, most):
+    """Run `action(input)` `runs` times and for `seconds`, whichever is reached last; how often.
+
+    Where `seconds` do not ask for it, none begins after `most`.
+    """
+    count, begin, passed = 0, clock(), 0.0
+    while passed < seconds or (count < runs and passed < most):
+        action(inputs[count % len(inputs)])
+        count, passed = count + 1, clock() - begin
+    return count
+
+
+def cool(most):
+    """Wait until nothing slows the machine down any more, at most so many seconds; how long that took."""
+    begin, passed = clock(), 0.0
+    while passed < most and conditions()["throttled"]:
+        time.sleep(min(COOL_LOOK_SECONDS, most - passed))
+        passed = clock() - begin
+    return passed
+
+
 def sustained(action, inputs, seconds):
     """Windows of a run without pause: throughput, clock and temperature over time."""
     found, begin, length = [], clock(), max(1.0, seconds / 60)
@@ -515,6 +537,7 @@ class Run:
         self.folder, self.job, self.stage = folder, job, "files"
         self.is_timed = job["timing"] is not None and job["provenance"] == "hardware"
         self.runtime: Any = None  # one of RUNTIMES, as soon as it is loaded
+        self.notes: list[str] = []
 
     def software(self):
         """The versions above, and that of the package which answered."""
@@ -528,7 +551,8 @@ class Run:
         for name in self.job["files"]:
             self.check(name)
         pixels, contents = self.replay_input()
-        self.stage, before, throttles = "runtime", conditions(), throttling()
+        self.stage, cooling_s = "runtime", self.cool()
+        before, throttles = conditions(), throttling()
         begin = clock()
         self.runtime = RUNTIMES[self.job["runtime"]]()
         import_ms, bare = (clock() - begin) * 1e3, self.bare_memory()
@@ -543,14 +567,25 @@ class Run:
         if self.is_timed:
             self.stage = "measure"
             times = {"import_ms": import_ms, "load_ms": load_ms, "first_ms": first_ms, "before": before}
+            times["cooling_s"] = cooling_s
             more, threads_ran = self.times(feeds, contents, bare)
             found["times"] = dict(times, **more, after=conditions(throttles))
         if self.job["test"]:
             self.stage = "probabilities"
             found["probs"] = self.answers()
+            if self.job["test"].get("files"):
+                found["from_files"] = self.from_files()
         ran = {"threads_asked": self.job["threads"], "threads_ran": threads_ran, "delegate": self.runtime.delegate()}
         ran.update(name=self.runtime.name, version=self.runtime.version, cure=self.runtime.cure)
         return dict(found, runtime=ran)
+
+    def cool(self):
+        """Wait for a machine that is slowed down now, if times are asked for; how long."""
+        most = self.job["timing"].get("cool_s", 0.0) if self.is_timed else 0.0
+        waited = cool(most)
+        if waited and conditions()["throttled"]:
+            self.notes.append(f"it was still slowed down after {waited:.0f} s of waiting")
+        return waited
 
     def check(self, name):
         """Compare a file with its hash."""
@@ -604,19 +639,22 @@ class Run:
     def times(self, feeds, contents, bare):
         """Warm-up, single runs, memory, stages, sustained run; and how many threads worked."""
         timing, infer = self.job["timing"], self.runtime.infer
-        sample(infer, feeds, timing["warmup_runs"], timing["min_seconds"], 1)
+        begin, runs = clock(), timing["warmup_runs"]
+        warmed = warm(infer, feeds, runs, timing.get("warmup_s", 0.0), timing["min_seconds"])
+        found = {"warmup_runs": warmed, "warmup_s": clock() - begin}
         threads, worked, begin = thread_seconds(), time.process_time(), clock()
-        runs = sample(infer, feeds, timing["min_runs"], timing["min_seconds"])
+        found["inference_ms"] = sample(infer, feeds, timing["min_runs"], timing["min_seconds"])
         worked, passed = time.process_time() - worked, clock() - begin
         threads_ran = busy_threads(threads, thread_seconds())
-        found = {"warmup_runs": timing["warmup_runs"], "inference_ms": runs}
         if passed >= SHARE_SECONDS:
             found["processor_share"] = worked / passed
         found["bare_rss_mib"] = bare
         found["peak_rss_mib"] = memory_mib("VmHWM")
+        warm(decode, contents, runs, 0.0, STAGE_SECONDS)  # runs are enough: nothing of these is compiled while it runs
         found["decode_ms"] = sample(decode, contents, STAGE_RUNS, STAGE_SECONDS)
         images = [decode(content) for content in contents]
         contract = self.job["input"]
+        warm(lambda i: to_pixels(i, contract), images, runs, 0.0, STAGE_SECONDS)
         found["preprocess_ms"] = sample(lambda i: to_pixels(i, contract), images, STAGE_RUNS, STAGE_SECONDS)
         found["sustained"] = sustained(infer, feeds, timing["sustained_s"]) if timing["sustained_s"] else []
         found["paced"] = [paced(infer, feeds, fps, timing["paced_s"]) for fps in timing["fps"]]
@@ -635,6 +673,25 @@ class Run:
             found.append(self.ends.probs(output)[0].tolist())
         return found
 
+    def from_files(self):
+        """Test images from their files on, as an app answers them; a file that cannot be decoded here ends nothing."""
+        test = self.job["test"]
+        files, pixels = test["files"], np.load(str(self.folder / test["pixels"]), mmap_mode="r", allow_pickle=False)
+        found = []
+        for k, name in enumerate(files["images"]):
+            try:
+                image = decode((self.folder / name).read_bytes())
+                given = to_pixels(image, self.job["input"])
+            except Exception as e:
+                words = f"{name}: {type(e).__name__}: {e}"[:500]
+                found.append({"decoded_equal": False, "pixels_equal": False, "probs": [], "problem": words})
+                continue
+            probs = self.ends.probs(self.runtime.infer(self.ends.feed(given[None])))[0].tolist()
+            is_decoded = hashlib.sha256(image.tobytes()).hexdigest() == files["decoded_sha256"][k]
+            is_equal = np.array_equal(given, pixels[files["rows"][k]])
+            found.append({"decoded_equal": is_decoded, "pixels_equal": is_equal, "probs": probs})
+        return found
+
 
 def answer(folder):
     """The document for the job in a folder."""
@@ -648,7 +705,7 @@ def answer(folder):
     except Exception as e:
         words = str(e) if isinstance(e, Stop) else f"{type(e).__name__}: {e}"
         found = {"failure": {"stage": run.stage, "reason": words.strip()[:500]}}
-    return dict(head, system=dict(system(), software=run.software()), **found)
+    return dict(head, system=dict(system(), software=run.software()), notes=run.notes, **found)
 
 
 def main():

@@ -10,13 +10,28 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekd.benchmarking.comparison import row_name
-from edgekd.benchmarking.schema import DeviceRecord, Findings, HardwareMeasurement, Report, Row, TimedRow
+from edgekd.benchmarking.schema import (
+    DeviceRecord,
+    Findings,
+    FromFiles,
+    HardwareMeasurement,
+    PacedRun,
+    Report,
+    Row,
+    TimedRow,
+)
 from edgekd.benchmarking.verdict import judge
+from edgekd.devices.document import Window
 from edgekd.reports.screen import Table
 
 MIB = 2**20
 SHOWN = 4  # rows named one by one
 NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+HEAT = (  # what tells of it, in words, with so many digits
+    ("temperature_c", "{} °C", ".1f"),
+    ("battery_temperature_c", "battery {} °C", ".1f"),
+    ("thermal_headroom", "thermal headroom {}", ".2f"),
+)
 COLOURS = {"ship": "bold green", "wait": "bold yellow", "nothing": "bold red"}
 
 
@@ -29,14 +44,20 @@ def show(report: Report, console: Console) -> None:
         if device.failure:
             console.print(f"[red]{escape(name)} failed[/]: {escape(device.failure)}", highlight=False, soft_wrap=True)
     show_paced(report.rows, console)
+    for row in report.rows:
+        if row.numerics.from_files:
+            text = f"files: {row_name(row)}, {from_files(row.numerics.from_files)}"
+            console.print(escape(text), highlight=False, soft_wrap=True)
     show_troubles(report, console)
     found = judge(report)
     console.print(f"[{COLOURS[found.outcome]}]{escape(found.sentence)}[/]", highlight=False, soft_wrap=True)
 
 
 def show_paced(rows: Sequence[TimedRow], console: Console) -> None:
-    """Single runs at a camera's rate, a line for each row and rate."""
+    """Long runs, and single ones at a camera's rate: a line for each row and rate."""
     for row in rows:
+        if text := long_run(row):
+            console.print(escape(f"long run: {row_name(row)}, {text}"), highlight=False, soft_wrap=True)
         for text in paced(row):
             console.print(escape(f"camera: {row_name(row)}, {text}"), highlight=False, soft_wrap=True)
 
@@ -51,10 +72,48 @@ def paced(row: TimedRow) -> list[str]:
         times = (
             f"{run.latency.median_ms:.2f} ms, p90 {run.latency.p90_ms:.2f} (back to back {m.latency.median_ms:.2f} ms)"
         )
-        heat = "" if run.temperature_c is None else f"; {run.temperature_c:.1f} °C"
         frames = f"{run.dropped} of {run.runs + run.dropped} frames dropped"
-        found.append(f"at {run.fps:g} frames a second: {times}; {frames}{heat}")
+        found.append("; ".join(filter(None, (f"at {run.fps:g} frames a second: {times}", frames, heat(run)))))
     return found
+
+
+def long_run(row: TimedRow) -> str:
+    """In 300 s without a pause: 91 % of its first speed; battery 31.5 to 36.0 °C; "" where there was none."""
+    m = row.measurement
+    if not isinstance(m, HardwareMeasurement) or m.sustained is None:
+        return ""
+    run = m.sustained
+    words = f"in {run.seconds:.0f} s without a pause: {100 * run.last_over_first:.0f} % of its first speed"
+    return "; ".join(filter(None, (words, heat(run.windows[0], run.windows[-1]))))
+
+
+def heat(*moments: PacedRun | Window) -> str:
+    """54.1 °C, battery 31.5 to 36.0 °C, thermal headroom 0.45 to 0.80: at these moments, of what the device tells."""
+    words = []
+    for name, form, digits in HEAT:
+        values = [value for moment in moments if (value := getattr(moment, name)) is not None]
+        if values:
+            words.append(form.format(" to ".join(format(value, digits) for value in values)))
+    return ", ".join(words)
+
+
+def from_files(found: FromFiles) -> str:
+    """16 images answered from their files: decoded otherwise 3 (1 other answer), resized otherwise 0 (0 other answers), …"""
+    decoder, resize = _answers(found.decoder_answers), _answers(found.resize_answers)
+    steps = [
+        f"decoded otherwise {found.decoded_differ} ({decoder})",
+        f"resized otherwise {found.pixels_differ} ({resize})",
+    ]
+    if found.kernel_answers is not None:
+        steps.append(f"kernels {_answers(found.kernel_answers)}")
+    if found.not_decoded:
+        steps.append(f"not decoded {found.not_decoded}")
+    change = f"a probability changes by {found.largest_change:.2g} at most"
+    return f"{len(found.rows)} images answered from their files: {', '.join(steps)}; {change}"
+
+
+def _answers(count: int) -> str:
+    return f"{count} other answer{'' if count == 1 else 's'}"
 
 
 def show_troubles(report: Findings, console: Console) -> None:

@@ -21,7 +21,7 @@ from edgekd.devices.document import Provenance
 from edgekd.files import write_atomic
 from edgekd.measures.paired import words
 from edgekd.reports import benchmark_figures as figures
-from edgekd.reports.benchmark import paced, processor, ran, warnings
+from edgekd.reports.benchmark import from_files, long_run, paced, processor, ran, warnings
 from edgekd.reports.significance import by_group
 
 NAME = "report.html"
@@ -118,7 +118,9 @@ def _place(name: str, report: Report) -> dict[str, Any]:
         "has_pss": any(m.memory.pss_after_mib is not None for _, m in timed),
         "trade_off": figures.trade_off(rows, reference, name) if rows else "",
         "distributions": figures.distributions(timed, name) if timed else "",
+        "long_runs": [(row, text) for row in rows if (text := long_run(row))],
         "paced": [(row, text) for row in rows for text in paced(row)],
+        "files": [(row, from_files(f)) for row in rows if (f := row.numerics.from_files)],
         "sustained": figures.sustained(timed, name) if any(m.sustained for _, m in timed) else "",
     }
 

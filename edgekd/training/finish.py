@@ -89,6 +89,7 @@ def complete(run: Run, network: PixelNetwork, folder: Path, names: list[str], fa
     found: dict[str, Any] = {
         "name": run.recipe.name,
         "label_names": run.label_names,
+        "display_names": {k: v for k, v in run.recipe.data.display_names.items() if k in run.label_names},
         "input": contract,
         "calibration_temperature": {"torch": temperature},
         "split_hashes": run.split_hashes(),

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 
 from edgekd.data import sources, splitting, unlabelled
 from edgekd.data.augment import Augmenter
 from edgekd.data.dataset import NO_LABEL, SPLITS, Dataset, listing_hash
 from edgekd.data.pixels import Pixels
-from edgekd.errors import EdgekdError
+from edgekd.errors import EdgekdError, nearest
 from edgekd.recipe import InputRecipe, Recipe
 from edgekd.reports import left_out, screen
 from edgekd.reports.progress import Screen
@@ -117,6 +118,8 @@ def _read(recipe: Recipe, console: Console | None) -> Dataset:
     """The images, all in train, val or test; without the unlabelled ones where nothing would teach them."""
     d = recipe.data
     found = unlabelled.joined(sources.read(d), d.unlabelled)
+    if console:
+        _warn_of_names(d.display_names, found.label_names, console)
     dataset = splitting.of(found, recipe)
     if not any(s.is_labelled for s in dataset.split("train")):
         raise EdgekdError("data", "labelled images in train", "none")
@@ -127,6 +130,13 @@ def _read(recipe: Recipe, console: Console | None) -> Dataset:
         why = "nothing teaches them (distillation.distill_loss_weight = 0)"
         console.print(f"[yellow]left out:[/] {count} unlabelled images: {why}", highlight=False)
     return labelled
+
+
+def _warn_of_names(display_names: Mapping[str, str], label_names: tuple[str, ...], console: Console) -> None:
+    """Tell of display names without a label: misspelt, or of the images that the recipe was written for."""
+    for name in sorted(display_names.keys() - set(label_names)):
+        why = escape(f"data.display_names.{name}: the data has no such label; {nearest(name, label_names)}")
+        console.print(f"[yellow]warning:[/] {why}", highlight=False)
 
 
 def _report_unlabelled(left: Mapping[str, int], strict: bool, console: Console) -> None:

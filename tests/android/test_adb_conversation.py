@@ -11,13 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from android_demo.hermetic import junit
 from android_demo.hermetic.java import java
 from edgekd import benchmark
+from edgekd.benchmarking.jobs import record
 from edgekd.benchmarking.schema import read_report
 from edgekd.devices import Parcel, adb, find
-from edgekd.devices.document import read_document
+from edgekd.devices.document import TestFiles, read_document
+from edgekd.files import sha256_bytes
+from edgekd.preprocess import decode, to_pixels
 
 ROOT = Path(__file__).parents[2]
 JVM_S = 300
@@ -103,11 +107,37 @@ def test_int8_logits_of_the_app_are_those_of_python(phone, small):
     assert (found.runtime.name, found.runtime.version) == ("TensorFlow Lite", "2.21.0")
     assert found.runtime.delegate == "XNNPACK"
     assert found.runtime.threads_asked == 2
-    assert found.runtime.threads_ran >= 1  # runs as short as these cannot be told from the JVM's own threads
+    assert 1 <= found.runtime.threads_ran <= 2  # of so small a network one thread may do nearly all
+    assert found.times.cooling_s == 0.0
+    assert found.attended.compiled == "speed"
     assert found.system.system == "Android 15"
     assert found.system.software["app"] == "0.1.0"
     assert len(found.times.inference_ms) == parcel.job.timing.min_runs
     assert phone.files() == []
+
+
+def test_a_photograph_is_answered_from_its_file_on(phone, small, tmp_path):
+    """A JPEG with subsampled colours, as cameras write them, and one without: Android's decoder beside Pillow's."""
+    parcel = small("tflite-int8")
+    y, x = np.mgrid[0:90, 0:120]
+    image = np.stack([x * 2, y * 2, 255 - x - y], -1).astype(np.uint8)
+    names, paths = ("files/0.jpg", "files/1.jpg"), {}
+    for name, subsampling in zip(names, (2, 0), strict=True):
+        paths[name] = tmp_path / Path(name).name
+        Image.fromarray(image).save(paths[name], quality=92, subsampling=subsampling)
+    decoded = [decode(path) for path in paths.values()]
+    tensors = np.load(parcel.files["test.npy"])
+    tensors[:2] = [to_pixels(each, parcel.job.input) for each in decoded]
+    np.save(tmp_path / "test.npy", tensors)
+    paths["test.npy"] = tmp_path / "test.npy"
+    hashes = tuple(sha256_bytes(each.tobytes()) for each in decoded)
+    test = parcel.job.test.model_copy(update={"files": TestFiles(images=names, rows=(0, 1), decoded_sha256=hashes)})
+    files = {**parcel.job.files, **{name: record(path) for name, path in paths.items()}}
+    job = parcel.job.model_copy(update={"files": files, "test": test, "timing": None})
+    found = answer(Parcel(job, {**parcel.files, **paths}))
+    assert found.failure is None
+    assert [(f.decoded_equal, f.pixels_equal, f.problem) for f in found.from_files] == [(True, True, "")] * 2
+    assert [f.probs for f in found.from_files] == list(found.probs[:2])
 
 
 def test_another_answer_is_a_failure_with_its_stage(phone, small):
@@ -120,7 +150,7 @@ def test_another_answer_is_a_failure_with_its_stage(phone, small):
 
 
 def test_a_benchmark_has_the_phone_in_its_report(phone, tiny, tmp_path):
-    (tmp_path / "phone.toml").write_text('kind = "adb"\nthreads = [1]\nformats = ["tflite-int8"]\n')
+    (tmp_path / "phone.toml").write_text('kind = "adb"\nthreads = [1]\nformats = ["tflite-int8"]\nfiles = 3\n')
     out = tmp_path / "out"
     quick = ["--rounds", "1", "--runs", "5", "--seconds", "2", "--out", str(out)]
     benchmark.main([str(tiny.folder), "--device", "phone", "--devices", str(tmp_path), *quick])
@@ -128,4 +158,7 @@ def test_a_benchmark_has_the_phone_in_its_report(phone, tiny, tmp_path):
     assert report.failed == ()
     assert {row.format for row in report.rows} == {"tflite-int8"}
     assert {row.system.software["app"] for row in report.rows} == {"0.1.0"}
+    [files] = {row.numerics.from_files for row in report.rows}
+    assert (len(files.rows), files.not_decoded, files.decoded_differ, files.pixels_differ) == (3, 0, 0, 0)
+    assert (files.decoder_answers, files.resize_answers) == (0, 0)
     assert "TensorFlow Lite 2.21.0" in (out / "report.html").read_text(encoding="utf-8")

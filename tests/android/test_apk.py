@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -71,6 +72,57 @@ def test_the_signature_is_that_of_the_committed_key(apks):
     asked = ["keytool", "-list", "-keystore", sign.KEY, "-storepass", "android"]
     key = run(asked, "the key").rpartition(": ")[2].strip().replace(":", "").lower()
     assert key in said
+
+
+def test_a_release_is_unsigned_or_signed_with_a_key_of_ones_own(universal, tmp_path, monkeypatch):
+    assert sign.PUBLIC in sign.certificates(universal)
+    pack(tmp_path / "unsigned.apk", read_zip(universal))
+    with pytest.raises(EdgekdError, match="signature"):
+        sign.verify(tmp_path / "unsigned.apk")
+    monkeypatch.setenv(sign.PASSWORD, "android")
+    public = tmp_path / "mine.p12"  # under another name
+    public.write_bytes(sign.KEY.read_bytes())
+    with pytest.raises(EdgekdError, match="the public debug key"):
+        sign.sign_release(tmp_path / "unsigned.apk", tmp_path / "signed.apk", public)
+    assert not (tmp_path / "signed.apk").exists()
+    own = tmp_path / "own.p12"
+    asked = [
+        "keytool",
+        "-genkeypair",
+        "-keystore",
+        own,
+        "-storetype",
+        "PKCS12",
+        "-keyalg",
+        "RSA",
+        "-storepass",
+        "android",
+    ]
+    run([*asked, "-alias", "own", "-dname", "CN=own", "-validity", "10"], "a key")
+    sign.sign_release(tmp_path / "unsigned.apk", tmp_path / "signed.apk", own)
+    sign.verify(tmp_path / "signed.apk")
+    assert sign.PUBLIC not in sign.certificates(tmp_path / "signed.apk")
+
+
+def test_a_release_of_the_build_is_unsigned(apks, tmp_path):
+    with contextlib.redirect_stderr(io.StringIO()):
+        found = apk.build(tmp_path, apk.Release())
+    assert [f.path.name for f in found] == [a.path.name.replace(".apk", "-release-unsigned.apk") for a in apks]
+    for unsigned, signed in zip(found, apks, strict=True):
+        assert read_zip(unsigned.path) == read_zip(signed.path)
+        with pytest.raises(EdgekdError, match="signature"):
+            sign.verify(unsigned.path)
+
+
+def test_the_benchmark_is_for_the_shell_alone(universal):
+    aapt2 = resources.aapt2(fetch.fetch("tools")["org.apktool:apktool-lib"])
+    manifest = run([aapt2, "dump", "xmltree", "--file", "AndroidManifest.xml", universal], "manifest")
+    activities = {
+        re.search(r'name\(0x01010003\)="([\w.]+)"', part)[1]: part for part in manifest.split("E: activity")[1:]
+    }
+    benchmark = activities["org.edgekd.demo.BenchmarkActivity"].partition("E: provider")[0]
+    assert 'permission(0x01010006)="android.permission.DUMP"' in benchmark
+    assert "exported(0x01010010)=true" in benchmark
 
 
 def test_a_changed_apk_is_refused(universal, tmp_path):

@@ -1,18 +1,25 @@
 """The demo's core in Java against Python: the same pixels to the bit, the same numbers, documents that Python accepts."""
 
+import csv
+import io
 import json
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from edgekd.android import archive, field_log
+from edgekd.android.app_model import AppGolden, AppModel, ModelFile, Origin, UnsureBelow
 from edgekd.bundle import FileRecord
-from edgekd.devices.document import Golden, Job, Test, Timing, read_document
+from edgekd.devices.document import Golden, Job, Test, TestFiles, Timing, read_document
 from edgekd.errors import EdgekdError
+from edgekd.evaluating.field_log import scores
 from edgekd.files import sha256_bytes, sha256_file
+from edgekd.measures.intervals import exact
 from edgekd.measures.latency import summarize
 from edgekd.preprocess import KERNELS, InputContract, decode, to_pixels
 
@@ -128,7 +135,7 @@ def test_the_embedded_model_and_its_golden_images(core):
     assert found["unsure_below"] == expected["unsure_below"]["confidence"]
     assert found["heatmap"] == [expected["heatmap"]["height"], expected["heatmap"]["width"]] == [7, 7]
     assert found["has_sets"] == (expected["conformal"] is not None)
-    for key in ("name", "label_names", "licence", "notice"):
+    for key in ("name", "label_names", "display_names", "licence", "notice"):
         assert found[key] == expected[key]
 
 
@@ -171,6 +178,190 @@ def test_json_survives_java(core, tmp_path):
         file = tmp_path / "value.json"
         file.write_text(json.dumps(value, ensure_ascii=escaped), encoding="utf-8")
         assert json.loads(compare(core, "json", file)) == value
+
+
+# --- The field log ---
+
+
+def log_rows(rng, count):
+    """Marked answers of two models: confidences on the bins' edges too, ties, unknown classes, with sets and without."""
+    for i in range(count):
+        if i % 5 == 0:
+            high = float(np.linspace(0, 1, 16)[8 + i // 5 % 8])
+            probs = [high, 1 - high, 0.0]
+        elif i % 7 == 0:
+            probs = [0.25, 0.375, 0.375]
+        else:
+            probs = rng.dirichlet([0.5] * 3).astype(np.float32).astype(float).tolist()
+        answer, truth = int(np.argmax(probs)), int(rng.integers(3))
+        is_known, names = rng.random() < 0.8 or truth == answer, ("glioma", "=sum", "no_tumor")
+        found = [n for n, p in zip(names, probs, strict=True) if p > 0.2]
+        yield {
+            "time": f"2026-03-01T00:{i // 60 % 60:02d}:{i % 60:02d}Z",
+            "model": "mri4",
+            "model_sha256": "ab"[i % 3 == 0] * 64,
+            "image_sha256": f"{i if i % 11 else 0:064x}",  # some images more than once
+            "probs": json.dumps(dict(zip(names, probs, strict=True))),
+            "answer": guarded(names[answer]),
+            "set": "" if i % 3 == 0 else json.dumps(found),
+            "unsure": "yes" if max(probs) < 0.6 else "no",
+            "mark": "right" if truth == answer else "wrong",
+            "true_label": guarded(names[truth]) if is_known else "",
+        }
+        if i % 13 == 12:  # a mark that is taken back
+            yield {
+                **row_like(i),
+                "probs": json.dumps(dict(zip(names, [1.0, 0.0, 0.0], strict=True))),
+                "answer": "glioma",
+            }
+
+
+def guarded(name):
+    return "'" + name if name[0] in "=+-@'" else name
+
+
+def row_like(i):
+    facts = {"time": "2026-03-01T01:00:00Z", "model": "mri4", "set": "", "unsure": "no", "mark": "withdrawn"}
+    return facts | {"model_sha256": "ab"[i % 3 == 0] * 64, "image_sha256": f"{i:064x}", "true_label": ""}
+
+
+def shares(found):
+    return found and [found.count, found.of, *found.interval]
+
+
+def close(expected):
+    return expected if expected is None else pytest.approx(expected, abs=1e-9)
+
+
+def test_scores_of_a_field_log_are_pythons(core, tmp_path):
+    with (tmp_path / "log.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, field_log.COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(log_rows(np.random.default_rng(8), 700))
+    found = json.loads(compare(core, "log", tmp_path / "log.csv"))
+    assert found["damaged"] == 0
+    log = field_log.read(tmp_path / "log.csv")
+    assert log.replaced > 50
+    assert [m["model_sha256"] for m in found["models"]] == list(log.by_model)
+    for java, entries in zip(found["models"], log.by_model.values(), strict=True):
+        python = scores(entries)
+        for name in ("accuracy", "unsure", "sure_accuracy", "set_coverage"):
+            assert java[name] == close(shares(getattr(python, name))), name
+        assert java["ece"] == pytest.approx(python.ece, abs=1e-12)
+        for mine, bin in zip(java["bins"], python.reliability, strict=True):
+            assert mine == pytest.approx([bin.low, bin.high, bin.count, bin.confidence, bin.accuracy], abs=1e-12)
+        for (name, recall, precision), each in zip(java["classes"], python.classes, strict=True):
+            assert (name, recall, precision) == (
+                each.label_name,
+                close(shares(each.recall)),
+                close(shares(each.precision)),
+            )
+    (tmp_path / "shared.csv").write_text(found["csv"])
+    again = field_log.read(tmp_path / "shared.csv")
+    assert again.replaced == 0
+    assert {k: set(map(repr, v)) for k, v in again.by_model.items()} == {
+        k: set(map(repr, v)) for k, v in log.by_model.items()
+    }
+
+
+def test_exact_intervals_of_a_large_log(core, tmp_path):
+    rows = [
+        row_like(0) | {"image_sha256": f"{i:064x}", "probs": '{"a":0.75,"b":0.25}', "answer": "a"} for i in range(9000)
+    ]
+    with (tmp_path / "log.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, field_log.COLUMNS, lineterminator="\n")
+        table.writeheader()
+        for i, row in enumerate(rows):
+            table.writerow(
+                row | ({"mark": "wrong", "true_label": "b"} if i % 9 == 0 else {"mark": "right", "true_label": "a"})
+            )
+    (found,) = json.loads(compare(core, "log", tmp_path / "log.csv"))["models"]
+    assert found["accuracy"] == pytest.approx([8000, 9000, *exact(8000 / 9000, 9000)], abs=1e-9)
+
+
+# --- Models from a zip ---
+
+
+def app_files(size=16):
+    """The files of an app's model that `Fakes.MeanEngine` is, with two golden images."""
+    rng, contract = np.random.default_rng(6), InputContract(size=size, fit="crop", crop_fraction=0.8)
+    images = {}
+    for i in range(2):
+        buffer = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (24, 30, 3), np.uint8)).save(buffer, "PNG")
+        images[f"golden/{i}.png"] = buffer.getvalue()
+    pixels = np.stack([to_pixels(decode(content), contract) for content in images.values()])
+    content = b"no model, and none is needed"
+    origin = json.loads((ASSETS / "model.json").read_text())["origin"]
+    model = AppModel(
+        name="mean",
+        format="tflite",
+        label_names=LABELS,
+        display_names=("A", "B", "C"),
+        input=contract,
+        io="uint8",
+        calibration_temperature=1.0,
+        model=ModelFile(sha256=sha256_bytes(content), size_bytes=len(content)),
+        unsure_below=UnsureBelow(confidence=0.4, rule="", images=1, share=0.0, accuracy_below=None, accuracy_above=1.0),
+        golden=AppGolden(
+            images=tuple(images),
+            images_sha256=tuple(map(sha256_bytes, images.values())),
+            decoded_sha256=tuple(sha256_bytes(decode(i).tobytes()) for i in images.values()),
+            pixels_sha256=tuple(sha256_bytes(p.tobytes()) for p in pixels),
+            probs=tuple(map(tuple, expected_probs(pixels).tolist())),
+            tolerance=1e-3,
+        ),
+        samples=(),
+        origin=Origin(**origin),
+        licence="",
+    )
+    text = json.dumps(model.model_dump(mode="json", by_alias=True))
+    return {"model.tflite": content, **images, "model.json": text.encode()}
+
+
+def test_a_zip_of_pythons_is_taken_as_it_is(core, tmp_path):
+    files = app_files()
+    archive.write(tmp_path / "model.zip", files)
+    found = json.loads(compare(core, "import", tmp_path))
+    assert (found["name"], found["display_names"]) == ("mean", ["A", "B", "C"])
+    home = Path(found["folder"])
+    assert {str(p.relative_to(home)): p.read_bytes() for p in home.rglob("*") if p.is_file()} == files
+
+
+def changed(files, **values):
+    return files | {"model.json": json.dumps(json.loads(files["model.json"]) | values).encode()}
+
+
+HOSTILE_ZIPS = {
+    "a path that leaves the folder": (lambda f: f | {"../../evil": b"x"}, "a name that no model's file has"),
+    "an absolute path": (lambda f: f | {"/tmp/evil": b"x"}, "a name that no model's file has"),
+    "another model": (lambda f: f | {"model.tflite": b"another"}, "is not the file that model.json describes"),
+    "another picture": (lambda f: f | {"golden/1.png": f["golden/0.png"]}, "golden/1.png is not the file"),
+    "a picture that is none": (lambda f: f | {"golden/1.png": b"x"}, "golden/1.png is not the file"),
+    "another resize": (
+        lambda f: changed(f, input=json.loads(f["model.json"])["input"] | {"kernel": "bicubic"}),
+        "the input tensor differs",
+    ),
+    "other answers": (
+        lambda f: changed(f, golden=json.loads(f["model.json"])["golden"] | {"probs": [[1.0, 0.0, 0.0]] * 2}),
+        "a probability differs",
+    ),
+    "another schema": (lambda f: changed(f, schema="edgekd.app/9"), "expected schema edgekd.app/1, found edgekd.app/9"),
+    "no description": (lambda f: {k: v for k, v in f.items() if k != "model.json"}, "no model.json in it"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_ZIPS)
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_hostile_zips_are_refused_and_leave_nothing(core, tmp_path, case, compression):
+    change, message = HOSTILE_ZIPS[case]
+    with zipfile.ZipFile(tmp_path / "model.zip", "w", compression) as packed:
+        for name, content in change(app_files()).items():
+            packed.writestr(name, content)
+    found = json.loads(compare(core, "import", tmp_path))
+    assert message in found["refused"]
+    assert list((tmp_path / "models").iterdir()) == []
+    assert {p.name for p in tmp_path.iterdir()} == {"model.zip", "models"}
 
 
 # --- Jobs ---
@@ -249,6 +440,48 @@ def test_a_job_gives_a_document_that_python_accepts(core, tmp_path):
     assert (found.runtime.name, found.runtime.delegate, found.runtime.threads_asked) == ("Fake", "built-in", 2)
     assert found.runtime.threads_ran is None or found.runtime.threads_ran >= 1
     assert found.system.model == 'Fake ä"\\'
+
+
+def test_images_are_answered_from_their_files_too(core, tmp_path):
+    """Alike; decoded otherwise; decoded alike but another tensor; no image at all."""
+    rng = np.random.default_rng(7)
+    folder, names = tmp_path / "job", [f"files/{i}.png" for i in range(4)]
+    job, test = write_job(folder)
+    (folder / "files").mkdir()
+    images = [rng.integers(0, 256, (26, 31, 3), np.uint8) for _ in names]
+    for name, image in zip(names, images, strict=True):
+        Image.fromarray(image).save(folder / name)
+    (folder / names[3]).write_bytes(b"no image")
+    tensors = np.stack([to_pixels(Image.fromarray(image), job.input) for image in images])
+    test[:4] = tensors
+    test[2, 0, 0, 0] ^= 1
+    np.save(folder / "test.npy", test)
+    hashes = [sha256_bytes(image.tobytes()) for image in images]
+    hashes[1] = "0" * 64
+    sent = TestFiles(images=tuple(names), rows=(0, 1, 2, 3), decoded_sha256=tuple(hashes))
+    paths = {name: folder / name for name in (*names, "test.npy")}
+    records = {n: FileRecord(sha256=sha256_file(p), size_bytes=p.stat().st_size) for n, p in paths.items()}
+    job = job.model_copy(
+        update={
+            "files": {**job.files, **records},
+            "test": Test(pixels="test.npy", indices=(0, 1, 2, 3), files=sent),
+        }
+    )
+    (folder / "job.json").write_text(job.text())
+    found = read_document(run(core, folder), "java", job).from_files
+    assert [(f.decoded_equal, f.pixels_equal) for f in found] == [
+        (True, True),
+        (False, True),
+        (True, False),
+        (False, False),
+    ]
+    np.testing.assert_allclose([f.probs for f in found[:3]], expected_probs(tensors[:3]), atol=1e-6)
+    assert found[3].probs == ()
+    assert found[3].problem.startswith("files/3.png: ")
+    bad = sent.model_copy(update={"rows": (0, 1, 2, 9)})
+    job = job.model_copy(update={"test": job.test.model_copy(update={"files": bad})})
+    (folder / "job.json").write_text(job.text())
+    assert failure(core, folder, job) == ("probabilities", "test.npy has no image 9 of the model's size")
 
 
 def test_sustained_windows(core, tmp_path):
@@ -330,12 +563,17 @@ def test_each_golden_stage_is_named(core, tmp_path):
     assert stage == "probabilities"
 
 
+FILES_WITHOUT_ROWS = {"images": ["golden/0.png"], "rows": [], "decoded_sha256": ["0" * 64]}
 HOSTILE = {
     "another version": ({"schema": "edgekd.job/2"}, "expected a job of schema edgekd.job/1, found edgekd.job/2"),
     "no threads": ({"threads": 0}, "job.threads: expected a whole number from 1 to 1024, found 0"),
     "huge threads": ({"threads": 10**30}, "a number that is too large"),
     "a temperature of 0": ({"calibration_temperature": 0}, "job.calibration_temperature: expected a number"),
     "no files": ({"files": {}}, "job.files: expected the model's file first, found none"),
+    "files without rows": (
+        {"test": {"pixels": "test.npy", "indices": [], "files": FILES_WITHOUT_ROWS}},
+        "job.test.files: expected a row for each of 1 images",
+    ),
     "a file without hash": ({"files": {"m": {"sha256": "0" * 64, "size_bytes": 1}}}, "expected the hash of golden.npy"),
     "a size of 10^6": ({"input": {"size": 10**6}}, "job.input.size: expected a whole number from 1 to 1024"),
     "text for a list": ({"label_names": "abc"}, "job.label_names: expected a list of 1 to 100000, found abc"),

@@ -101,6 +101,12 @@ def test_key():
     assert (APP / "../hermetic/debug.p12").is_file()
 
 
+def test_a_release_is_never_signed_with_the_public_key():
+    [release] = re.findall(r"\brelease \{(.*?)\n        \}", SCRIPT, re.DOTALL)
+    assert "isMinifyEnabled" in release  # this is the block that was meant
+    assert "signingConfig" not in SCRIPT.partition("buildTypes {")[2]
+
+
 def test_versions_of_the_tests_libraries():
     pinned = {f"{pin.group}:{pin.artifact}": pin.version for pin in pins("junit", "robolectric")}
     for name in ("junit", "robolectric"):

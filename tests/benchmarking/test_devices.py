@@ -5,6 +5,7 @@ import os
 import re
 import sys
 import textwrap
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from edgekd import benchmark, devices
 from edgekd.benchmarking import comparison, subject
 from edgekd.benchmarking.jobs import Workshop
-from edgekd.benchmarking.schema import read_report
+from edgekd.benchmarking.schema import FromFiles, read_report
 from edgekd.devices import DeviceError, DeviceLost, local
 from edgekd.devices.document import Timing, read_document
 from edgekd.errors import EdgekdError
@@ -67,6 +68,49 @@ def test_a_job_on_this_machine(parcel):
     assert found.failure is None
     assert found.system.cores == os.cpu_count()
     assert 0 < found.times.processor_share < 1.5
+
+
+def test_images_are_answered_from_their_files_too(tiny, tmp_path):
+    """This machine decodes and resizes as it did when the tensors were made; so does every answer."""
+    (tmp_path / "bench.toml").write_text('kind = "local"\nthreads = [1]\nformats = ["tflite"]\nfiles = 4\n')
+    out = tmp_path / "out"
+    arguments = [str(tiny.folder), "--device", "bench", "--devices", str(tmp_path), "--out", str(out)]
+    benchmark.main([*arguments, "--rounds", "2", "--runs", "3", "--seconds", "1", "--warmup", "0"])
+    [row] = read_report(out).rows
+    found = row.numerics.from_files
+    assert len(found.rows) == 4
+    assert found.model_copy(update={"rows": ()}) == FromFiles(
+        rows=(),
+        not_decoded=0,
+        decoded_differ=0,
+        pixels_differ=0,
+        decoder_answers=0,
+        resize_answers=0,
+        kernel_answers=0,
+        largest_change=0.0,
+    )
+    assert "4 images answered from their files: decoded otherwise 0" in (out / "report.html").read_text()
+
+
+def test_a_file_that_does_not_give_its_tensor_is_not_sent(tiny, tmp_path):
+    images = subject.images(tiny)
+    [first, *_] = images.facts.image_names
+    folder = tmp_path / "images"
+    for name in images.facts.image_names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((images.folder / name).read_bytes())
+    (folder / first).write_bytes((images.folder / images.facts.image_names[1]).read_bytes())
+    (folder / images.facts.image_names[2]).write_bytes(b"no image")
+    workshop = Workshop.open(tiny, replace(images, folder=folder), Timing(), tmp_path / "work")
+    device = devices.find("local")
+    device.options = device.options.model_copy(update={"files": 1000})
+    artefacts = subject.artefacts(tiny, ["tflite"], tmp_path / "made", print)[0]
+    [entry] = workshop.entries("local", device, artefacts, (1,))
+    assert [file.row for file in entry.files] == [1, *range(3, len(images.pixels))]
+    parcel = workshop.parcel(entry, 0, "hardware")
+    assert set(parcel.job.test.files.images) <= set(parcel.files)
+    assert workshop.parcel(entry, 1, "hardware").job.test is None
+    assert not any(name.startswith("files/") for name in workshop.parcel(entry, 1, "hardware").files)
 
 
 def test_an_upgrade_on_this_machine_is_measured_anew(tiny, tmp_path, capsys):

@@ -18,7 +18,7 @@ from edgekd import preprocess
 from edgekd.benchmarking import subject
 from edgekd.benchmarking.jobs import Workshop
 from edgekd.devices import RUNNER, find
-from edgekd.devices.document import Timing, read_document
+from edgekd.devices.document import TestFiles, Timing, read_document
 from edgekd.preprocess import InputContract
 from edgekd.runtimes import cpu
 
@@ -208,6 +208,22 @@ def test_an_emulated_job_times_nothing(job):
     assert len(found["probs"]) == len(asked.test.indices)
 
 
+def test_the_step_that_gives_other_bytes_is_told(job, tmp_path):
+    """Of three files one is decoded otherwise, and one is no image; tensors of others are not theirs."""
+    folder, asked = job()
+    names, golden = [*asked.golden.images[:2], "golden.npy"], asked.golden
+    files = TestFiles(
+        images=tuple(names), rows=(1, 0, 0), decoded_sha256=(golden.decoded_sha256[0], "0" * 64, "0" * 64)
+    )
+    asked = asked.model_copy(update={"test": asked.test.model_copy(update={"files": files})})
+    (folder / "job.json").write_text(asked.text())
+    found = answer(folder, asked).from_files
+    assert [(f.decoded_equal, f.pixels_equal) for f in found] == [(True, False), (False, False), (False, False)]
+    for given, expected in zip(found, golden.probs[:2], strict=False):
+        np.testing.assert_allclose(given.probs, expected, atol=1e-6)
+    assert found[2].problem.startswith("golden.npy: ")
+
+
 def test_a_sustained_run_has_windows(job):
     folder, asked = job(timing=QUICK.model_copy(update={"sustained_s": 2.2}))
     windows = answer(folder, asked).times.sustained
@@ -280,6 +296,54 @@ def test_time_limits_end_a_run():
     samples = runner.sample(time.sleep, [0.02], 10_000, 0.2)
     assert 5 <= len(samples) <= 11
     assert len(runner.sample(time.sleep, [0.05], 10_000, 0.01)) == runner.FEWEST_RUNS
+
+
+@pytest.mark.parametrize(
+    ("runs", "seconds", "most", "expected"),
+    [(3, 0.0, 10.0, 3), (3, 2.0, 10.0, 8), (100, 0.0, 1.0, 4), (100, 2.0, 1.0, 8), (0, 0.0, 1.0, 0)],
+)
+def test_a_warm_up_ends_when_runs_and_seconds_are_reached(monkeypatch, runs, seconds, most, expected):
+    """Each run takes a quarter of a second."""
+    now, given = 0.0, []
+
+    def work(number):
+        nonlocal now
+        now += 0.25
+        given.append(number)
+
+    monkeypatch.setattr(runner, "clock", lambda: now)
+    assert runner.warm(work, [7, 8], runs, seconds, most) == expected
+    assert given == [7, 8, 7, 8, 7, 8, 7, 8][:expected]
+
+
+def test_a_board_that_is_slowed_down_is_waited_for(monkeypatch):
+    now, flags = 0.0, ["0x4", "0x4", "0x40000"]
+
+    def sleep(seconds):
+        nonlocal now
+        now += seconds
+        flags.pop(0)
+
+    monkeypatch.setattr(runner, "clock", lambda: now)
+    monkeypatch.setattr(runner.time, "sleep", sleep)
+    monkeypatch.setattr(runner, "read", lambda path: flags[0] if "get_throttled" in str(path) else "")
+    monkeypatch.setattr(runner, "throttle_count", lambda: None)
+    assert runner.cool(60.0) == 4.0  # two looks
+    flags = ["0x4"] * 9
+    assert runner.cool(3.0) == 3.0
+    assert runner.cool(0.0) == 0.0
+
+
+def test_what_was_waited_for_and_warmed_up_is_in_the_document(job, monkeypatch):
+    folder, asked = job(timing=QUICK.model_copy(update={"warmup_s": 0.3, "cool_s": 0.1}))
+    found = answer(folder, asked)
+    assert found.times.warmup_s >= 0.3
+    assert found.times.warmup_runs > 2  # of a network that takes well under 0.1 s
+    assert found.times.cooling_s == 0.0
+    assert found.notes == ()
+    monkeypatch.setattr(runner, "pi_flags", lambda: 4)
+    note = "it was still slowed down after 0 s of waiting"
+    assert runner.answer(folder)["notes"] == [note]
 
 
 def test_it_takes_the_same_precautions_against_saturation(monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgekd.benchmarking import trust
-from edgekd.devices.document import Conditions
+from edgekd.devices.document import Attended, Conditions, PhoneState
 
 _spec = importlib.util.spec_from_file_location("hand_made_rows", Path(__file__).with_name("hand_made.py"))
 hand_made = importlib.util.module_from_spec(_spec)
@@ -19,6 +19,9 @@ def changed(value, **changes):
         head, _, rest = name.partition("__")
         value = value.model_copy(update={head: changed(getattr(value, head), **{rest: new}) if rest else new})
     return value
+
+
+ATTENDED = Attended(compiled="verify", before=PhoneState(), after=PhoneState())
 
 
 @pytest.fixture
@@ -46,6 +49,7 @@ def test_a_quiet_machine_gives_no_warning(row):
         ({"measurement__latency__round_medians_ms": (4.0, 5.0)}, "25% apart"),
         ({"measurement__latency__count": 30}, "30 runs"),
         ({"measurement__limit__ratio": 0.8}, "arithmetic limit"),
+        ({"measurement__attended": (ATTENDED,)}, "compiled as 'verify'"),
         ({"measurement__sustained": hand_made.hardware(sustained=True).sustained}, "76% in the long run"),
     ],
 )
@@ -58,6 +62,10 @@ def test_what_a_machine_does_not_tell_is_no_warning(row):
     silent = (Conditions(),)
     quiet = changed(row, system__governor="", measurement__before=silent, measurement__after=silent)
     assert trust.warnings(changed(quiet, ran__threads_ran=None, measurement__processor_share=None)) == ()
+
+
+def test_nobody_can_choose_the_governor_of_a_phone(row):
+    assert trust.warnings(changed(row, system__governor="walt", system__system="Android 15")) == ()
 
 
 def test_a_low_battery_that_is_being_charged_is_no_warning(row):

@@ -8,10 +8,11 @@
 
 A phone is a folder that stands for its file system, and a function that answers shell commands, `Phone.shell`; the
 demo app on it is `run`: from how it was started (`Start`, with the job's folder) to the text of one `edgekd.device/1`
-document. The phone writes that to where the app would, and logs the app's line. `run` may raise `Crash` (the app ends with
-an exception), `Killed` (it is gone without a word), `Fails` (it cannot write its report), or change what is logged by
-`Phone.line`. The protocol: https://android.googlesource.com/platform/packages/modules/adb, OVERVIEW, SERVICES and SYNC,
-without shell_v2, as of Android before 7: no exit codes, and lines that end with CR LF.
+document. The phone writes that to where the app would, and logs the app's line. `run` may raise `Crash` (the app ends
+with an exception), `Tombstone` (with a signal), `Killed` (it is gone without a word), `Fails` (it cannot write its
+report), or change what is logged by `Phone.line`. The protocol:
+https://android.googlesource.com/platform/packages/modules/adb, OVERVIEW, SERVICES and SYNC, without shell_v2, as of
+Android before 7: no exit codes, and lines that end with CR LF.
 """
 
 import contextlib
@@ -27,10 +28,42 @@ from pathlib import Path
 from typing import Any, Self
 
 APP = "org.edgekd.demo"
-REPORTS = f"/storage/emulated/0/Android/data/{APP}/files/reports"
+REPORTS = f"/storage/emulated/{{}}/Android/data/{APP}/files/reports"  # of a user
 VERSION = 41  # of the protocol between client and server
 REGULAR, PID = 0o100644, 4242
 NO_SPACE = "No space left on device"
+BATTERY = """Current Battery Service state:
+  AC powered: false
+  USB powered: true
+  Wireless powered: false
+  status: 2
+  level: 83
+  scale: 100
+  voltage: 4321
+  temperature: 315
+  technology: Li-ion
+"""
+THERMAL = """IsStatusOverride: false
+Thermal Status: 1
+Cached temperatures:
+	Temperature{mValue=99.9, mType=3, mName=skin, mStatus=0}
+HAL Ready: true
+Current temperatures from HAL:
+	Temperature{mValue=34.25, mType=3, mName=skin, mStatus=1}
+	Temperature{mValue=NaN, mType=0, mName=CPU0, mStatus=0}
+	Temperature{mValue=5.1E1, mType=0, mName=CPU1, mStatus=0}
+Current cooling devices from HAL:
+	CoolingDevice{mValue=0, mType=2, mName=thermal-cpufreq-0}
+Temperature static thresholds from HAL:
+	TemperatureThreshold{mType=3, mName=skin, mHotThrottlingThresholds=[NaN, 39.0]}
+"""
+EXIT_INFO = f"""ACTIVITY MANAGER PROCESS EXIT INFO (dumpsys activity exit-info)
+  package: {APP}
+    Historical Process Exit for uid=10123
+        ApplicationExitInfo #9:
+          timestamp=2026-11-01 10:00:00.000 pid=99 realUid=10123 packageUid=10123 definingUid=10123 user=0
+          process={APP} reason=4 (APP CRASH(EXCEPTION)) subreason=0 (UNKNOWN) status=0
+"""
 
 
 class Crash(Exception):
@@ -38,7 +71,11 @@ class Crash(Exception):
 
 
 class Killed(Exception):
-    """The app is gone without a word."""
+    """The app is gone without a word; its message is the line of `dumpsys activity exit-info` from `reason=` on."""
+
+
+class Tombstone(Exception):
+    """Native code of the app ends it with this signal."""
 
 
 class Fails(Exception):
@@ -72,6 +109,15 @@ class Phone:
     apk: bytes = b"an app with TensorFlow Lite"
     version: str = "0.1.0"  # of the app
     cores: int = 8
+    user: str = "0"  # whose screen is in front
+    is_dark: bool = True
+    lock: str = "swipe"  # or "pin", which no command opens, or "" for none
+    in_front: str = "com.android.launcher/.Home"
+    start_text: str = "Status: ok\nLaunchState: COLD\nTotalTime: 312\nComplete\n"
+    compiled: str = "verify"
+    settings: dict[str, str] = field(default_factory=lambda: {"stay_on_while_plugged_in": "0"})
+    exits: list[str] = field(default_factory=list)
+    dumps: dict[str, str] = field(default_factory=dict)  # texts instead of those below, by the service's name
     properties: dict[str, str] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)  # as `logcat -v tag` prints it
     commands: list[list[str]] = field(default_factory=list)  # all that were given
@@ -137,16 +183,60 @@ class Phone:
         return 0, f"{self.cores}\n"
 
     def do_pm(self, words: list[str]) -> Answer:
-        return (0, f"package:/data/app/{words[1]}-1/base.apk\n") if self.is_installed else (1, "")
+        assert words[:3] == ["path", "--user", self.user]
+        return (0, f"package:/data/app/{words[3]}-1/base.apk\n") if self.is_installed else (1, "")
 
     def do_sha256sum(self, words: list[str]) -> Answer:
         return 0, "".join(f"{hashlib.sha256(self.apk).hexdigest()}  {name}\n" for name in words)
 
     def do_dumpsys(self, words: list[str]) -> Answer:
+        """What services tell, in the words of Android 12 to 14."""
+        if words[0] in self.dumps:
+            return 0, self.dumps[words[0]]
+        if words == ["activity", "activities"]:
+            locked = str(bool(self.lock)).lower()
+            front = f"  topResumedActivity=ActivityRecord{{6f9d0e u0 {self.in_front} t71}}\n"
+            return 0, f"{front}  KeyguardController:\n    mKeyguardShowing={locked}\n    mAodShowing=false\n"
+        if words[:2] == ["activity", "exit-info"]:
+            return 0, EXIT_INFO + "".join(self.exits)
+        if words[0] == "power":
+            return 0, f"POWER MANAGER\n  mWakefulness={'Asleep' if self.is_dark else 'Awake'}\n"
+        if words[0] == "battery":
+            return 0, BATTERY
+        return (0, THERMAL) if words[0] == "thermalservice" else (0, self._package(words[1]))
+
+    def _package(self, name: str) -> str:
         return (
-            0,
-            f"Packages:\n  Package [{words[1]}] (8f3a1c):\n    versionCode=1 minSdk=26\n    versionName={self.version}\n",
+            f"Packages:\n  Package [{name}] (8f3a1c):\n    versionCode=1 minSdk=26\n    versionName={self.version}\n"
+            f"Dexopt state:\n  [com.other]\n    path: /data/app/x/base.apk\n      arm64: [status=speed] [reason=cmdline]\n"
+            f"  [{name}]\n    path: /data/app/{name}-1/base.apk\n"
+            f"      arm64: [status={self.compiled}] [reason=install] [primary-abi]\n"
         )
+
+    def do_cmd(self, words: list[str]) -> Answer:
+        assert words[:3] == ["package", "compile", "-m"]
+        assert words[4:] == ["-f", APP]
+        self.compiled = words[3]
+        return 0, "Success\n"
+
+    def do_input(self, words: list[str]) -> Answer:
+        assert words == ["keyevent", "KEYCODE_WAKEUP"]
+        self.is_dark = False
+        return 0, ""
+
+    def do_wm(self, words: list[str]) -> Answer:
+        assert words == ["dismiss-keyguard"]
+        self.lock = "" if self.lock == "swipe" else self.lock
+        return 0, ""
+
+    def do_settings(self, words: list[str]) -> Answer:
+        assert words[1] == "global"
+        if words[0] == "get":
+            return 0, self.settings.get(words[2], "null") + "\n"
+        if words[0] == "put":
+            self.settings[words[2]] = words[3]
+            return 0, ""
+        return 0, f"Deleted {int(self.settings.pop(words[2], None) is not None)} rows\n"
 
     def do_pidof(self, words: list[str]) -> Answer:
         return (0, f"{PID}\n") if self.is_running else (1, "")
@@ -180,27 +270,32 @@ class Phone:
         return 1, "cat: not in a shell\n"
 
     def do_am(self, words: list[str]) -> Answer:
-        if words[:2] == ["force-stop", APP]:
+        if words == ["get-current-user"]:
+            return 0, f"{self.user}\n"
+        if words == ["force-stop", "--user", self.user, APP]:
             self.current = None
             return 0, ""
+        assert words[:3] == ["start", "--user", self.user]
         given = {words[i + 1]: words[i + 2] for i, word in enumerate(words) if word in ("--es", "--ei", "--ez")}
         head = f"Starting: Intent {{ cmp={words[words.index('-n') + 1]} (has extras) }}\n"
         if words[words.index("-n") + 1] != f"{APP}/.BenchmarkActivity" or not self.is_installed:
             return 0, head + "Error type 3\nError: Activity class {...} does not exist.\n"
+        if "timeout" in self.start_text:
+            return 0, head + self.start_text
         folder = self.path(given["folder"])
         start = Start(given["run_id"], folder, int(given["threads"]), given["xnnpack"] == "true")
         self.starts.append(start)
         self.current = start
         self.apps.append(threading.Thread(target=self._app, args=(start,), daemon=True))
         self.apps[-1].start()
-        return 0, head + "Status: ok\nLaunchState: COLD\nTotalTime: 312\nComplete\n"
+        return 0, head + self.start_text
 
     def _app(self, start: Start) -> None:
         """The app's process: what was stopped meanwhile does nothing any more."""
         try:
             text = self.run(start)
             if self.current is start:
-                path = f"{REPORTS}/{start.run_id}.json"
+                path = f"{REPORTS.format(self.user)}/{start.run_id}.json"
                 self.path(path).parent.mkdir(parents=True, exist_ok=True)
                 self.path(path).write_text(text, encoding="utf-8")
                 self.log.append("I/edgekd  : " + self.line(start, path, hashlib.sha256(text.encode()).hexdigest()))
@@ -210,8 +305,25 @@ class Phone:
             self.current = None
             for line in ("FATAL EXCEPTION: main", f"Process: {APP}, PID: {PID}", str(e), "\tat org.edgekd.demo.X"):
                 self.log.append(f"E/AndroidRuntime: {line}")
-        except Killed:
+        except Tombstone as e:
             self.current = None
+            process = f"pid: {PID}, tid: 4260, name: edgekd-measure  >>> {APP} <<<"
+            for line in (
+                "*** *** ***",
+                "ABI: 'arm64'",
+                process,
+                "uid: 10123",
+                f"signal {e}",
+                "    x0  0000000000000000",
+            ):
+                self.log.append(f"F/DEBUG   : {line}")
+        except Killed as e:
+            self.current = None
+            if str(e):
+                head = (
+                    f"        ApplicationExitInfo #0:\n          timestamp=2026-11-02 10:00:00.000 pid={PID} user=0\n"
+                )
+                self.exits.append(f"{head}          process={APP} {e}\n")
         except Exception:
             if self.current is start:
                 self.current = None

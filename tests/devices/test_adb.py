@@ -56,6 +56,8 @@ def phones(tmp_path, monkeypatch):
 
     monkeypatch.setattr(adb, "LOOK_S", 0.2)
     monkeypatch.setattr(adb, "RETRY_S", 0.05)
+    monkeypatch.setattr(adb, "WAKE_S", 0.1)
+    monkeypatch.setattr(adb, "WAKE_LOOK_S", 0.02)
     yield plug
     for server in servers:
         server.__exit__()
@@ -83,7 +85,7 @@ def test_a_phone_runs_a_job_and_is_left_as_it_was(phones, small):
     with device(xnnpack=False) as place:
         assert place.cores == 4
         assert place.program == hashlib.sha256(phone.apk).hexdigest()
-        assert place.software == {"app": "0.1.0"}
+        assert place.software == {"app": "0.1.0", "compiled": "speed"}
         assert place.serial == "PHONE1"
         found = read_document(place.run(parcel), "pixel", parcel.job)
         again = read_document(place.run(parcel), "pixel", parcel.job)
@@ -97,7 +99,9 @@ def test_a_phone_runs_a_job_and_is_left_as_it_was(phones, small):
     assert not phone.path(adb.FOLDER).exists()
     assert not phone.is_running
     assert ["chmod", "-R", "a+rX", adb.FOLDER] in phone.commands
-    assert next(c for c in phone.commands if c[:2] == ["am", "start"])[2:5] == ["-W", "-S", "-n"]
+    start = next(c for c in phone.commands if c[:2] == ["am", "start"])
+    assert start[2:7] == ["--user", "0", "-W", "-S", "-n"]
+    assert phone.settings == {"stay_on_while_plugged_in": "0"}
 
 
 def test_a_benchmark_on_two_phones_at_once(phones, tiny, tmp_path):
@@ -125,6 +129,8 @@ def test_a_benchmark_on_two_phones_at_once(phones, tiny, tmp_path):
     assert {row.measurement.memory.pss_after_mib for row in report.rows} == {30.0}
     page = (out / "report.html").read_text()
     assert "battery 80 %, charging" in page
+    assert "CPU1 51 to 51 °C, skin 34 to 34 °C" in page
+    assert "compiled as" in page
     assert one.files() == two.files() == []
 
 
@@ -200,7 +206,8 @@ def test_a_log_that_breaks_off_is_read_again(phones, small):
         ({"state": "no permissions (missing udev rules? user is in the plugdev group)"}, "tools-common"),
         ({"state": "recovery"}, "start Android"),
         ({"is_installed": False}, "make apk && adb -s PHONE1 install -r android_demo/build/edgekd-demo"),
-        ({"properties": {"ro.boot.qemu": "1"}}, "an emulator's time means nothing"),
+        ({"properties": {"ro.boot.qemu": "1"}}, "`emulator = true` in the device's file"),
+        ({"lock": "pin"}, "unlock it, and leave it so"),
     ],
 )
 def test_a_phone_that_is_not_ready_says_what_to_do(phones, small, options, words):
@@ -252,13 +259,24 @@ def ends(error):
     ("error", "words"),
     [
         (fake.Crash("java.lang.OutOfMemoryError: 400 MB\x1b[2J"), "it crashed: java.lang.OutOfMemoryError: 400 MB�[2J"),
-        (fake.Killed(), "gone and left no result"),
+        (fake.Killed(), "gone and left no result: for want of memory perhaps"),
+        (
+            fake.Killed("reason=3 (LOW MEMORY) subreason=0 (UNKNOWN) status=0\n  importance=100 pss=88MB rss=1.2GB x"),
+            "the phone ended it for want of memory (it held 1.2GB)",
+        ),
+        (fake.Killed("reason=13 (OTHER KILLS BY SYSTEM) subreason=3 (X) status=0"), "other kills by system"),
+        (fake.Killed("reason=5 (APP CRASH(NATIVE)) subreason=0 (UNKNOWN) status=11"), "crashed in native code"),
+        (
+            fake.Tombstone("11 (SIGSEGV), code 1 (SEGV_MAPERR), fault addr 0x0"),
+            "native code: signal 11 (SIGSEGV), code 1 (SEGV_MAPERR), fault addr 0x0, thread edgekd-measure",
+        ),
         (fake.Fails("the folder cannot be made"), "the folder cannot be made"),
     ],
 )
 def test_an_app_that_ends_without_a_result_is_a_device_error(phones, small, error, words):
     [phone] = phones("PHONE1", run=ends(error))
     phone.log += ["E/AndroidRuntime: Process: org.edgekd.demo, PID: 99", "E/AndroidRuntime: an old crash"]
+    phone.log += ["F/DEBUG   : pid: 99, tid: 99, name: main  >>> org.edgekd.demo <<<", "F/DEBUG   : signal 6 (SIGABRT)"]
     phone.log += [f"I/edgekd  : result {small().job.key}.0.00000000 /sdcard/x {'0' * 64}"]
     assert words in problem(small())
     assert phone.files() == []
@@ -268,7 +286,7 @@ def test_an_app_that_never_ends_is_stopped(phones, small):
     [phone] = phones("PHONE1", run=lambda start: time.sleep(3) or "{}")
     assert "within 1 s" in problem(small(), limit_s=1.0)
     assert not phone.is_running
-    assert ["am", "force-stop", adb.APP] in phone.commands
+    assert ["am", "force-stop", "--user", "0", adb.APP] in phone.commands
 
 
 @pytest.mark.parametrize(
@@ -313,6 +331,104 @@ def test_a_result_without_end_is_not_taken(phones, small, monkeypatch):
     [phone] = phones("PHONE1", run=lambda start: "x" * 200_000)
     assert "at most 1000 bytes" in problem(small())
     assert phone.files() == []
+
+
+def test_what_the_host_saw_is_in_the_report(phones, small):
+    [phone] = phones("PHONE1")
+    found = run(small()).attended
+    assert found.compiled == phone.compiled == "speed"
+    for seen in (found.before, found.after):
+        assert seen.thermal_status == "light"
+        assert seen.temperatures_c == {"skin": 34.25, "CPU1": 51.0}
+        assert (seen.battery_percent, seen.battery_temperature_c, seen.power) == (83.0, 31.5, "USB")
+
+
+def test_texts_that_are_none_are_not_known(phones, small):
+    odd = "\x1b[2J" + "Temperature{mValue=1e999, mType=0, mName=x, mStatus=0}level: 900\nThermal Status: 9"
+    services = ("power", "activity", "battery", "thermalservice", "package")
+    phones("PHONE1", dumps=dict.fromkeys(services, odd))
+    seen = run(small()).attended
+    assert seen.compiled == seen.before.thermal_status == seen.before.power == ""
+    assert seen.before.temperatures_c == {}
+    assert seen.before.battery_percent is None
+
+
+def test_the_app_is_compiled_once(phones, small):
+    [phone] = phones("PHONE1")
+    with device() as place:
+        place.run(small())
+    with device() as place:
+        place.run(small())
+    assert sum(command[0] == "cmd" for command in phone.commands) == 1
+
+
+def test_a_screen_is_kept_lit_and_given_back_even_after_a_benchmark_that_was_cut_off(phones, small):
+    [phone] = phones("PHONE1", settings={"stay_on_while_plugged_in": "2"})
+    place = device()
+    place.__enter__()
+    assert phone.settings == {"stay_on_while_plugged_in": "7", "edgekd_stay_on": "2"}
+    phone.vanish()
+    place.__exit__(None, None, None)
+    phone.come_back()
+    assert run(small()).failure is None
+    assert phone.settings == {"stay_on_while_plugged_in": "2"}
+
+
+def test_a_start_that_takes_too_long_says_what_is_in_the_way(phones, small):
+    [phone] = phones("PHONE1", start_text="Status: timeout\nComplete\n", in_front="com.android.settings/.Settings")
+    words = problem(small())
+    assert "in front within 60 s" in words
+    assert "in front is com.android.settings/.Settings" in words
+    assert phone.starts == []
+
+    class Locks(fake.Phone):
+        def do_am(self, words):
+            self.is_dark = True
+            return super().do_am(words)
+
+    [phone] = phones("PHONE2")
+    phone.__class__ = Locks
+    phone.start_text = "Status: timeout\n"
+    assert "its screen is dark" in problem(small())
+
+
+def test_a_start_that_never_ends_is_given_up(phones, small, monkeypatch):
+    class Hangs(fake.Phone):
+        def do_am(self, words):
+            time.sleep(1.0 if words[0] == "start" else 0.0)
+            return 0, "Status: ok\n"
+
+    monkeypatch.setattr(fake, "Phone", Hangs)
+    monkeypatch.setattr(adb, "START_S", 0.3)
+    phones("PHONE1")
+    assert "in front is com.android.launcher/.Home" in problem(small())
+
+
+def test_the_person_in_front_of_the_screen_is_meant(phones, small):
+    [phone] = phones("PHONE1", user="10")
+    assert run(small()).failure is None
+    assert phone.files() == []
+
+
+def test_an_emulator_answers_and_has_no_times(phones, tiny, tmp_path):
+    """As an emulated processor: numerics count, and what would describe this machine is left out."""
+    emulator = {"ro.kernel.qemu": "1", "ro.product.cpu.abi": "x86_64"}
+    phones("emulator-5554", properties=emulator)
+    (tmp_path / "avd.toml").write_text('kind = "adb"\nemulator = true\nformats = ["tflite-int8"]\nthreads = [1]\n')
+    out = tmp_path / "out"
+    benchmark.main([str(tiny.folder), "--device", "avd", "--devices", str(tmp_path), "--out", str(out)])
+    [row] = read_report(out).rows
+    assert row.measurement.model_dump(mode="json") == {
+        "provenance": "emulated",
+        "emulation": {"emulator": "Android emulator", "cpu_model": "x86_64", "instructions": {}},
+    }
+    assert row.system.cores is row.system.memory_mib is None
+    assert row.numerics.drift.images > 0
+
+
+def test_a_phone_is_no_emulator(phones, small):
+    phones("PHONE1")
+    assert "take `emulator` out" in problem(small(provenance="emulated"), DeviceLost, emulator=True)
 
 
 def test_an_app_without_the_activity(phones, small, monkeypatch):

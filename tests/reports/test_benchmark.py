@@ -6,7 +6,8 @@ import sys
 import pytest
 from rich.console import Console
 
-from edgekd.reports.benchmark import show, warnings
+from edgekd.devices.document import Window
+from edgekd.reports.benchmark import heat, show, warnings
 
 
 @pytest.fixture
@@ -53,6 +54,19 @@ def test_a_cameras_rate_is_told_beside_runs_without_a_pause(shown, hand_made):
     assert lines[1].startswith("camera: tflite-int8 on local, 1 thread, at 30 frames a second: ")
     assert lines[1].endswith("10 of 100 frames dropped; 47.0 °C")
     assert "(back to back 9." in lines[1]
+
+
+def test_a_long_run_tells_its_heat(shown, hand_made):
+    [line] = [line for line in shown(hand_made.usual()).splitlines() if line.startswith("long run: ")]
+    assert line.endswith(
+        "tflite-int8 on local, 1 thread, in 120 s without a pause: 76 % of its first speed; 55.0 to 66.0 °C"
+    )
+    window = Window(start_s=0.0, runs=1, images_per_s=1.0, median_ms=1.0)
+    phone = window.model_copy(update={"battery_temperature_c": 31.5, "thermal_headroom": 0.45})
+    hot = window.model_copy(update={"battery_temperature_c": 36.04, "thermal_headroom": 0.8})
+    assert heat(phone, hot) == "battery 31.5 to 36.0 °C, thermal headroom 0.45 to 0.80"
+    assert heat(phone) == "battery 31.5 °C, thermal headroom 0.45"
+    assert heat(window, window) == ""
 
 
 def test_nothing_measured(shown, hand_made):

@@ -84,6 +84,7 @@ def test_the_headline_figures_and_facts_are_there(usual, hand_made):
         "Accuracy over size",
         "Latency, raw samples",
         "Speed in a long run",
+        "in 120 s without a pause: 76 % of its first speed; 55.0 to 66.0 °C",
         "At a camera's rate",
         "Recall of each class",
         "Reliability",

@@ -1,13 +1,16 @@
 """What a finished bundle holds of its evaluation: groups as numbers, never as a patient's id."""
 
+import io
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rich.console import Console
 from safetensors.numpy import load_file
 
+from edgekd import recipe
 from edgekd.data.dataset import Sample
-from edgekd.training import finish
+from edgekd.training import distributed, finish, run, stages
 
 
 @pytest.fixture
@@ -41,3 +44,14 @@ def test_groups_are_kept_as_numbers(evaluated):
 
 def test_without_every_group_there_are_none(evaluated):
     assert set(evaluated(["MR1", None, "MR1", "MR2"])[0]) == {"labels", "logits"}
+
+
+def test_display_names_of_its_labels_are_the_bundles_and_those_of_others_are_told(tiny_settings, tmp_path):
+    names = 'data.display_names={notumor="no tumour", notumour="misspelt [bold]"}'
+    wanted = recipe.load(None, [*tiny_settings, names, "training={epochs=1, batch_size=16}"])
+    shown = io.StringIO()
+    prepared = run.prepare(wanted, tmp_path / "run", distributed.start(), Console(file=shown, width=200))
+    assert "data.display_names.notumour: the data has no such label; did you mean 'notumor'?" in shown.getvalue()
+    found = stages.student(prepared, None, tmp_path / "control").manifest
+    assert found.display_names == {"notumor": "no tumour"}
+    assert found.readable_names == ("glioma", "meningioma", "no tumour", "pituitary")

@@ -3,6 +3,8 @@ package org.edgekd.demo;
 import android.annotation.TargetApi;
 import android.app.ActivityManager;
 import android.content.Context;
+import android.content.Intent;
+import android.content.IntentFilter;
 import android.content.pm.PackageManager;
 import android.os.BatteryManager;
 import android.os.Build;
@@ -77,6 +79,11 @@ final class AndroidFacts implements DeviceFacts {
             now.throttled = status >= PowerManager.THERMAL_STATUS_MODERATE;
             now.throttling = status >= 0 && status < THERMAL.length ? THERMAL[status] : "status " + status;
         }
+        if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.R) {
+            float headroom = headroom();
+            now.thermalHeadroom = Float.isNaN(headroom) ? null : (Double) (double) headroom;
+        }
+        now.batteryTemperatureC = batteryTemperature();
         BatteryManager battery = (BatteryManager) context.getSystemService(Context.BATTERY_SERVICE);
         int percent = battery.getIntProperty(BatteryManager.BATTERY_PROPERTY_CAPACITY);
         now.batteryPercent = percent >= 0 && percent <= 100 ? (Double) (double) percent : null;
@@ -87,6 +94,18 @@ final class AndroidFacts implements DeviceFacts {
     @TargetApi(Build.VERSION_CODES.Q)
     private int thermalStatus() {
         return ((PowerManager) context.getSystemService(Context.POWER_SERVICE)).getCurrentThermalStatus();
+    }
+
+    @TargetApi(Build.VERSION_CODES.R)
+    private float headroom() {
+        return ((PowerManager) context.getSystemService(Context.POWER_SERVICE)).getThermalHeadroom(0);
+    }
+
+    /** Of the last change that Android told, in tenths there; null where it tells none. */
+    private Double batteryTemperature() {
+        Intent told = context.registerReceiver(null, new IntentFilter(Intent.ACTION_BATTERY_CHANGED));
+        int tenths = told == null ? 0 : told.getIntExtra(BatteryManager.EXTRA_TEMPERATURE, 0);
+        return tenths == 0 ? null : (Double) (tenths / 10.0);
     }
 
     @Override

@@ -4,8 +4,10 @@ import android.app.Activity;
 import android.content.ActivityNotFoundException;
 import android.content.ClipData;
 import android.content.Intent;
+import android.content.pm.ActivityInfo;
 import android.net.Uri;
 import android.os.Bundle;
+import android.os.PowerManager;
 import android.view.View;
 import android.view.WindowManager;
 import android.widget.RadioGroup;
@@ -22,7 +24,7 @@ import org.edgekd.core.Timing;
  * BenchmarkRequest}.
  */
 public final class BenchmarkActivity extends Activity {
-    private static final String AFTER_REPLAY = "warm-up|inference|stages|sustained|answers"; // steps of BenchmarkRun
+    private static final String AFTER_REPLAY = "warm-up|inference|stages|sustained|camera|answers"; // of BenchmarkRun
     private static final int LONGEST_TEXT = 100_000; // characters that other apps surely take; more would fail
 
     private final BackStep back = new BackStep(this, this::cancel);
@@ -72,7 +74,7 @@ public final class BenchmarkActivity extends Activity {
         int threads = id == R.id.threads_4 ? 4 : id == R.id.threads_2 ? 2 : 1;
         boolean xnnpack = ((Switch) findViewById(R.id.xnnpack)).isChecked();
         String now = new SimpleDateFormat("yyyyMMdd-HHmmss", Locale.ROOT).format(new Date());
-        return new BenchmarkRequest("screen-" + now, "", threads, xnnpack, Timing.STANDARD);
+        return new BenchmarkRequest("screen-" + now, "", threads, xnnpack, Timing.STANDARD, false);
     }
 
     @Override
@@ -80,6 +82,20 @@ public final class BenchmarkActivity extends Activity {
         super.onStart();
         session.setListener(this::render);
         render();
+    }
+
+    @Override
+    protected void onResume() {
+        super.onResume();
+        session.arrive(((PowerManager) getSystemService(POWER_SERVICE)).isInteractive());
+    }
+
+    @Override
+    protected void onPause() {
+        if (!isChangingConfigurations()) {
+            session.leave();
+        }
+        super.onPause();
     }
 
     @Override
@@ -91,14 +107,6 @@ public final class BenchmarkActivity extends Activity {
     @Override
     public Object onRetainNonConfigurationInstance() {
         return session;
-    }
-
-    @Override
-    protected void onDestroy() {
-        if (isFinishing()) {
-            session.cancel();
-        }
-        super.onDestroy();
     }
 
     /** Also what going back does while a run goes on. */
@@ -144,10 +152,12 @@ public final class BenchmarkActivity extends Activity {
     private void render() {
         boolean isRunning = session.isRunning;
         back.enable(isRunning);
-        if (isRunning) { // a dark screen slows the processors down
+        if (isRunning) { // a dark screen slows the processors down, and one that turns is drawn anew
             getWindow().addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+            setRequestedOrientation(ActivityInfo.SCREEN_ORIENTATION_LOCKED);
         } else {
             getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
+            setRequestedOrientation(ActivityInfo.SCREEN_ORIENTATION_UNSPECIFIED);
         }
         show(R.id.run, !isRunning);
         show(R.id.running, isRunning);
@@ -176,6 +186,8 @@ public final class BenchmarkActivity extends Activity {
                 return R.string.step_files;
             case "golden":
                 return R.string.step_golden;
+            case "cooling":
+                return R.string.step_cooling;
             case "load":
                 return R.string.step_load;
             case "warm-up":
@@ -208,7 +220,7 @@ public final class BenchmarkActivity extends Activity {
         golden.setBackgroundResource(report.hasFailed() ? R.drawable.banner_bad : R.drawable.banner_good);
         new ReportRows(this, findViewById(R.id.facts)).show(report);
         setText(R.id.headline, ReportRows.headline(this, report));
-        setText(R.id.saved, session.file == null ? "" : getString(R.string.saved, session.file.getAbsolutePath()));
+        setText(R.id.saved, session.handedOver == null ? "" : getString(R.string.saved, session.handedOver));
     }
 
     private void setText(int id, String text) {

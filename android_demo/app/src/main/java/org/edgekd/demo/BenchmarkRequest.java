@@ -14,7 +14,8 @@ import org.edgekd.core.Timing;
 
 /**
  * What to measure. By intent, from `adb shell am start`: `run_id` (string), `folder` (string; absent: the app's own
- * model), `threads` (int), `xnnpack` (boolean), `runs` (int; of the app's own model). Any app may send one.
+ * model), `threads` (int), `xnnpack` (boolean), `runs` (int; of the app's own model). The manifest lets the shell alone send
+ * one.
  */
 final class BenchmarkRequest {
     static final String RUN_ID = "run_id";
@@ -26,7 +27,7 @@ final class BenchmarkRequest {
     private static final int MOST_THREADS = 64;
     private static final int MOST_RUNS = 100_000;
 
-    /** Where adb may put jobs and apps may read them. */
+    /** Where adb alone may put jobs, and apps may read them. */
     private static final String SHARED = "/data/local/tmp/edgekd";
 
     final String runId;
@@ -34,13 +35,15 @@ final class BenchmarkRequest {
     final int threads;
     final boolean xnnpack;
     final Timing timing; // of the app's own model
+    final boolean isOfTheShell; // and not of a person at the screen
 
-    BenchmarkRequest(String runId, String folder, int threads, boolean xnnpack, Timing timing) {
+    BenchmarkRequest(String runId, String folder, int threads, boolean xnnpack, Timing timing, boolean isOfTheShell) {
         this.runId = runId;
         this.folder = folder;
         this.threads = threads;
         this.xnnpack = xnnpack;
         this.timing = timing;
+        this.isOfTheShell = isOfTheShell;
     }
 
     /**
@@ -65,10 +68,12 @@ final class BenchmarkRequest {
         int threads = limited(extras.getInt(THREADS, 1), MOST_THREADS);
         int runs = limited(extras.getInt(RUNS, Timing.STANDARD.minRuns), MOST_RUNS);
         Timing standard = Timing.STANDARD;
-        Timing timing = new Timing(Math.min(standard.warmupRuns, runs), runs, standard.minSeconds, standard.sustainedS);
+        int warmup = Math.min(standard.warmupRuns, runs);
+        Timing timing = new Timing(warmup, runs, standard.minSeconds, standard.sustainedS)
+                .prepared(standard.warmupS, standard.coolS);
         String folder = extras.getString(FOLDER);
         return new BenchmarkRequest(
-                runId, folder == null ? "" : folder, threads, extras.getBoolean(XNNPACK, true), timing);
+                runId, folder == null ? "" : folder, threads, extras.getBoolean(XNNPACK, true), timing, true);
     }
 
     /** Whether a name can be a report's, and no path. */
@@ -93,13 +98,13 @@ final class BenchmarkRequest {
         }
     }
 
-    /** The folder, if it is one that this app has to do with: others could be used to look where it may look. */
+    /** The folder, if no other app can write there; the app's folder on shared storage is not one up to Android 10. */
     private File allowed(Context context) throws BadJob {
-        File[] roots = {new File(SHARED), context.getFilesDir(), context.getExternalFilesDir(null)};
+        File[] roots = {new File(SHARED), context.getFilesDir()};
         try {
             String found = new File(folder).getCanonicalPath();
             for (File root : roots) {
-                if (root != null && found.startsWith(root.getCanonicalPath() + File.separator)) {
+                if (found.startsWith(root.getCanonicalPath() + File.separator)) {
                     return new File(found);
                 }
             }

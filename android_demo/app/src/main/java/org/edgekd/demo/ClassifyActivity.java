@@ -1,6 +1,7 @@
 package org.edgekd.demo;
 
 import android.app.Activity;
+import android.app.AlertDialog;
 import android.content.Intent;
 import android.graphics.BitmapFactory;
 import android.net.Uri;
@@ -14,8 +15,12 @@ import android.widget.ImageView;
 import android.widget.LinearLayout;
 import android.widget.ProgressBar;
 import android.widget.TextView;
+import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.ArrayList;
+import java.util.List;
+import org.edgekd.core.LogEntry;
 import org.edgekd.core.Model;
 
 /** Choose, share or sample an image, and see what the model says of it, how sure it is, and why. */
@@ -31,6 +36,9 @@ public final class ClassifyActivity extends Activity {
 
     private final BackStep back = new BackStep(this, this::stepBack);
     private ClassifySession session;
+    private final Screen screen = new Screen(this);
+    private AnswerWords words; // of the session's model
+    private AlertDialog naming; // asks what the image shows
     private Model samplesOf; // whose samples are shown
 
     @Override
@@ -48,6 +56,12 @@ public final class ClassifyActivity extends Activity {
         findViewById(R.id.explain).setOnClickListener(v -> explainOrHide());
         findViewById(R.id.map).setOnClickListener(v -> session.hideMap(!session.hidesMap));
         findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
+        findViewById(R.id.right).setOnClickListener(v -> session.mark(LogEntry.Mark.RIGHT, session.result.best));
+        findViewById(R.id.wrong).setOnClickListener(v -> askWhatItIs());
+        findViewById(R.id.undo).setOnClickListener(v -> session.mark(LogEntry.Mark.WITHDRAWN, -1));
+        findViewById(R.id.share).setOnClickListener(v -> session.share());
+        findViewById(R.id.field_log).setOnClickListener(v -> startActivity(new Intent(this, LogActivity.class)));
+        findViewById(R.id.model_screen).setOnClickListener(v -> startActivity(new Intent(this, ModelActivity.class)));
         if (isNew && saved != null && saved.getString(SOURCE) != null) { // the system had ended the process
             session.show(ImageSource.of(Uri.parse(saved.getString(SOURCE))));
             session.explainWhenDone(saved.getBoolean(HEATED));
@@ -68,12 +82,16 @@ public final class ClassifyActivity extends Activity {
     protected void onStart() {
         super.onStart();
         session.setListener(this::render);
+        session.refresh();
         render();
     }
 
     @Override
     protected void onStop() {
         session.setListener(null);
+        if (naming != null) {
+            naming.dismiss();
+        }
         super.onStop();
     }
 
@@ -107,16 +125,22 @@ public final class ClassifyActivity extends Activity {
 
     @Override
     protected void onActivityResult(int request, int result, Intent data) {
-        if (request != PICK || result != RESULT_OK || data == null || data.getData() == null) {
+        if (request != PICK || result != RESULT_OK || data == null) {
             return;
         }
-        Uri uri = data.getData();
-        try { // so that the image is there again should the system end the process
-            getContentResolver().takePersistableUriPermission(uri, Intent.FLAG_GRANT_READ_URI_PERMISSION);
-        } catch (SecurityException e) {
-            // this provider does not give it
+        List<Uri> picked = ImagePicker.uris(data);
+        for (Uri uri : picked) {
+            try { // so that the image is there again should the system end the process
+                getContentResolver().takePersistableUriPermission(uri, Intent.FLAG_GRANT_READ_URI_PERMISSION);
+            } catch (SecurityException e) {
+                // this provider does not give it
+            }
         }
-        session.show(ImageSource.of(uri));
+        if (picked.size() > 1) {
+            startActivity(BatchActivity.of(this, picked));
+        } else if (!picked.isEmpty()) {
+            session.show(ImageSource.of(picked.get(0)));
+        }
     }
 
     /** What other apps put into an intent may be anything. */
@@ -133,6 +157,25 @@ public final class ClassifyActivity extends Activity {
         } else {
             session.show(ImageSource.of(uri));
         }
+    }
+
+    /** What the image shows instead; closed by the person, or when the screen goes. */
+    private void askWhatItIs() {
+        List<String> names = new ArrayList<>();
+        List<Integer> classes = new ArrayList<>();
+        for (int k : session.result.ranked()) {
+            if (k != session.result.best) {
+                names.add(words.label(k));
+                classes.add(k);
+            }
+        }
+        names.add(getString(R.string.none_of_these));
+        classes.add(-1);
+        naming = new AlertDialog.Builder(this)
+                .setTitle(R.string.what_is_it)
+                .setItems(names.toArray(new String[0]), (d, i) -> session.mark(LogEntry.Mark.WRONG, classes.get(i)))
+                .setNegativeButton(R.string.cancel, null)
+                .show();
     }
 
     /** Going back ends the second opinion first. */
@@ -163,6 +206,7 @@ public final class ClassifyActivity extends Activity {
     // --- The session on the screen -----------------------------------------------------------------------------------
 
     private void render() {
+        words = session.model == null ? null : new AnswerWords(this, session.model);
         back.enable(session.isExplaining || session.heated != null);
         renderPicture();
         renderSamples();
@@ -173,9 +217,17 @@ public final class ClassifyActivity extends Activity {
             renderAnswer();
         }
         if (session.model != null) {
-            int line = EmbeddedModel.isOwn(this) ? R.string.own_model_line : R.string.model_line;
+            int line = EmbeddedModel.place(this).isEmpty() ? R.string.model_line : R.string.imported_model_line;
             setText(R.id.model, getString(line, session.model.name, session.runtime));
             setText(R.id.model_notice, session.model.notice);
+        }
+        if (session.shared != null) {
+            File file = session.shared;
+            session.shared = null;
+            String text = words.shared(session.result, session.source.isSample());
+            if (!Sharing.open(this, file, getString(R.string.share_answer), text)) {
+                session.complain(getString(R.string.nothing_to_share_with));
+            }
         }
     }
 
@@ -184,7 +236,7 @@ public final class ClassifyActivity extends Activity {
         view.setImageBitmap(session.shown());
         view.setVisibility(session.picture == null ? View.GONE : View.VISIBLE);
         if (session.heated != null && session.result != null) {
-            view.setContentDescription(getString(R.string.heated_description, label(session.result.best)));
+            view.setContentDescription(getString(R.string.heated_description, words.label(session.result.best)));
         } else if (session.isMapped() && session.result != null) {
             view.setContentDescription(getString(R.string.mapped_description, mapWords()));
         } else {
@@ -192,6 +244,7 @@ public final class ClassifyActivity extends Activity {
         }
         show(R.id.busy, session.isBusy);
         show(R.id.hint, session.picture == null && !session.isBusy);
+        show(R.id.generated, session.picture != null && session.source.isSample());
     }
 
     private void renderSamples() {
@@ -203,7 +256,8 @@ public final class ClassifyActivity extends Activity {
         row.removeAllViews();
         for (Model.Sample sample : session.model.samples) {
             ImageButton button = (ImageButton) getLayoutInflater().inflate(R.layout.sample, row, false);
-            String title = sample.label.isEmpty() ? sample.title : getString(R.string.pair, sample.title, sample.label);
+            String label = session.model.displayName(sample.label);
+            String title = label.isEmpty() ? sample.title : getString(R.string.pair, sample.title, label);
             button.setContentDescription(getString(R.string.sample_description, title));
             try (InputStream in = EmbeddedModel.files(this).open(sample.file)) {
                 button.setImageBitmap(BitmapFactory.decodeStream(in));
@@ -217,15 +271,9 @@ public final class ClassifyActivity extends Activity {
     }
 
     private void renderAnswer() {
-        String best = label(session.result.best);
-        String confidence = Numbers.percent(session.result.confidence);
         int[] possible = session.result.possible();
-        if (session.result.isUnsure) {
-            setText(R.id.answer, getString(R.string.not_sure));
-        } else {
-            setText(R.id.answer, possible.length > 1 ? joined(possible) : getString(R.string.answer, best, confidence));
-        }
-        setText(R.id.unsure, unsureWords(best, possible.length));
+        setText(R.id.answer, words.headline(session.result));
+        setText(R.id.unsure, words.why(session.result));
         renderProbabilities(possible);
         setText(R.id.times, getString(R.string.times, ms(session.decodeMs), ms(session.result.preprocessMs),
                 ms(session.result.inferenceMs)));
@@ -243,6 +291,31 @@ public final class ClassifyActivity extends Activity {
         show(R.id.map, hasMap && session.heated == null && !session.isExplaining);
         map.setText(session.hidesMap ? R.string.show_map : R.string.hide);
         setText(R.id.legend, legend());
+        renderMark();
+    }
+
+    private void renderMark() {
+        boolean canBeMarked = session.canBeMarked();
+        show(R.id.mark, canBeMarked);
+        if (canBeMarked) {
+            setText(R.id.mark_text, markText());
+            show(R.id.right, session.marked == null);
+            show(R.id.wrong, session.marked == null);
+            show(R.id.undo, session.marked != null);
+        }
+    }
+
+    private String markText() {
+        LogEntry marked = session.marked;
+        if (marked == null) {
+            return getString(R.string.was_it_right, words.label(session.result.best));
+        }
+        if (marked.mark == LogEntry.Mark.RIGHT) {
+            return getString(R.string.marked_right, session.marks);
+        }
+        return marked.trueLabel < 0
+                ? getString(R.string.marked_wrong, session.marks)
+                : getString(R.string.marked_wrong_is, words.label(marked.trueLabel), session.marks);
     }
 
     private String legend() {
@@ -256,32 +329,11 @@ public final class ClassifyActivity extends Activity {
 
     /** What the model's own map says: "glioma is strongest in the upper left of the image". */
     private String mapWords() {
-        String best = label(session.result.best);
+        String best = words.label(session.result.best);
         if (session.region == null) {
             return getString(R.string.map_nothing, best);
         }
         return getString(R.string.map_region, best, getString(REGIONS[session.region.ordinal()]));
-    }
-
-    /** Why the answer is not one class; "" if it is. */
-    private String unsureWords(String best, int possible) {
-        if (!session.model.hasSets) {
-            String limit = Numbers.percent(session.model.unsureBelow);
-            return session.result.isUnsure ? getString(R.string.not_sure_why, best, limit) : "";
-        }
-        if (session.result.isUnsure) {
-            return getString(possible == 0 ? R.string.not_sure_none : R.string.not_sure_all, best);
-        }
-        return possible > 1 ? getString(R.string.several_why, best, Math.round(100 * session.model.setAlpha)) : "";
-    }
-
-    /** "glioma or meningioma". */
-    private String joined(int[] classes) {
-        String found = label(classes[0]);
-        for (int i = 1; i < classes.length; i++) {
-            found = getString(R.string.or, found, label(classes[i]));
-        }
-        return found;
     }
 
     private void renderProbabilities(int[] possible) {
@@ -292,7 +344,7 @@ public final class ClassifyActivity extends Activity {
         int shown = ranked.length <= MOST_ROWS ? ranked.length : MOST_ROWS - 1;
         for (int i = 0; i < shown; i++) {
             boolean isAnswer = i < possible.length && !session.result.isUnsure; // the possible ones are the first
-            rows.addView(row(rows, label(ranked[i]), probs[ranked[i]], isAnswer));
+            rows.addView(row(rows, words.label(ranked[i]), probs[ranked[i]], isAnswer));
         }
         if (shown < ranked.length) {
             TextView more = new TextView(this, null, 0, R.style.Small);
@@ -313,24 +365,15 @@ public final class ClassifyActivity extends Activity {
         return row;
     }
 
-    private String label(int index) {
-        return session.model.labelNames.get(index);
-    }
-
     private String ms(double value) {
         return getString(R.string.milliseconds, Numbers.number(value));
     }
 
-    /** Sets a text; an empty one hides the view. A text that stays is not read out again. */
     private void setText(int id, String text) {
-        TextView view = findViewById(id);
-        if (!text.contentEquals(view.getText())) {
-            view.setText(text);
-        }
-        view.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
+        screen.setText(id, text);
     }
 
     private void show(int id, boolean isShown) {
-        findViewById(id).setVisibility(isShown ? View.VISIBLE : View.GONE);
+        screen.show(id, isShown);
     }
 }

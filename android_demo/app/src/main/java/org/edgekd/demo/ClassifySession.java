@@ -4,6 +4,8 @@ import android.content.Context;
 import android.graphics.Bitmap;
 import android.os.Handler;
 import android.os.Looper;
+import java.io.File;
+import java.io.IOException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -11,7 +13,10 @@ import org.edgekd.core.Classifier;
 import org.edgekd.core.CoreException;
 import org.edgekd.core.Cancelled;
 import org.edgekd.core.Decoder;
+import org.edgekd.core.FieldLog;
+import org.edgekd.core.Hash;
 import org.edgekd.core.InputContract;
+import org.edgekd.core.LogEntry;
 import org.edgekd.core.Model;
 import org.edgekd.core.Occlusion;
 import org.edgekd.core.Preprocess;
@@ -37,6 +42,9 @@ final class ClassifySession {
     private AtomicBoolean cancelled = new AtomicBoolean();
     private Listener listener;
     private boolean wantsHeat;
+
+    /** Which model this is of, as {@link EmbeddedModel#place} says. */
+    private String place;
 
     /** What is loaded; null before that, or if it failed. */
     Model model;
@@ -86,10 +94,44 @@ final class ClassifySession {
 
     float largestDrop;
 
+    /** Of the image's file. */
+    private String imageSha256 = "";
+
+    /** What the person said of the answer; null for nothing. */
+    LogEntry marked;
+
+    /** How often it was said of any. */
+    int marks;
+
+    /** What is to be shared, once it is written; taken by the activity. */
+    File shared;
+
     ClassifySession(Context context) {
         this.context = context.getApplicationContext();
         heatColour = context.getColor(R.color.heat);
+        place = EmbeddedModel.place(context);
         worker.execute(this::load);
+    }
+
+    /** Takes the model that is there now, and asks it again about an image that is no sample of the other one. */
+    void refresh() {
+        String now = EmbeddedModel.place(context);
+        if (now.equals(place)) {
+            return;
+        }
+        place = now;
+        ImageSource again = source == null || source.isSample() ? null : source;
+        restart();
+        clear(null);
+        isBusy = false;
+        model = null;
+        modelMessage = "";
+        worker.execute(this::load);
+        if (again != null) {
+            show(again);
+        } else {
+            changed();
+        }
     }
 
     void setListener(Listener listener) {
@@ -99,16 +141,70 @@ final class ClassifySession {
     /** Classifies an image; whatever goes on is cancelled. */
     void show(ImageSource chosen) {
         AtomicBoolean stop = restart();
+        clear(chosen);
+        isBusy = true;
+        changed();
+        worker.execute(() -> classify(chosen, stop));
+    }
+
+    private void clear(ImageSource chosen) {
         source = chosen;
         wantsHeat = false;
         picture = null;
         result = null;
         heated = null;
         mapped = null;
+        marked = null;
         message = "";
-        isBusy = true;
-        changed();
-        worker.execute(() -> classify(chosen, stop));
+    }
+
+    /** Whether the answer can be marked: a generated picture says nothing of the field. */
+    boolean canBeMarked() {
+        return result != null && !source.isSample();
+    }
+
+    /**
+     * Notes what the person says of the answer.
+     *
+     * @param trueLabel what the image shows; -1 for unknown
+     */
+    void mark(LogEntry.Mark mark, int trueLabel) {
+        Classifier.Result answer = result;
+        String image = imageSha256;
+        Model asked = model;
+        worker.execute(() -> {
+            try {
+                LogEntry entry = LogEntry.of(asked, image, answer, mark, trueLabel);
+                FieldLog log = LogSession.log(context);
+                log.append(entry);
+                FieldLog.Content content = log.read();
+                postOf(answer, () -> {
+                    message = "";
+                    marked = content.find(asked.sha256, image);
+                    marks = content.entries.size();
+                });
+            } catch (IOException | CoreException e) {
+                postOf(answer, () -> message = context.getString(R.string.not_noted, e.getMessage()));
+            }
+        });
+    }
+
+    /** Makes a picture of what is on the screen, to be shared. */
+    void share() {
+        Classifier.Result answer = result;
+        Bitmap image = shown();
+        boolean isGenerated = source.isSample();
+        AnswerWords words = new AnswerWords(context, model);
+        String name = SharedFile.answer(imageSha256);
+        worker.execute(() -> {
+            try {
+                byte[] png = AnswerPicture.png(context, image, isGenerated, words, answer);
+                File file = SharedFile.write(context, name, png);
+                postOf(answer, () -> shared = file);
+            } catch (IOException | RuntimeException | OutOfMemoryError e) {
+                postOf(answer, () -> message = context.getString(R.string.not_shared, e.toString()));
+            }
+        });
     }
 
     /** Makes the heat map too as soon as there is an answer. */
@@ -178,12 +274,7 @@ final class ClassifySession {
     void close() {
         listener = null;
         restart();
-        worker.execute(() -> {
-            if (loaded != null) {
-                loaded.close();
-                loaded = null;
-            }
-        });
+        worker.execute(this::release);
         worker.shutdown();
     }
 
@@ -210,10 +301,28 @@ final class ClassifySession {
         });
     }
 
+    /** As post, while the answer is still on the screen. */
+    private void postOf(Classifier.Result answer, Runnable change) {
+        main.post(() -> {
+            if (result == answer) {
+                change.run();
+                changed();
+            }
+        });
+    }
+
     // --- The worker's part -------------------------------------------------------------------------------------------
+
+    private void release() {
+        if (loaded != null) {
+            loaded.close();
+            loaded = null;
+        }
+    }
 
     private void load() {
         AtomicBoolean always = new AtomicBoolean();
+        release();
         try {
             EmbeddedModel found = EmbeddedModel.load(EmbeddedModel.files(context), 1);
             loaded = found;
@@ -230,9 +339,8 @@ final class ClassifySession {
 
     private String modelProblem(Throwable e) {
         String reason = e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage();
-        return EmbeddedModel.isOwn(context)
-                ? context.getString(R.string.own_model_problem, reason, EmbeddedModel.ownFolder(context))
-                : context.getString(R.string.model_problem, reason);
+        int text = EmbeddedModel.place(context).isEmpty() ? R.string.model_problem : R.string.imported_model_problem;
+        return context.getString(text, reason);
     }
 
     private void classify(ImageSource chosen, AtomicBoolean stop) {
@@ -247,12 +355,15 @@ final class ClassifySession {
             double took = (System.nanoTime() - begin) / 1e6;
             Bitmap shown = Picture.of(image);
             Classifier.Result answer = loaded.classifier.classify(image);
-            InputContract input = loaded.model.input;
+            Model asked = loaded.model;
+            InputContract input = asked.input;
             double[] seen = Preprocess.seen(shown.getWidth(), shown.getHeight(), input);
             Region strongest = answer.map == null ? null
                     : answer.map.region(answer.best, seen, shown.getWidth(), shown.getHeight());
             Bitmap own = answer.map == null ? null
                     : Picture.heated(shown, answer.map.of(answer.best), input, heatColour);
+            String hash = Hash.sha256(file);
+            FieldLog.Content log = noted();
             post(stop, () -> {
                 picture = shown;
                 mapped = own;
@@ -261,6 +372,9 @@ final class ClassifySession {
                 imageWidth = image.width;
                 imageHeight = image.height;
                 result = answer;
+                imageSha256 = hash;
+                marked = log == null ? null : log.find(asked.sha256, hash);
+                marks = log == null ? 0 : log.entries.size();
                 isBusy = false;
                 if (wantsHeat) {
                     wantsHeat = false;
@@ -269,6 +383,15 @@ final class ClassifySession {
             });
         } catch (CoreException | RuntimeException | OutOfMemoryError e) {
             fail(stop, e);
+        }
+    }
+
+    /** The field log; null where it cannot be read, which its own screen tells of. */
+    private FieldLog.Content noted() {
+        try {
+            return LogSession.log(context).read();
+        } catch (IOException e) {
+            return null;
         }
     }
 

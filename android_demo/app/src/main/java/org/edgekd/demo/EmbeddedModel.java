@@ -12,12 +12,10 @@ import org.edgekd.core.EngineException;
 import org.edgekd.core.FolderFiles;
 import org.edgekd.core.JobFiles;
 import org.edgekd.core.Model;
+import org.edgekd.core.ModelStore;
 import org.edgekd.core.Session;
 
-/**
- * The model that the app answers with, loaded: the one in its assets, or one that was put into the folder "model" of
- * the app's files on the device (model.tflite, model.json and golden/ as `python -m edgekd.embed` writes them).
- */
+/** The model that the app answers with, loaded: the one in its assets, or one that a person imported. */
 final class EmbeddedModel implements AutoCloseable {
     private static final String DESCRIPTION = "model.json";
     private static final int LARGEST_DESCRIPTION = 16 << 20;
@@ -34,19 +32,20 @@ final class EmbeddedModel implements AutoCloseable {
         session = model.session(engine);
     }
 
-    /** Where a model of the person's own is looked for; null where the device has no such storage now. */
-    static File ownFolder(Context context) {
-        File files = context.getExternalFilesDir(null);
-        return files == null ? null : new File(files, "model");
+    /** The model that a person imported, if any. */
+    static ModelStore store(Context context) {
+        return new ModelStore(new File(context.getFilesDir(), "models"));
     }
 
-    static boolean isOwn(Context context) {
-        File folder = ownFolder(context);
-        return folder != null && new File(folder, DESCRIPTION).isFile();
+    /** Changes when another model takes the place; "" for the one in the assets. */
+    static String place(Context context) {
+        File folder = store(context).current();
+        return folder == null ? "" : folder.getName();
     }
 
     static JobFiles files(Context context) {
-        return isOwn(context) ? new FolderFiles(ownFolder(context)) : new AssetFiles(context.getAssets());
+        File folder = store(context).current();
+        return folder == null ? new AssetFiles(context.getAssets()) : new FolderFiles(folder);
     }
 
     /** The description, checked against the file. */

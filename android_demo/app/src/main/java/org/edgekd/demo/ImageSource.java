@@ -28,6 +28,11 @@ final class ImageSource {
         return new ImageSource(new Uri.Builder().scheme(SAMPLE).opaquePart(file).build());
     }
 
+    /** Whether it is one of the app's samples, which are generated. */
+    boolean isSample() {
+        return SAMPLE.equals(uri.getScheme());
+    }
+
     /** The bytes of the file. */
     byte[] read(Context context, Cancel cancel) throws BadImage {
         Runtime memory = Runtime.getRuntime();
@@ -45,7 +50,7 @@ final class ImageSource {
     }
 
     private InputStream open(Context context) throws IOException {
-        if (SAMPLE.equals(uri.getScheme())) {
+        if (isSample()) {
             return EmbeddedModel.files(context).open(uri.getSchemeSpecificPart());
         }
         if (!ContentResolver.SCHEME_CONTENT.equals(uri.getScheme())) {

@@ -1,12 +1,15 @@
 package org.edgekd.demo;
 
 import java.io.File;
-import java.io.FileOutputStream;
 import java.io.IOException;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.Map;
 
 /** Reports on the device's storage: whole or not there. */
 final class ReportFile {
     private static final String SUFFIX = ".json";
+    private static final int MOST = 50;
 
     private ReportFile() {}
 
@@ -21,28 +24,30 @@ final class ReportFile {
         return end > 0 && file.endsWith(SUFFIX) && BenchmarkRequest.isName(file.substring(0, end));
     }
 
+    /** Removes the oldest of too many. */
+    static void keepNewest(File folder) {
+        File[] reports = folder.listFiles((in, name) -> isName(name));
+        if (reports == null || reports.length <= MOST) {
+            return;
+        }
+        Map<File, Long> ages = new HashMap<>(); // read once: sorting wants them to stay as they are
+        for (File report : reports) {
+            ages.put(report, report.lastModified());
+        }
+        Arrays.sort(reports, (a, b) -> Long.compare(ages.get(a), ages.get(b)));
+        for (int i = 0; i < reports.length - MOST; i++) {
+            reports[i].delete();
+        }
+    }
+
     /**
-     * Writes a report by a temporary name, then renames it.
+     * Writes a report.
      *
      * @throws IOException if there is no room, or no storage
      */
     static File write(File folder, String runId, byte[] content) throws IOException {
-        if (!folder.isDirectory() && !folder.mkdirs()) {
-            throw new IOException("no folder " + folder);
-        }
         File file = new File(folder, runId + SUFFIX);
-        File part = new File(folder, runId + ".part");
-        try {
-            try (FileOutputStream out = new FileOutputStream(part)) {
-                out.write(content);
-                out.getFD().sync();
-            }
-            if (!part.renameTo(file)) {
-                throw new IOException(part + " can't be renamed");
-            }
-        } finally {
-            part.delete(); // what is left of one that failed
-        }
+        WholeFile.write(file, content);
         return file;
     }
 }

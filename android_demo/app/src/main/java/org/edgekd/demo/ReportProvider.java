@@ -10,29 +10,31 @@ import android.provider.OpenableColumns;
 import java.io.File;
 import java.io.FileNotFoundException;
 
-/** Lends a report that is being shared to the app that it is shared with, for reading only. */
+/** Lends what is being shared, a report, an answer's picture or the field log, to the app that it is shared with, for reading only. */
 public final class ReportProvider extends ContentProvider {
     private static final String AUTHORITY = "org.edgekd.demo.reports";
     private static final String[] COLUMNS = {OpenableColumns.DISPLAY_NAME, OpenableColumns.SIZE};
 
-    static Uri uri(File report) {
-        return new Uri.Builder().scheme("content").authority(AUTHORITY).appendPath(report.getName()).build();
+    static Uri uri(File file) {
+        return new Uri.Builder().scheme("content").authority(AUTHORITY).appendPath(file.getName()).build();
     }
 
-    /** The report that a Uri names: a plain file name in the folder of reports. */
+    /** The file that a Uri names: a plain name, which tells the folder. */
     private File file(Uri uri) throws FileNotFoundException {
         String name = uri.getPathSegments().size() == 1 ? uri.getLastPathSegment() : "";
-        File files = getContext().getExternalFilesDir(null);
-        if (files == null || name == null || !ReportFile.isName(name)) {
-            throw new FileNotFoundException("no report " + name);
+        if (name != null && SharedFile.isName(name)) {
+            return new File(SharedFile.folder(getContext()), name);
         }
-        return new File(ReportFile.folder(files), name);
+        if (name == null || !ReportFile.isName(name)) {
+            throw new FileNotFoundException("nothing shared of the name " + name);
+        }
+        return new File(ReportFile.folder(getContext().getFilesDir()), name);
     }
 
     @Override
     public ParcelFileDescriptor openFile(Uri uri, String mode) throws FileNotFoundException {
         if (!mode.equals("r")) {
-            throw new FileNotFoundException("reports are lent for reading");
+            throw new FileNotFoundException("files are lent for reading");
         }
         return ParcelFileDescriptor.open(file(uri), ParcelFileDescriptor.MODE_READ_ONLY);
     }
@@ -58,7 +60,8 @@ public final class ReportProvider extends ContentProvider {
 
     @Override
     public String getType(Uri uri) {
-        return "application/json";
+        String name = String.valueOf(uri.getLastPathSegment());
+        return SharedFile.isName(name) ? SharedFile.type(name) : "application/json";
     }
 
     @Override

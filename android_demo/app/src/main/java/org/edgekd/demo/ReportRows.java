@@ -1,10 +1,7 @@
 package org.edgekd.demo;
 
 import android.content.Context;
-import android.view.LayoutInflater;
-import android.view.View;
 import android.view.ViewGroup;
-import android.widget.TextView;
 import org.edgekd.core.Conditions;
 import org.edgekd.core.DeviceReport;
 import org.edgekd.core.Statistics;
@@ -13,11 +10,11 @@ import org.edgekd.core.SystemFacts;
 /** What a benchmark found, as rows of name and value. */
 final class ReportRows {
     private final Context context;
-    private final ViewGroup parent;
+    private final Facts facts;
 
     ReportRows(Context context, ViewGroup parent) {
         this.context = context;
-        this.parent = parent;
+        facts = new Facts(context, parent);
     }
 
     /** The one number: the median, "" where nothing was timed. */
@@ -30,7 +27,7 @@ final class ReportRows {
     }
 
     void show(DeviceReport report) {
-        parent.removeAllViews();
+        facts.clear();
         if (!report.hasFailed()) {
             if (report.isTimed()) {
                 speed(report);
@@ -44,66 +41,51 @@ final class ReportRows {
 
     private void speed(DeviceReport report) {
         Statistics inference = Statistics.of(report.inferenceMs);
-        section(R.string.section_speed);
-        row(R.string.percentiles, pair(ms(inference.p90), ms(inference.p99)));
-        row(R.string.runs, context.getString(R.string.runs_value, inference.count, report.warmupRuns));
+        facts.section(R.string.section_speed);
+        facts.row(R.string.percentiles, pair(ms(inference.p90), ms(inference.p99)));
+        facts.row(R.string.runs, context.getString(R.string.runs_value, inference.count, report.warmupRuns));
         String ran = report.threadsRan == null ? text(R.string.unknown) : String.valueOf(report.threadsRan);
-        row(R.string.threads, context.getString(R.string.threads_value, ran, report.threadsAsked));
+        facts.row(R.string.threads, context.getString(R.string.threads_value, ran, report.threadsAsked));
         double cold = report.importMs + report.loadMs + report.firstMs;
-        row(R.string.cold_start, ms(cold));
-        row(R.string.cold_start_parts,
+        facts.row(R.string.cold_start, ms(cold));
+        facts.row(R.string.cold_start_parts,
                 context.getString(R.string.three, ms(report.importMs), ms(report.loadMs), ms(report.firstMs)));
-        row(R.string.stages, pair(ms(Statistics.median(report.decodeMs)), ms(Statistics.median(report.preprocessMs))));
+        facts.row(R.string.stages, pair(ms(Statistics.median(report.decodeMs)), ms(Statistics.median(report.preprocessMs))));
     }
 
     private void memory(DeviceReport report) {
-        section(R.string.section_memory);
-        row(R.string.pss, pair(mib(report.pssBeforeMib), mib(report.pssAfterMib)));
-        row(R.string.rss, pair(mib(report.bareRssMib), mib(report.peakRssMib)));
+        facts.section(R.string.section_memory);
+        facts.row(R.string.pss, pair(mib(report.pssBeforeMib), mib(report.pssAfterMib)));
+        facts.row(R.string.rss, pair(mib(report.bareRssMib), mib(report.peakRssMib)));
     }
 
     private void conditions(DeviceReport report) {
-        section(R.string.section_conditions);
-        row(R.string.thermal, pair(heat(report.before), heat(report.after)));
-        row(R.string.battery, pair(battery(report.before), battery(report.after)));
+        facts.section(R.string.section_conditions);
+        facts.row(R.string.thermal, pair(heat(report.before), heat(report.after)));
+        facts.row(R.string.battery, pair(battery(report.before), battery(report.after)));
         if (report.after.charging != null) {
-            row(R.string.power, text(report.after.charging ? R.string.charging : R.string.not_charging));
+            facts.row(R.string.power, text(report.after.charging ? R.string.charging : R.string.not_charging));
         }
     }
 
     private void runtime(DeviceReport report) {
-        section(R.string.section_runtime);
-        row(R.string.runtime, report.runtimeName + " " + report.runtimeVersion);
-        row(R.string.kernels, report.delegate);
+        facts.section(R.string.section_runtime);
+        facts.row(R.string.runtime, report.runtimeName + " " + report.runtimeVersion);
+        facts.row(R.string.kernels, report.delegate);
         if (report.probs != null) {
-            row(R.string.answered, String.valueOf(report.probs.size()));
+            facts.row(R.string.answered, String.valueOf(report.probs.size()));
         }
         for (String note : report.notes) {
-            row(R.string.note, note);
+            facts.row(R.string.note, note);
         }
     }
 
     private void device(SystemFacts system) {
-        section(R.string.section_device);
-        row(R.string.model_name, system.model);
-        row(R.string.processor, system.cpu);
-        row(R.string.cores, String.valueOf(system.cores));
-        row(R.string.system, system.system);
-    }
-
-    private void section(int name) {
-        TextView view = (TextView) LayoutInflater.from(context).inflate(R.layout.fact_section, parent, false);
-        view.setText(name);
-        parent.addView(view);
-    }
-
-    private void row(int name, String value) {
-        View row = LayoutInflater.from(context).inflate(R.layout.fact_row, parent, false);
-        String shown = value.isEmpty() ? text(R.string.unknown) : value;
-        ((TextView) row.findViewById(R.id.name)).setText(name);
-        ((TextView) row.findViewById(R.id.value)).setText(shown);
-        row.setContentDescription(context.getString(R.string.probability_description, text(name), shown));
-        parent.addView(row);
+        facts.section(R.string.section_device);
+        facts.row(R.string.model_name, system.model);
+        facts.row(R.string.processor, system.cpu);
+        facts.row(R.string.cores, String.valueOf(system.cores));
+        facts.row(R.string.system, system.system);
     }
 
     private String heat(Conditions now) {

@@ -9,6 +9,7 @@ import static org.robolectric.Shadows.shadowOf;
 
 import android.content.ContentResolver;
 import android.content.Intent;
+import android.content.pm.ActivityInfo;
 import android.content.res.Configuration;
 import android.database.Cursor;
 import android.net.Uri;
@@ -25,10 +26,12 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.edgekd.core.Hash;
 import org.edgekd.core.Json;
+import org.edgekd.core.Timing;
 import org.junit.Before;
 import org.junit.Test;
 import org.junit.runner.RunWith;
@@ -79,8 +82,13 @@ public class BenchmarkTest {
         return found;
     }
 
+    /** Where the shell reads reports; the app has them in its own storage too. */
     private static File reports() {
         return ReportFile.folder(Phone.context().getExternalFilesDir(null));
+    }
+
+    private static File ownReports() {
+        return ReportFile.folder(Phone.context().getFilesDir());
     }
 
     @SuppressWarnings("unchecked")
@@ -107,21 +115,27 @@ public class BenchmarkTest {
         shadowOf((BatteryManager) Phone.context().getSystemService(android.content.Context.BATTERY_SERVICE))
                 .setIntProperty(BatteryManager.BATTERY_PROPERTY_CAPACITY, 83);
         shadowOf((PowerManager) Phone.context().getSystemService(android.content.Context.POWER_SERVICE))
-                .setCurrentThermalStatus(PowerManager.THERMAL_STATUS_LIGHT);
+                .setCurrentThermalStatus(PowerManager.THERMAL_STATUS_NONE);
+        Intent warm = new Intent(Intent.ACTION_BATTERY_CHANGED).putExtra(BatteryManager.EXTRA_TEMPERATURE, 315);
+        RuntimeEnvironment.getApplication().sendStickyBroadcast(warm);
         BenchmarkActivity activity = run(request("own-1"));
         Map<String, Object> found = document("own-1");
         assertEquals("edgekd.device/1", found.get("schema"));
         assertEquals(4.0, number(part(found, "golden"), "images"), 0);
         Map<String, Object> times = part(found, "times");
         assertEquals(20, ((List<?>) times.get("inference_ms")).size());
-        assertEquals(10.0, number(times, "warmup_runs"), 0);
+        assertTrue(number(times, "warmup_runs") >= 10);
+        assertTrue(number(times, "warmup_s") >= 2);
         assertEquals(83.0, number(part(times, "before"), "battery_percent"), 0);
-        assertEquals("light", part(times, "after").get("throttling"));
+        assertEquals(31.5, number(part(times, "after"), "battery_temperature_c"), 0);
+        assertEquals("none", part(times, "after").get("throttling"));
+        assertEquals(0.0, number(times, "cooling_s"), 0);
         assertEquals(false, part(times, "after").get("throttled"));
         Map<String, Object> runtime = part(found, "runtime");
         assertEquals("XNNPACK", runtime.get("delegate"));
         assertEquals(2.0, number(runtime, "threads_asked"), 0);
-        assertTrue(number(runtime, "threads_ran") >= 1);
+        assertEquals(2.0, number(runtime, "threads_ran"), 0); // the worker, and one that native code started
+        assertTrue(number(times, "processor_share") < 2.1);
         assertTrue(((String) part(found, "system").get("system")).startsWith("Android "));
         assertEquals("0.1.0", part(part(found, "system"), "software").get("app"));
         assertTrue(Phone.text(activity, R.id.golden).startsWith("PASS: 4 golden images"));
@@ -143,8 +157,10 @@ public class BenchmarkTest {
 
     @Test
     public void builtInKernelsOnRequest() throws Exception {
-        run(request("own-2").putExtra("xnnpack", false).putExtra("runs", 1));
-        assertEquals("built-in", part(document("own-2"), "runtime").get("delegate"));
+        run(request("own-2").putExtra("xnnpack", false).putExtra("runs", 5));
+        Map<String, Object> runtime = part(document("own-2"), "runtime");
+        assertEquals("built-in", runtime.get("delegate"));
+        assertEquals(2.0, number(runtime, "threads_ran"), 0); // the other one was started by native code
     }
 
     @Test
@@ -185,7 +201,8 @@ public class BenchmarkTest {
     @Test
     public void foldersOfOthersAreRefused() throws Exception {
         String inside = Phone.context().getFilesDir() + "/../../elsewhere";
-        String[] folders = {"/", "/sdcard/Download", "/data/local/tmp", "/data/local/tmp/edgekd/../x", inside};
+        String outside = Phone.context().getExternalFilesDir(null).getPath() + "/job"; // others may write there
+        String[] folders = {"/", "/sdcard/Download", "/data/local/tmp", "/data/local/tmp/edgekd/../x", inside, outside};
         for (int i = 0; i < folders.length; i++) {
             ShadowLog.clear();
             run(request("folder-" + i).putExtra("folder", folders[i]));
@@ -212,9 +229,10 @@ public class BenchmarkTest {
     public void fullStorageIsToldAndNothingIsLost() throws Exception {
         assertTrue(reports().getParentFile().isDirectory() || reports().getParentFile().mkdirs());
         Files.write(reports().toPath(), new byte[0]); // no folder can be made in its place
+        Files.write(ownReports().toPath(), new byte[0]);
         BenchmarkActivity activity = run(request("full").putExtra("runs", 5));
         assertEquals(1, lines().size());
-        assertTrue(lines().get(0), lines().get(0).startsWith("failed full no folder"));
+        assertTrue(lines().get(0), lines().get(0).startsWith("failed full no folder " + ownReports()));
         assertTrue(Phone.text(activity, R.id.message).contains("could not be saved"));
         assertTrue(Phone.text(activity, R.id.golden).startsWith("PASS"));
         activity.findViewById(R.id.share).performClick();
@@ -260,6 +278,32 @@ public class BenchmarkTest {
     }
 
     @Test
+    public void aReportThatNoOneAskedForStaysInTheApp() throws Exception {
+        BenchmarkActivity activity = start(new Intent());
+        session().start(new BenchmarkRequest("hand", "", 1, true, new Timing(1, 5, 1, 0), false));
+        Phone.await("the end of the run", () -> !session().isRunning);
+        assertNull(reports().list());
+        File report = new File(ownReports(), "hand.json");
+        String hash = Hash.sha256(Files.readAllBytes(report.toPath()));
+        assertEquals(Arrays.asList("result hand " + report + " " + hash), lines());
+        assertFalse(Phone.isShown(activity, R.id.saved));
+        assertTrue(Phone.isShown(activity, R.id.report_card));
+    }
+
+    @Test
+    public void oldReportsAreRemoved() throws Exception {
+        assertTrue(ownReports().mkdirs());
+        for (int i = 0; i < 60; i++) {
+            File report = ReportFile.write(ownReports(), "run-" + i, new byte[0]);
+            assertTrue(report.setLastModified(1_700_000_000_000L + 1000 * (i % 7) + i));
+        }
+        ReportFile.keepNewest(ownReports());
+        assertEquals(50, ownReports().list().length);
+        assertFalse(new File(ownReports(), "run-0.json").exists()); // of those of the first second
+        assertTrue(new File(ownReports(), "run-6.json").exists());
+    }
+
+    @Test
     public void startedByHand() throws Exception {
         BenchmarkActivity activity = start(new Intent());
         assertFalse(session().isRunning);
@@ -279,26 +323,78 @@ public class BenchmarkTest {
     }
 
     @Test
-    public void rotationAndBackgroundInTheMiddle() throws Exception {
+    public void rotationInTheMiddleIsNoEnd() throws Exception {
         start(request("turn-1"));
+        assertEquals(ActivityInfo.SCREEN_ORIENTATION_LOCKED, controller.get().getRequestedOrientation());
         BenchmarkSession same = session();
         RuntimeEnvironment.setQualifiers("+land");
         controller.configurationChange(
                 new Configuration(RuntimeEnvironment.getApplication().getResources().getConfiguration()));
         assertEquals(same, session());
-        controller.pause().stop();
         Phone.await("the end of the run", () -> !session().isRunning);
-        controller.restart().start().resume();
         assertTrue(Phone.text(controller.get(), R.id.golden).startsWith("PASS"));
         document("turn-1");
     }
 
     @Test
-    public void leavingCancels() throws Exception {
-        start(request("left").putExtra("runs", 100_000));
+    public void leavingTheScreenFailsTheRun() throws Exception {
+        BenchmarkActivity activity = start(request("home").putExtra("runs", 100_000));
+        Phone.await("a step", () -> !session().step.isEmpty());
+        controller.pause().stop();
+        Phone.await("the end of the run", () -> !session().isRunning);
+        assertEquals(Arrays.asList("failed home its screen was left or went dark: times would not hold"), lines());
+        assertNull(reports().list());
+        controller.restart().resume();
+        assertTrue(Phone.text(activity, R.id.message).startsWith("Ended: this screen was left"));
+        assertEquals(1, lines().size());
+    }
+
+    @Test
+    public void backFailsTheRun() throws Exception {
+        start(request("back").putExtra("runs", 100_000));
         controller.get().finish();
         controller.pause().stop().destroy();
         Phone.await("the line", () -> !lines().isEmpty());
-        assertEquals("failed left cancelled", lines().get(0));
+        assertTrue(lines().get(0), lines().get(0).startsWith("failed back its screen was left"));
+    }
+
+    @Test
+    public void aDarkScreenMeasuresNothing() throws Exception {
+        shadowOf((PowerManager) Phone.context().getSystemService(android.content.Context.POWER_SERVICE))
+                .turnScreenOn(false);
+        start(request("dark"));
+        assertFalse(session().isRunning);
+        assertTrue(lines().get(0), lines().get(0).startsWith("failed dark its screen was left or went dark"));
+        assertNull(reports().list());
+    }
+
+    @Test
+    public void nothingIsMeasuredBehindAnotherScreen() throws Exception {
+        controller = Robolectric.buildActivity(BenchmarkActivity.class, request("behind")).create().start();
+        assertTrue(session().isRunning);
+        assertEquals("", session().step);
+        controller.resume().pause();
+        Phone.await("the end", () -> !session().isRunning);
+        assertTrue(lines().get(0), lines().get(0).startsWith("failed behind its screen was left"));
+    }
+
+    @Test
+    public void oneRunAtATime() throws Exception {
+        start(request("first").putExtra("runs", 100_000));
+        controller.newIntent(request("second"));
+        assertEquals(Arrays.asList("failed second another run is under way"), lines());
+        assertEquals("first", session().runId);
+        controller.get().findViewById(R.id.cancel).performClick();
+        Phone.await("the end of the run", () -> !session().isRunning);
+        assertEquals("failed first cancelled", lines().get(1));
+    }
+
+    @Test
+    public void nothingMovesWhileItIsMeasured() throws Exception {
+        start(request("still").putExtra("runs", 100_000));
+        assertTrue(session().isRunning);
+        LayoutChecks.nothingMoves(controller.get().findViewById(android.R.id.content));
+        session().cancel();
+        Phone.await("the end of the run", () -> !session().isRunning);
     }
 }

@@ -6,29 +6,38 @@ import static org.junit.Assert.assertFalse;
 import static org.junit.Assert.assertNotNull;
 import static org.junit.Assert.assertNotSame;
 import static org.junit.Assert.assertNull;
+import static org.junit.Assert.assertThrows;
 import static org.junit.Assert.assertTrue;
 import static org.robolectric.Shadows.shadowOf;
 
 import android.app.Activity;
+import android.app.AlertDialog;
+import android.content.ClipData;
 import android.content.Intent;
 import android.content.res.Configuration;
 import android.graphics.Bitmap;
+import android.graphics.BitmapFactory;
 import android.net.Uri;
 import android.os.Bundle;
 import android.provider.MediaStore;
 import android.view.View;
 import android.view.ViewGroup;
+import android.widget.ListView;
 import android.widget.ProgressBar;
 import java.io.File;
+import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import org.edgekd.core.Classifier;
-import org.edgekd.core.Json;
+import org.edgekd.core.FieldLog;
+import org.edgekd.core.Hash;
+import org.edgekd.core.LogEntry;
 import org.edgekd.core.Model;
 import org.junit.Before;
 import org.junit.Test;
@@ -39,6 +48,7 @@ import org.robolectric.RuntimeEnvironment;
 import org.robolectric.android.controller.ActivityController;
 import org.robolectric.annotation.Config;
 import org.robolectric.shadows.ShadowActivity;
+import org.robolectric.shadows.ShadowAlertDialog;
 
 /** The Classify screen, from an image to the answer of the real model in the phone's own TensorFlow Lite. */
 @RunWith(RobolectricTestRunner.class)
@@ -104,7 +114,7 @@ public class ClassifyTest {
             View row = rows.getChildAt(i);
             float p = session().result.probs()[ranked[i]];
             assertEquals(Math.round(1000 * p), ((ProgressBar) row.findViewById(R.id.bar)).getProgress());
-            String label = session().model.labelNames.get(ranked[i]);
+            String label = session().model.displayNames.get(ranked[i]);
             assertEquals(label + ": " + Numbers.percent(p), row.getContentDescription().toString());
         }
     }
@@ -264,7 +274,7 @@ public class ClassifyTest {
             assertTrue(differs(session().picture, session().mapped));
             assertEquals(session().mapped, session().shown());
             String where = session().region.name().toLowerCase(Locale.ROOT).replace('_', ' ');
-            String best = session().model.labelNames.get(session().result.best);
+            String best = session().model.displayNames.get(session().result.best);
             for (String text : new String[] {told(activity), Phone.text(activity, R.id.legend)}) {
                 assertTrue(text, text.matches(".*" + best + " is strongest (in|at|on) the " + where + " of the image.*"));
             }
@@ -305,28 +315,9 @@ public class ClassifyTest {
         assertEquals(session().mapped, session().shown());
     }
 
-    /** The app's model as a person's own, its description changed. */
-    static void ownModel(String key, Object value) throws Exception {
-        File folder = Phone.ownModel();
-        assertTrue(new File(folder, "golden").mkdirs());
-        AssetFiles assets = new AssetFiles(Phone.context().getAssets());
-        for (String name : "model.tflite golden/0.png golden/1.png golden/2.png golden/3.png".split(" ")) {
-            try (InputStream in = assets.open(name)) {
-                Files.copy(in, new File(folder, name).toPath());
-            }
-        }
-        try (InputStream in = assets.open("model.json")) {
-            @SuppressWarnings("unchecked") // an object has text as its keys
-            Map<String, Object> read = (Map<String, Object>) Json.parse(Bytes.read(in, 1 << 20, () -> false));
-            Map<String, Object> found = new LinkedHashMap<>(read);
-            found.put(key, value);
-            Files.write(new File(folder, "model.json").toPath(), Json.write(found).getBytes(StandardCharsets.UTF_8));
-        }
-    }
-
     @Test
     public void aModelWithoutAMapIsExplainedByOcclusionAlone() throws Exception {
-        ownModel("heatmap", null);
+        Zips.take("heatmap", null);
         ClassifyActivity activity = start();
         sample(0);
         assertNull(session().mapped);
@@ -344,17 +335,17 @@ public class ClassifyTest {
 
     @Test
     public void severalClassesThatMayBeRightAreAllNamed() throws Exception {
-        ownModel("conformal", sets(0.97)); // of the first sample 94 % and 4 % are likely enough
+        Zips.take("conformal", sets(0.97)); // of the first sample 94 % and 4 % are likely enough
         ClassifyActivity activity = start();
         sample(0);
-        assertEquals("notumor or meningioma", Phone.text(activity, R.id.answer));
-        assertTrue(Phone.text(activity, R.id.unsure).startsWith("The most probable is notumor, but each of these may"));
+        assertEquals("no tumour or meningioma", Phone.text(activity, R.id.answer));
+        assertTrue(Phone.text(activity, R.id.unsure).startsWith("The most probable is no tumour, but each of these may"));
         assertTrue(Phone.text(activity, R.id.unsure).contains("at most 10% should"));
     }
 
     @Test
     public void allClassesAreNotSure() throws Exception {
-        ownModel("conformal", sets(1.0));
+        Zips.take("conformal", sets(1.0));
         ClassifyActivity activity = start();
         sample(0);
         assertEquals("Not sure", Phone.text(activity, R.id.answer));
@@ -363,7 +354,7 @@ public class ClassifyTest {
 
     @Test
     public void noClassIsNotSure() throws Exception {
-        ownModel("conformal", sets(0.01)); // 94 % are too few
+        Zips.take("conformal", sets(0.01)); // 94 % are too few
         ClassifyActivity activity = start();
         sample(0);
         assertEquals("Not sure", Phone.text(activity, R.id.answer));
@@ -453,30 +444,213 @@ public class ClassifyTest {
     }
 
     @Test
-    public void wrongModelFileHasAMessage() throws Exception {
-        File folder = Phone.ownModel();
-        assertTrue(folder.mkdirs());
-        try (InputStream json = Phone.context().getAssets().open("model.json")) {
-            Files.copy(json, new File(folder, "model.json").toPath());
-        }
+    public void aModelThatWasDamagedHasAMessageAndAWayBack() throws Exception {
+        Zips.take("name", "damaged");
+        File folder = EmbeddedModel.store(Phone.context()).current();
         Files.write(new File(folder, "model.tflite").toPath(), "This is no model.".getBytes(StandardCharsets.UTF_8));
         ClassifyActivity activity = start();
         String message = Phone.text(activity, R.id.message);
         assertTrue(message, message.contains("is not the file that model.json describes"));
-        assertTrue(message, message.contains(folder.getPath()));
+        assertTrue(message, message.contains("Go back to the built-in one"));
         session().show(ImageSource.of(Phone.document("420.jpg")));
         awaitAnswer();
         assertTrue(Phone.isShown(activity, R.id.message));
         assertNull(session().result);
-        controller.pause().stop().destroy();
-
         Files.write(new File(folder, "model.json").toPath(), "{".getBytes(StandardCharsets.UTF_8));
-        assertTrue(Phone.text(start(), R.id.message).contains(folder.getPath()));
         controller.pause().stop().destroy();
+        assertTrue(Phone.text(start(), R.id.message).contains("can't be used"));
+        EmbeddedModel.store(Phone.context()).forget();
+        controller.pause().stop().restart().start().resume();
+        Phone.await("the built-in model", () -> session().model != null);
+        assertEquals("mri4-mobilenetv2", session().model.name);
+    }
 
-        assertTrue(new File(folder, "model.json").delete());
-        start();
-        assertNotNull(session().model);
+    @Test
+    public void anImportedModelAnswersAsSoonAsTheScreenIsBack() throws Exception {
+        ClassifyActivity activity = start();
+        session().show(ImageSource.of(Phone.document("420.jpg")));
+        awaitAnswer();
+        controller.pause().stop();
+        Zips.take("label_names", Arrays.asList("a", "b", "c", "small_cell"));
+        controller.restart().start().resume();
+        Phone.await("an answer of the other", () -> session().model != null && session().result != null);
+        assertEquals("small_cell", session().model.labelNames.get(3));
+        assertTrue(Phone.text(activity, R.id.model).endsWith("· imported"));
+        sample(0);
+        controller.pause().stop();
+        EmbeddedModel.store(Phone.context()).forget();
+        controller.restart().start().resume();
+        Phone.await("the built-in model", () -> session().model != null);
+        assertNull(session().source); // its sample is gone with it
+        assertFalse(Phone.isShown(activity, R.id.answer_card));
+    }
+
+    private FieldLog.Content log() throws IOException {
+        return LogSession.log(Phone.context()).read();
+    }
+
+    private ClassifyActivity answered(String image) throws Exception {
+        ClassifyActivity activity = start();
+        session().show(ImageSource.of(Phone.document(image)));
+        awaitAnswer();
+        assertNotNull(session().message, session().result);
+        return activity;
+    }
+
+    @Test
+    public void aRightAnswerIsMarked() throws Exception {
+        ClassifyActivity activity = answered("420.jpg");
+        String best = session().model.displayNames.get(session().result.best);
+        assertTrue(Phone.text(activity, R.id.mark_text).startsWith("Is it " + best + "?"));
+        assertFalse(Phone.isShown(activity, R.id.undo));
+        activity.findViewById(R.id.right).performClick();
+        Phone.await("the mark", () -> session().marked != null);
+        assertEquals("Marked as right. Marks in the log: 1", Phone.text(activity, R.id.mark_text));
+        assertFalse(Phone.isShown(activity, R.id.right));
+        LogEntry entry = log().entries.get(0);
+        assertEquals(Hash.sha256(Resources.image("420.jpg")), entry.imageSha256);
+        assertEquals(session().model.sha256, entry.modelSha256);
+        assertEquals(session().result.best, entry.trueLabel);
+        assertEquals(session().result.isUnsure, entry.isUnsure);
+        assertEquals(session().result.confidence, entry.confidence(), 1e-6);
+        activity.findViewById(R.id.undo).performClick();
+        Phone.await("its end", () -> session().marked == null);
+        assertEquals(0, log().entries.size());
+        assertTrue(Phone.isShown(activity, R.id.right));
+    }
+
+    @Test
+    public void aWrongAnswerIsMarkedWithWhatItIs() throws Exception {
+        ClassifyActivity activity = answered("420.jpg");
+        activity.findViewById(R.id.wrong).performClick();
+        AlertDialog asking = ShadowAlertDialog.getLatestAlertDialog();
+        ListView names = asking.getListView();
+        assertEquals(4, names.getAdapter().getCount());
+        int second = session().result.ranked()[1];
+        assertEquals(session().model.displayNames.get(second), names.getAdapter().getItem(0));
+        assertEquals("Something else, or not known", names.getAdapter().getItem(3));
+        shadowOf(asking).clickOnItem(0);
+        Phone.await("the mark", () -> session().marked != null);
+        assertEquals(second, log().entries.get(0).trueLabel);
+        assertTrue(Phone.text(activity, R.id.mark_text)
+                .startsWith("Marked as wrong, it is " + session().model.displayNames.get(second)));
+        activity.findViewById(R.id.undo).performClick();
+        Phone.await("its end", () -> session().marked == null);
+        activity.findViewById(R.id.wrong).performClick();
+        shadowOf(ShadowAlertDialog.getLatestAlertDialog()).clickOnItem(3);
+        Phone.await("the mark", () -> session().marked != null);
+        assertEquals(-1, log().entries.get(0).trueLabel);
+    }
+
+    @Test
+    public void aMarkIsThereAgainAndTheDialogLeavesWithItsScreen() throws Exception {
+        answered("420.jpg").findViewById(R.id.right).performClick();
+        Phone.await("the mark", () -> session().marked != null);
+        controller.pause().stop().destroy();
+        ClassifyActivity activity = answered("420.jpg");
+        assertEquals("Marked as right. Marks in the log: 1", Phone.text(activity, R.id.mark_text));
+        session().show(ImageSource.of(Phone.document("422.jpg")));
+        awaitAnswer();
+        assertTrue(Phone.text(activity, R.id.mark_text).startsWith("Is it "));
+        activity.findViewById(R.id.wrong).performClick();
+        AlertDialog asking = ShadowAlertDialog.getLatestAlertDialog();
+        turn();
+        assertFalse(asking.isShowing());
+        assertTrue(Phone.isShown(controller.get(), R.id.wrong));
+    }
+
+    @Test
+    public void aLogThatCannotBeWrittenSaysSo() throws Exception {
+        assertTrue(new File(Phone.context().getFilesDir(), "field-log").createNewFile());
+        ClassifyActivity activity = answered("420.jpg");
+        activity.findViewById(R.id.right).performClick();
+        Phone.await("a message", () -> !session().message.isEmpty());
+        assertTrue(Phone.text(activity, R.id.message).startsWith("The mark could not be noted: no folder"));
+        assertTrue(Phone.isShown(activity, R.id.right));
+        assertNotNull(session().result);
+    }
+
+    @Test
+    public void generatedPicturesSaySoAndAreNotMarked() throws Exception {
+        ClassifyActivity activity = start();
+        assertEquals("Generated samples", Phone.text(activity, R.id.samples_title));
+        View button = ((ViewGroup) activity.findViewById(R.id.samples)).getChildAt(2);
+        assertEquals("Generated sample: Synthetic picture 3, no tumour", button.getContentDescription().toString());
+        sample(2);
+        assertTrue(Phone.isShown(activity, R.id.generated));
+        assertFalse(Phone.isShown(activity, R.id.mark));
+        String shared = new AnswerWords(activity, session().model).shared(session().result, session().source.isSample());
+        assertTrue(shared, shared.contains("\nGenerated, no patient\n"));
+        session().show(ImageSource.of(Phone.document("420.jpg")));
+        awaitAnswer();
+        assertFalse(Phone.isShown(activity, R.id.generated));
+        assertTrue(Phone.isShown(activity, R.id.mark));
+    }
+
+    @Test
+    @SuppressWarnings("deprecation")
+    public void anAnswerIsSharedAsPictureAndText() throws Exception {
+        ClassifyActivity activity = answered("420.jpg");
+        activity.findViewById(R.id.share).performClick();
+        Phone.await("the list of apps", () -> shadowOf(activity).peekNextStartedActivity() != null);
+        Intent sent = shadowOf(activity).getNextStartedActivity().getParcelableExtra(Intent.EXTRA_INTENT);
+        String text = sent.getStringExtra(Intent.EXTRA_TEXT);
+        String[] lines = text.split("\n");
+        assertEquals(Phone.text(activity, R.id.answer), lines[0]);
+        assertEquals(7, lines.length);
+        String sha256 = session().model.sha256.substring(0, 12);
+        assertEquals("Model mri4-mobilenetv2, " + sha256, lines[5]);
+        assertEquals("Research demo, not a medical device", lines[6]);
+        assertEquals("image/png", sent.getType());
+        assertTrue((sent.getFlags() & Intent.FLAG_GRANT_READ_URI_PERMISSION) != 0);
+        Uri uri = sent.getParcelableExtra(Intent.EXTRA_STREAM);
+        String name = "edgekd-answer-" + Hash.sha256(Resources.image("420.jpg")).substring(0, 12) + ".png";
+        assertEquals("content://org.edgekd.demo.reports/" + name, uri.toString());
+        Robolectric.setupContentProvider(ReportProvider.class, uri.getAuthority());
+        assertEquals("image/png", Phone.context().getContentResolver().getType(uri));
+        try (InputStream in = Phone.context().getContentResolver().openInputStream(uri)) {
+            Bitmap picture = BitmapFactory.decodeStream(in);
+            assertEquals(768, picture.getWidth());
+            assertTrue(picture.getHeight() > 768 * 61 / 47 / 2);
+        }
+        assertNull(session().shared); // once
+        for (String other : "edgekd-answer-0.png edgekd-field-log.csv edgekd-answer-000000000000.png".split(" ")) {
+            Uri none = Uri.parse("content://org.edgekd.demo.reports/" + other);
+            assertThrows(FileNotFoundException.class, () -> Phone.context().getContentResolver().openInputStream(none));
+        }
+    }
+
+    @Test
+    public void theOtherScreensOpen() throws Exception {
+        ClassifyActivity activity = start();
+        activity.findViewById(R.id.field_log).performClick();
+        assertEquals(LogActivity.class.getName(), next(activity));
+        activity.findViewById(R.id.model_screen).performClick();
+        assertEquals(ModelActivity.class.getName(), next(activity));
+    }
+
+    private static String next(Activity activity) {
+        return shadowOf(activity).getNextStartedActivity().getComponent().getClassName();
+    }
+
+    @Test
+    @SuppressWarnings("deprecation")
+    public void severalThatArePickedGoToTheList() throws Exception {
+        ClassifyActivity activity = start();
+        activity.findViewById(R.id.pick).performClick();
+        Intent sent = shadowOf(activity).getNextStartedActivityForResult().intent;
+        assertEquals(BatchSession.MOST, sent.getIntExtra(MediaStore.EXTRA_PICK_IMAGES_MAX, 0));
+        Uri first = Phone.document("420.jpg");
+        ClipData several = ClipData.newRawUri("", first);
+        several.addItem(new ClipData.Item(Phone.document("422.jpg")));
+        several.addItem(new ClipData.Item(first)); // again
+        Intent picked = new Intent();
+        picked.setClipData(several);
+        shadowOf(activity).receiveResult(sent, Activity.RESULT_OK, picked);
+        Intent list = shadowOf(activity).getNextStartedActivity();
+        assertEquals(BatchActivity.class.getName(), list.getComponent().getClassName());
+        assertEquals(2, list.getParcelableArrayListExtra(Intent.EXTRA_STREAM).size());
+        assertNull(session().source);
     }
 
     @Test

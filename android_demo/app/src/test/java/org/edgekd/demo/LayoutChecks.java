@@ -7,6 +7,7 @@ import android.text.Layout;
 import android.view.View;
 import android.view.ViewGroup;
 import android.widget.ImageView;
+import android.widget.ProgressBar;
 import android.widget.TextView;
 
 /** What has to hold of every screen: no text is cut off, every control can be read out and hit. */
@@ -34,11 +35,21 @@ final class LayoutChecks {
         }
     }
 
+    /** No wheel turns: it would be drawn anew all the time. */
+    static void nothingMoves(View view) {
+        boolean turns = view instanceof ProgressBar && ((ProgressBar) view).isIndeterminate();
+        assertFalse(view + " moves", view.isShown() && (turns || view.getAnimation() != null));
+        for (int i = 0; view instanceof ViewGroup && i < ((ViewGroup) view).getChildCount(); i++) {
+            nothingMoves(((ViewGroup) view).getChildAt(i));
+        }
+    }
+
     static void controlsHaveNames(View view) {
         if (!view.isShown()) {
             return;
         }
-        if (view.isClickable() || view instanceof ImageView) {
+        boolean isRead = view.getImportantForAccessibility() != View.IMPORTANT_FOR_ACCESSIBILITY_NO;
+        if (view.isClickable() || view instanceof ImageView && isRead) {
             CharSequence text = view instanceof TextView ? ((TextView) view).getText() : "";
             CharSequence name = view.getContentDescription() == null ? text : view.getContentDescription();
             assertFalse(view + " has no name", name == null || name.length() == 0);

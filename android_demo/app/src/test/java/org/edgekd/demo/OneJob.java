@@ -32,7 +32,7 @@ public class OneJob {
         String runId = System.getProperty("edgekd.run_id");
         Assume.assumeNotNull(runId); // Gradle takes it for a test
         PhoneLibrary.load();
-        File folder = new File(Phone.context().getExternalFilesDir(null), "job");
+        File folder = new File(Phone.context().getFilesDir(), "job");
         copy(Paths.get(System.getProperty("edgekd.folder")), folder.toPath());
         Intent intent = new Intent()
                 .putExtra("run_id", runId)

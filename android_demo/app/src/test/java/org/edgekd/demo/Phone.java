@@ -10,7 +10,6 @@ import android.os.Looper;
 import android.view.View;
 import android.widget.TextView;
 import java.io.ByteArrayInputStream;
-import java.io.File;
 import java.util.concurrent.Callable;
 import org.edgekd.bionic.PhoneLibrary;
 import org.junit.Assume;
@@ -53,14 +52,13 @@ final class Phone {
 
     /** A document of another app. */
     static Uri document(String name) throws Exception {
-        byte[] content = Resources.image(name);
+        return document(name, Resources.image(name));
+    }
+
+    static Uri document(String name, byte[] content) {
         Uri uri = Uri.parse("content://org.example.files/" + name);
         shadowOf(context().getContentResolver())
                 .registerInputStreamSupplier(uri, () -> new ByteArrayInputStream(content));
         return uri;
-    }
-
-    static File ownModel() {
-        return EmbeddedModel.ownFolder(context());
     }
 }

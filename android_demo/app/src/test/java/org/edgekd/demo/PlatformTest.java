@@ -25,6 +25,8 @@ import android.view.WindowInsets;
 import android.view.WindowInsetsController;
 import android.window.OnBackInvokedCallback;
 import android.window.WindowOnBackInvokedDispatcher;
+import java.util.Arrays;
+import java.util.concurrent.CountDownLatch;
 import org.junit.Test;
 import org.junit.runner.RunWith;
 import org.robolectric.Robolectric;
@@ -110,6 +112,21 @@ public class PlatformTest {
         keepsClear(BenchmarkActivity.class, R.id.back);
     }
 
+    @Test
+    public void theOtherScreensKeepClearOfTheBars() {
+        keepsClear(BatchActivity.class, R.id.back);
+        keepsClear(LogActivity.class, R.id.back);
+        keepsClear(ModelActivity.class, R.id.back);
+    }
+
+    @Test
+    @Config(qualifiers = LANDSCAPE)
+    public void theOtherScreensKeepClearOfTheBarsInLandscape() {
+        keepsClear(BatchActivity.class, R.id.back);
+        keepsClear(LogActivity.class, R.id.back);
+        keepsClear(ModelActivity.class, R.id.back);
+    }
+
     /** Dark signs on the notice's colour by day, light ones by night. */
     private static void signsAreDark(boolean isDark) {
         Activity activity = Robolectric.buildActivity(ClassifyActivity.class).setup().get();
@@ -147,6 +164,22 @@ public class PlatformTest {
         WindowOnBackInvokedDispatcher dispatcher = (WindowOnBackInvokedDispatcher) view.findOnBackInvokedDispatcher();
         OnBackInvokedCallback top = dispatcher.getTopCallback();
         return top != null && top.getClass().getName().contains("BackStep") ? top : null;
+    }
+
+    @Test
+    public void goingBackEndsAListFirst() throws Exception {
+        Phone.needsTflite();
+        predictBack();
+        CountDownLatch gate = new CountDownLatch(1);
+        Intent several = BatchActivity.of(Phone.context(), Arrays.asList(BatchTest.slow(gate), Phone.document("420.jpg")));
+        BatchActivity activity = Robolectric.buildActivity(BatchActivity.class, several).setup().get();
+        BatchSession session = (BatchSession) activity.onRetainNonConfigurationInstance();
+        own(activity).onBackInvoked();
+        gate.countDown();
+        Phone.await("the end of the list", () -> !session.isRunning);
+        assertEquals("Not looked at: cancelled.", session.rows.get(1).problem);
+        assertNull(own(activity));
+        assertFalse(activity.isFinishing());
     }
 
     @Test

@@ -40,7 +40,7 @@ public class ScreenshotTest {
     private static final String PORTRAIT = "w360dp-h680dp-hdpi";
     private static final String LANDSCAPE = "w680dp-h360dp-land-hdpi";
     private static final String NIGHT = "w360dp-h680dp-night-hdpi";
-    private static final int LARGEST_FILE = 150_000;
+    private static final int LARGEST_FILE = 200_000;
     private static final double MOST_DIFFERENT = 0.002; // of the pixels, by more than 16 of 255: other processors round
     private static final long SEEDS = 3;
 
@@ -55,6 +55,10 @@ public class ScreenshotTest {
         hideScrollBars(view);
         Bitmap found = Bitmap.createBitmap(view.getWidth(), view.getHeight(), Bitmap.Config.ARGB_8888);
         view.draw(new Canvas(found));
+        compare(found, name);
+    }
+
+    private static void compare(Bitmap found, String name) throws Exception {
         File folder = new File(System.getProperty("edgekd.out"), "screenshots");
         assertTrue(folder.isDirectory() || folder.mkdirs());
         File file = new File(folder, name + ".png");
@@ -144,7 +148,7 @@ public class ScreenshotTest {
     @Test
     @Config(qualifiers = PORTRAIT)
     public void severalClasses() throws Exception {
-        ClassifyTest.ownModel("conformal", ClassifyTest.sets(0.97));
+        Zips.take("conformal", ClassifyTest.sets(0.97));
         compare(answered(0).get(), "several");
     }
 
@@ -221,6 +225,107 @@ public class ScreenshotTest {
         compare(answered(1).get(), "large-font");
     }
 
+    /** What one sees of an image of one's own: the mark is asked for. */
+    @Test
+    @Config(qualifiers = PORTRAIT)
+    public void marked() throws Exception {
+        ActivityController<ClassifyActivity> controller = classify();
+        session(controller).show(ImageSource.of(Phone.document("1.png", Zips.files().get("golden/1.png"))));
+        Phone.await("an answer", () -> session(controller).result != null);
+        setTimes(controller);
+        Shadows.shadowOf(Looper.getMainLooper()).idle();
+        ScrollView scroll = controller.get().findViewById(R.id.scroll);
+        android.graphics.Rect place = new android.graphics.Rect();
+        scroll.offsetDescendantRectToMyCoords(controller.get().findViewById(R.id.probabilities), place);
+        scroll.scrollTo(0, place.top);
+        compare(controller.get(), "mark");
+    }
+
+    /** The picture that goes out with an answer. */
+    @Test
+    public void sharedPicture() throws Exception {
+        ActivityController<ClassifyActivity> controller = answered(1);
+        session(controller).share();
+        Phone.await("the list of apps", () -> Shadows.shadowOf(controller.get()).peekNextStartedActivity() != null);
+        File[] found = SharedFile.folder(Phone.context()).listFiles();
+        assertEquals(1, found.length);
+        Bitmap picture = BitmapFactory.decodeFile(found[0].getPath());
+        compare(Bitmap.createScaledBitmap(picture, picture.getWidth() / 2, picture.getHeight() / 2, true), "shared-answer");
+    }
+
+    // --- Several images, the field log, the model ---------------------------------------------------------------------
+
+    private static Activity batch() throws Exception {
+        java.util.List<android.net.Uri> images = new java.util.ArrayList<>();
+        for (int i : new int[] {0, 1, 3}) {
+            images.add(Phone.document(i + ".png", Zips.files().get("golden/" + i + ".png")));
+        }
+        images.add(1, Phone.document("damaged.png"));
+        images.add(3, Phone.document("rgb.png"));
+        images.add(Phone.document("121-megapixels.png"));
+        ActivityController<BatchActivity> controller =
+                Robolectric.buildActivity(BatchActivity.class, BatchActivity.of(Phone.context(), images)).setup();
+        BatchSession session = (BatchSession) controller.get().onRetainNonConfigurationInstance();
+        Phone.await("the last image", () -> !session.isRunning);
+        return controller.get();
+    }
+
+    private static Activity log() throws Exception {
+        LogTest.write();
+        ActivityController<LogActivity> controller = Robolectric.buildActivity(LogActivity.class).setup();
+        LogSession session = (LogSession) controller.get().onRetainNonConfigurationInstance();
+        Phone.await("the log", () -> session.scores != null);
+        return controller.get();
+    }
+
+    private static Activity model() throws Exception {
+        ActivityController<ModelActivity> controller = Robolectric.buildActivity(ModelActivity.class).setup();
+        ModelSession session = (ModelSession) controller.get().onRetainNonConfigurationInstance();
+        session.take(Phone.document("model.zip", Zips.zip(Zips.files())));
+        Phone.await("the model", () -> !session.isBusy && session.model != null);
+        return controller.get();
+    }
+
+    @Test
+    @Config(qualifiers = PORTRAIT)
+    public void newScreens() throws Exception {
+        compare(batch(), "list");
+        compare(log(), "log");
+        compare(model(), "model");
+    }
+
+    @Test
+    @Config(qualifiers = NIGHT)
+    public void newScreensAtNight() throws Exception {
+        compare(batch(), "list-night");
+        compare(log(), "log-night");
+        compare(model(), "model-night");
+    }
+
+    @Test
+    @Config(qualifiers = LANDSCAPE)
+    public void newScreensInLandscape() throws Exception {
+        compare(batch(), "list-land");
+        compare(log(), "log-land");
+        compare(model(), "model-land");
+    }
+
+    @Test
+    @Config(qualifiers = PORTRAIT)
+    public void newScreensInALargeFont() throws Exception {
+        RuntimeEnvironment.setFontScale(1.8f);
+        compare(batch(), "list-large-font");
+        compare(log(), "log-large-font");
+        compare(model(), "model-large-font");
+    }
+
+    @Test
+    @Config(qualifiers = "ar-ldrtl-" + PORTRAIT)
+    public void newScreensFromRightToLeft() throws Exception {
+        compare(batch(), "list-right-to-left");
+        compare(log(), "log-right-to-left");
+    }
+
     // --- Benchmark ---------------------------------------------------------------------------------------------------
 
     private static ActivityController<BenchmarkActivity> benchmark(DeviceReport report) {
@@ -228,7 +333,7 @@ public class ScreenshotTest {
                 Robolectric.buildActivity(BenchmarkActivity.class, new Intent()).setup();
         BenchmarkSession session = (BenchmarkSession) controller.get().onRetainNonConfigurationInstance();
         session.report = report;
-        session.file = new File("/storage/emulated/0/Android/data/org.edgekd.demo/files/reports/a.json");
+        session.handedOver = "/storage/emulated/0/Android/data/org.edgekd.demo/files/reports/a.json";
         controller.pause().stop().restart().start().resume();
         return controller;
     }

@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 
@@ -13,7 +12,7 @@ public final class BenchmarkRun {
     private static final int STAGE_RUNS = 50; // of decode and preprocess
     private static final double STAGE_SECONDS = 3;
     private static final int LONGEST_REASON = 500;
-    private static final int ANSWERS_SHOWN = 16; // progress is told of every so many
+    private static final double LOOK_S = 2; // between looks at how warm it is; the headroom is told once a second at most
 
     private final Job job;
     private final boolean xnnpack;
@@ -51,7 +50,7 @@ public final class BenchmarkRun {
      * Runs a job. To be called in a fresh process, from a thread of its own.
      *
      * @param xnnpack false for the runtime's built-in kernels
-     * @param progress is told the steps: "files", "golden", "load", "warm-up", "inference", "stages", "sustained", "camera", "answers"
+     * @param progress is told the steps: "files", "golden", "cooling", "load", "warm-up", "inference", "stages", "sustained", "camera", "answers"
      * @return what was found, or where it failed: never an exception for a bad file, model or image
      * @throws Cancelled between two inferences, when asked to stop
      */
@@ -86,7 +85,7 @@ public final class BenchmarkRun {
         report.fail(stage.equals("input") ? replay.stage : stage, shortened(reason));
     }
 
-    private static String shortened(String reason) {
+    static String shortened(String reason) {
         String text = String.valueOf(reason).trim();
         return text.length() > LONGEST_REASON ? text.substring(0, LONGEST_REASON) : text;
     }
@@ -97,6 +96,7 @@ public final class BenchmarkRun {
         stage = "input";
         replay.input();
         stage = "runtime";
+        report.before = cool(isTimed() ? job.timing.coolS : 0);
         progress.at("load", 0, 0);
         if (!job.runtime.equals("tflite")) {
             throw new EngineException("this app runs TensorFlow Lite, not " + job.runtime);
@@ -104,7 +104,6 @@ public final class BenchmarkRun {
         if (job.wantsCpus) {
             report.notes.add("An app cannot choose processors: the system did.");
         }
-        report.before = facts.conditions();
         long begin = System.nanoTime();
         engines.prepare();
         report.importMs = Stopwatch.since(begin);
@@ -117,6 +116,26 @@ public final class BenchmarkRun {
             report.loadMs = Stopwatch.since(begin);
             use(engine);
         }
+    }
+
+    private boolean isTimed() {
+        return job.timing != null && job.provenance.equals("hardware");
+    }
+
+    /** Waits until the device is cool, at most so many seconds; what it told last. */
+    private Conditions cool(double most) throws Cancelled {
+        long begin = System.nanoTime();
+        Conditions now = facts.conditions();
+        for (double at = 0; now.isWarm() && at < most; at = Stopwatch.since(begin) / 1e3) {
+            progress.at("cooling", (int) at, (int) most);
+            watch.pause(Math.min(LOOK_S, most - at));
+            now = facts.conditions();
+            report.coolingS = Stopwatch.since(begin) / 1e3;
+        }
+        if (most > 0 && now.isWarm()) {
+            report.notes.add("It was still warm after " + Math.round(report.coolingS) + " s of waiting.");
+        }
+        return now;
     }
 
     /** Compares every file with its hash. */
@@ -151,13 +170,15 @@ public final class BenchmarkRun {
         report.largestChange = replay.output(golden);
         report.goldenImages = golden.size();
         report.tolerance = job.golden.tolerance;
-        if (job.timing != null && job.provenance.equals("hardware")) {
+        if (isTimed()) {
             stage = "measure";
             measure(session, feeds, job.timing);
         }
         if (!job.testPixels.isEmpty()) {
             stage = "probabilities";
-            answer(session);
+            TestAnswers answers = new TestAnswers(job, decoder, session, progress, cancel);
+            report.probs = answers.toTensors();
+            report.fromFiles = job.testFiles.images.isEmpty() ? null : answers.toFiles();
         }
         report.runtimeName = engine.name();
         report.runtimeVersion = engine.version();
@@ -169,7 +190,9 @@ public final class BenchmarkRun {
     private void measure(Session session, ByteBuffer[] feeds, Timing timing) throws CoreException, Cancelled {
         Stopwatch.Action infer = input -> session.infer(feeds[input]);
         progress.at("warm-up", 0, timing.warmupRuns);
-        watch.sample(infer, feeds.length, timing.warmupRuns, timing.minSeconds, 1);
+        long warming = System.nanoTime();
+        report.warmupRuns = watch.warm(infer, feeds.length, timing.warmupRuns, timing.warmupS, timing.minSeconds);
+        report.warmupS = Stopwatch.since(warming) / 1e3;
         progress.at("inference", 0, timing.minRuns);
         Map<String, Double> threads = Linux.threadSeconds();
         long begin = System.nanoTime();
@@ -177,27 +200,29 @@ public final class BenchmarkRun {
                 watch.sample(infer, feeds.length, timing.minRuns, timing.minSeconds, Stopwatch.FEWEST_RUNS);
         double seconds = Stopwatch.since(begin) / 1e3;
         Map<String, Double> later = Linux.threadSeconds();
-        report.warmupRuns = timing.warmupRuns;
         report.processorShare = later.isEmpty() ? null : (Double) (Linux.seconds(threads, later) / seconds);
         report.threadsRan = Linux.busyThreads(threads, later);
         report.peakRssMib = larger(Linux.peakRssMib(), report.bareRssMib);
         report.pssAfterMib = facts.pssMib();
         progress.at("stages", 0, 0);
-        stages();
+        stages(timing);
         sustain(infer, feeds.length, timing.sustainedS);
         pace(infer, feeds.length, timing);
         report.after = facts.conditions();
     }
 
-    private void stages() throws CoreException, Cancelled {
+    /** Decoding and preprocessing, each warmed up too: they are Java, which is compiled while it runs. */
+    private void stages(Timing timing) throws CoreException, Cancelled {
         List<byte[]> contents = replay.contents;
         Rgb[] images = new Rgb[contents.size()];
         Stopwatch.Action decode = input -> images[input] = decoder.decode(contents.get(input));
+        watch.warm(decode, images.length, timing.warmupRuns, timing.warmupS, STAGE_SECONDS);
         report.decodeMs = watch.sample(decode, images.length, STAGE_RUNS, STAGE_SECONDS, Stopwatch.FEWEST_RUNS);
         for (int i = 0; i < images.length; i++) {
             images[i] = decoder.decode(contents.get(i));
         }
         Stopwatch.Action prepare = input -> Preprocess.pixels(images[input], job.input);
+        watch.warm(prepare, images.length, timing.warmupRuns, timing.warmupS, STAGE_SECONDS);
         report.preprocessMs = watch.sample(prepare, images.length, STAGE_RUNS, STAGE_SECONDS, Stopwatch.FEWEST_RUNS);
     }
 
@@ -221,29 +246,6 @@ public final class BenchmarkRun {
             int[] dropped = {0};
             double[] runs = watch.paced(infer, inputs, fps, timing.pacedS, dropped);
             report.paced.add(new DeviceReport.Paced(fps, runs, dropped[0], facts.conditions()));
-        }
-    }
-
-    /** Probabilities of the test images, in the order of the job's indices. */
-    private void answer(Session session) throws CoreException, IOException, Cancelled {
-        Npy pixels = Npy.of(job.files.map(job.testPixels));
-        int[] indices = job.testIndices();
-        report.probs = new ArrayList<>(indices.length);
-        for (int i = 0; i < indices.length; i++) {
-            if (i % ANSWERS_SHOWN == 0) {
-                progress.at("answers", i, indices.length);
-            }
-            checkCancelled();
-            if (indices[i] >= pixels.rows || pixels.rowBytes != 3 * job.input.size * job.input.size) {
-                throw new BadImage(job.testPixels + " has no image " + indices[i] + " of the model's size");
-            }
-            float[] probs = session.probs(pixels.row(indices[i]));
-            for (float p : probs) {
-                if (Float.isNaN(p) || Float.isInfinite(p)) {
-                    throw new EngineException("image " + indices[i] + ": probabilities " + Arrays.toString(probs));
-                }
-            }
-            report.probs.add(probs);
         }
     }
 

@@ -40,7 +40,13 @@ public final class DeviceReport {
     public double importMs = Double.NaN;
     public double loadMs = Double.NaN;
     public double firstMs = Double.NaN;
+    /** How long it waited for a cool device, in seconds. */
+    public double coolingS;
+
+    /** Runs and seconds of the warm-up, as they were. */
     public int warmupRuns;
+
+    public double warmupS;
     public double[] inferenceMs = {};
     public double[] decodeMs = {};
     public double[] preprocessMs = {};
@@ -60,6 +66,9 @@ public final class DeviceReport {
     /** Probabilities [N][K] of the test images; null if none were asked for. */
     public List<float[]> probs;
 
+    /** Test images from their files on; null if none were asked for. */
+    public List<FromFile> fromFiles;
+
     public final List<String> notes = new ArrayList<>();
 
     /** A piece of a sustained run. */
@@ -68,16 +77,14 @@ public final class DeviceReport {
         public final int runs;
         public final double imagesPerS;
         public final double medianMs;
-        public final Double temperatureC;
-        public final Double frequencyMhz;
+        public final Conditions now; // at its end
 
         Window(double startS, double seconds, double[] samples, Conditions now) {
             this.startS = startS;
             runs = samples.length;
             imagesPerS = samples.length / seconds;
             medianMs = Statistics.median(samples);
-            temperatureC = now.temperatureC;
-            frequencyMhz = now.frequencyMhz;
+            this.now = now;
         }
 
         private Map<String, Object> toJson() {
@@ -86,8 +93,9 @@ public final class DeviceReport {
             found.put("runs", runs);
             found.put("images_per_s", imagesPerS);
             found.put("median_ms", medianMs);
-            found.put("temperature_c", Json.finite(temperatureC));
-            found.put("frequency_mhz", Json.finite(frequencyMhz));
+            found.put("temperature_c", Json.finite(now.temperatureC));
+            found.put("frequency_mhz", Json.finite(now.frequencyMhz));
+            now.putHeat(found);
             return found;
         }
     }
@@ -96,16 +104,14 @@ public final class DeviceReport {
     public static final class Paced {
         public final double fps;
         public final int dropped;
-        public final Double temperatureC;
-        public final Double frequencyMhz;
+        public final Conditions now; // at its end
         private final double[] runsMs;
 
         Paced(double fps, double[] runsMs, int dropped, Conditions now) {
             this.fps = fps;
             this.runsMs = runsMs;
             this.dropped = dropped;
-            temperatureC = now.temperatureC;
-            frequencyMhz = now.frequencyMhz;
+            this.now = now;
         }
 
         private Map<String, Object> toJson() {
@@ -113,8 +119,9 @@ public final class DeviceReport {
             found.put("fps", fps);
             found.put("runs_ms", runsMs);
             found.put("dropped", dropped);
-            found.put("temperature_c", Json.finite(temperatureC));
-            found.put("frequency_mhz", Json.finite(frequencyMhz));
+            found.put("temperature_c", Json.finite(now.temperatureC));
+            found.put("frequency_mhz", Json.finite(now.frequencyMhz));
+            now.putHeat(found);
             return found;
         }
     }
@@ -159,6 +166,13 @@ public final class DeviceReport {
             if (probs != null) {
                 found.put("probs", rows(probs));
             }
+            if (fromFiles != null) {
+                List<Object> files = new ArrayList<>();
+                for (FromFile file : fromFiles) {
+                    files.add(file.toJson());
+                }
+                found.put("from_files", files);
+            }
         }
         found.put("notes", notes);
         return Json.write(found);
@@ -195,7 +209,9 @@ public final class DeviceReport {
         found.put("import_ms", importMs);
         found.put("load_ms", loadMs);
         found.put("first_ms", firstMs);
+        found.put("cooling_s", coolingS);
         found.put("warmup_runs", warmupRuns);
+        found.put("warmup_s", warmupS);
         found.put("inference_ms", inferenceMs);
         found.put("processor_share", processorShare);
         found.put("decode_ms", decodeMs);
@@ -224,12 +240,16 @@ public final class DeviceReport {
     private static List<Object> rows(List<float[]> probs) {
         List<Object> rows = new ArrayList<>();
         for (float[] row : probs) {
-            List<Object> numbers = new ArrayList<>(row.length);
-            for (float p : row) {
-                numbers.add((double) p);
-            }
-            rows.add(numbers);
+            rows.add(row(row));
         }
         return rows;
+    }
+
+    static List<Object> row(float[] probs) {
+        List<Object> numbers = new ArrayList<>(probs.length);
+        for (float p : probs) {
+            numbers.add((double) p);
+        }
+        return numbers;
     }
 }

@@ -8,7 +8,7 @@ import java.util.Locale;
 
 /** The golden vectors of a job, replayed step by step: each has to give what it gave where the model was verified. */
 final class GoldenReplay {
-    private static final int MOST_BYTES = 64 << 20; // of an image file
+    static final int MOST_BYTES = 64 << 20; // of an image file
 
     private final Job job;
     private final Golden golden;

@@ -36,6 +36,9 @@ public final class Job {
     /** .npy file of the images to answer, [N, S, S, 3] uint8; "" for none. */
     public final String testPixels;
 
+    /** Some of them as files. */
+    public final TestFiles testFiles;
+
     /** Null: nothing is timed. */
     public final Timing timing;
 
@@ -64,6 +67,8 @@ public final class Job {
         boolean hasTest = found.has("test");
         testPixels = hasTest ? found.fields("test").text("pixels") : "";
         testIndices = hasTest ? found.fields("test").wholes("indices", MOST_IMAGES, 0, MOST_IMAGES) : new int[0];
+        boolean hasFiles = hasTest && found.fields("test").has("files");
+        testFiles = hasFiles ? TestFiles.read(found.fields("test").fields("files")) : TestFiles.NONE;
         timing = found.has("timing") ? Timing.read(found.fields("timing")) : null;
         threads = (int) found.whole("threads", 1, 1024);
         wantsCpus = found.has("cpus") && found.wholes("cpus", 4096, 0, 1 << 20).length > 0;
@@ -89,6 +94,7 @@ public final class Job {
         golden = model.golden;
         testPixels = "";
         testIndices = new int[0];
+        testFiles = TestFiles.NONE;
         this.timing = timing;
         this.threads = threads;
         wantsCpus = false;
@@ -158,6 +164,9 @@ public final class Job {
         }
         if (!testPixels.isEmpty()) {
             need(testPixels);
+        }
+        for (String name : testFiles.images) {
+            need(name);
         }
     }
 

@@ -56,12 +56,19 @@ public final class Linux {
         }
     }
 
-    /** Processor seconds of every thread of this process, by its number. */
+    /**
+     * Processor seconds of the calling thread and of those that native code started from it, by number: what draws the
+     * screen, collects garbage or compiles is other work. Such threads have the caller's name, which Linux passes on (man 5
+     * proc, comm); those of Java and of Android have names of their own.
+     */
     public static Map<String, Double> threadSeconds() {
         Map<String, Double> found = new HashMap<>();
+        String own = read("/proc/thread-self/comm");
+        own = own.isEmpty() ? Thread.currentThread().getName() : own; // before Linux 3.17
         String[] names = new File("/proc/self/task").list();
         for (String name : names == null ? new String[0] : names) {
-            Double seconds = threadSeconds("/proc/self/task/" + name);
+            String folder = "/proc/self/task/" + name;
+            Double seconds = read(folder + "/comm").equals(own) ? threadSeconds(folder) : null;
             if (seconds != null) {
                 found.put(name, seconds);
             }
@@ -80,7 +87,7 @@ public final class Linux {
         return fields.length > 12 ? (Long.parseLong(fields[11]) + Long.parseLong(fields[12])) * TICK_S : null;
     }
 
-    /** Processor seconds of the whole process between two looks; threads that ended in between are not seen. */
+    /** Processor seconds between two looks; threads that ended in between are not seen. */
     public static double seconds(Map<String, Double> before, Map<String, Double> after) {
         double sum = 0;
         for (double each : spent(before, after)) {

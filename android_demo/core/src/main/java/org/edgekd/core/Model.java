@@ -10,13 +10,14 @@ import java.util.List;
  * written there.
  *
  * <p>`python -m edgekd.embed` writes the app's assets: `model.tflite`, `golden/0.png`, …, and `model.json` (UTF-8, schema
- * `edgekd.app/1`). All keys are always there, but for conformal and heatmap in those of older versions:
+ * `edgekd.app/1`). All keys are always there, but for display_names, conformal and heatmap in those of older versions:
  *
  * <pre>
  * schema                   "edgekd.app/1"
  * name                     of the bundle: "mri4-mobilenetv2"
  * format                   of the artefact: "tflite-int8"
  * label_names              K names, in the order of the model's output
+ * display_names            the same for people: "no tumour" for "notumor"
  * input                    size, fit "squash"|"crop", crop_fraction, kernel "bilinear"|"bicubic", colour "RGB",
  *                          layout "NHWC", mean, std: see {@link InputContract}
  * io                       "uint8": pixels in, calibrated float32 probabilities out;
@@ -32,7 +33,7 @@ import java.util.List;
  *                          for a file without
  * golden                   images ["golden/0.png", …], images_sha256, decoded_sha256, pixels_sha256, probs [G][K],
  *                          tolerance: see {@link Golden}
- * samples                  pictures to try: file, title, label ("" where none is known)
+ * samples                  generated pictures to try: file, title, label ("" where none is known)
  * origin                   bundle, manifest_sha256, source (how it was quantized), network, parameters, macs,
  *                          val_images, val_accuracy, edgekd (version)
  * licence                  of data and weights
@@ -49,6 +50,10 @@ public final class Model {
     public final String name;
     public final String format;
     public final List<String> labelNames;
+
+    /** The labels as people read them. */
+    public final List<String> displayNames;
+
     public final InputContract input;
     public final boolean isInt8;
     public final double temperature;
@@ -90,7 +95,7 @@ public final class Model {
     public final String licence;
     public final String notice;
 
-    /** A picture to try the model with. */
+    /** A generated picture to try the model with. */
     public static final class Sample {
         public final String file;
         public final String title;
@@ -109,6 +114,9 @@ public final class Model {
         name = found.text("name");
         format = found.text("format");
         labelNames = found.texts("label_names", 2, MOST_CLASSES);
+        displayNames = found.has("display_names")
+                ? found.texts("display_names", labelNames.size(), labelNames.size())
+                : readable(labelNames);
         input = InputContract.read(found.fields("input"));
         isInt8 = found.oneOf("io", "uint8", "int8").equals("int8");
         temperature = found.number("calibration_temperature", 1e-3, 1e3);
@@ -137,6 +145,26 @@ public final class Model {
         valAccuracy = origin.number("val_accuracy", 0, 1);
         licence = found.text("licence");
         notice = found.text("notice");
+    }
+
+    private static List<String> readable(List<String> labelNames) {
+        List<String> readable = new ArrayList<>();
+        for (String name : labelNames) {
+            readable.add(readable(name));
+        }
+        return Collections.unmodifiableList(readable);
+    }
+
+    /** A label of which no name for people is known: underscores and hyphens are spaces. */
+    public static String readable(String label) {
+        String words = label.replaceAll("[_\\-\\s]+", " ").trim();
+        return words.isEmpty() ? label : words;
+    }
+
+    /** A label as people read it: of a class's label its name for people, any other as it is. */
+    public String displayName(String label) {
+        int index = labelNames.indexOf(label);
+        return index < 0 ? label : displayNames.get(index);
     }
 
     private static List<Sample> samples(List<Fields> found) throws BadJson {

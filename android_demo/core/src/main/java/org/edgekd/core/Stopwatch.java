@@ -43,6 +43,22 @@ final class Stopwatch {
     }
 
     /**
+     * Runs an action, the inputs in turn, `runs` times and for `seconds`, whichever is reached last, but no new run after
+     * `most` seconds unless these are asked for; how many runs it was.
+     */
+    int warm(Action action, int inputs, int runs, double seconds, double most) throws CoreException, Cancelled {
+        int count = 0;
+        long begin = System.nanoTime();
+        for (double at = 0; at < seconds || (count < runs && at < most); at = since(begin) / 1e3) {
+            if (cancel.isCancelled()) {
+                throw new Cancelled();
+            }
+            action.run(count++ % inputs);
+        }
+        return count;
+    }
+
+    /**
      * Single runs at a camera's rate, each of the newest frame; frames that come while one is at work are dropped, and
      * added to `dropped[0]`.
      */
@@ -64,6 +80,11 @@ final class Stopwatch {
             frame = following;
         }
         return Arrays.copyOf(found, count);
+    }
+
+    /** Does nothing for some seconds. */
+    void pause(double seconds) throws Cancelled {
+        sleepUntil(System.nanoTime() + (long) (seconds * 1e9));
     }
 
     private void sleepUntil(long time) throws Cancelled {

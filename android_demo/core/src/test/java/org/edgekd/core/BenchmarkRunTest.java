@@ -81,6 +81,61 @@ public final class BenchmarkRunTest {
     }
 
     @Test
+    public void warmsUpByTimeToo() throws Exception {
+        Job job = Job.embedded(ModelTest.model(false), files, 1, SHORT.prepared(0.2, 0));
+        DeviceReport found = run(job);
+        assertTrue(found.warmupS >= 0.2);
+        assertTrue(found.warmupRuns > 2); // of a network that takes microseconds
+        assertEquals(1 + 1 + found.warmupRuns + 6, engine.runs);
+        Fields times = Fields.of(Json.parse(found.json()), "document").fields("times");
+        assertEquals(found.warmupRuns, times.whole("warmup_runs", 0, Integer.MAX_VALUE));
+        assertEquals(found.warmupS, times.number("warmup_s", 0, 100), 0);
+    }
+
+    private DeviceReport runWarm(int warmLooks, double coolS, List<String> steps) throws Exception {
+        Fakes.Device device = new Fakes.Device();
+        device.warmLooks = warmLooks;
+        Job job = Job.embedded(ModelTest.model(false), files, 1, SHORT.prepared(0, coolS));
+        Progress progress = (step, done, of) -> steps.add(step);
+        return BenchmarkRun.run(job, true, new Fakes.OneEngine(engine), Fakes.RAW, device, progress, Cancel.NEVER);
+    }
+
+    @Test
+    public void waitsForACoolDevice() throws Exception {
+        List<String> steps = new ArrayList<>();
+        DeviceReport found = runWarm(1, 0.1, steps);
+        assertTrue(found.coolingS >= 0.1);
+        assertEquals(0.5, found.before.thermalHeadroom, 0);
+        assertTrue(steps.indexOf("cooling") > 0 && steps.indexOf("cooling") < steps.indexOf("load"));
+        assertTrue(found.notes.isEmpty());
+        Fields times = Fields.of(Json.parse(found.json()), "document").fields("times");
+        assertEquals(31.5, times.fields("after").number("battery_temperature_c", 0, 100), 0);
+    }
+
+    @Test
+    public void aDeviceThatStaysWarmIsMeasuredWithANote() throws Exception {
+        DeviceReport found = runWarm(1000, 0.1, new ArrayList<>());
+        assertEquals(Arrays.asList("It was still warm after 0 s of waiting."), found.notes);
+        assertEquals(6, found.inferenceMs.length);
+        List<String> steps = new ArrayList<>();
+        assertTrue(runWarm(1000, 0, steps).notes.isEmpty()); // nobody asked
+        assertFalse(steps.contains("cooling"));
+    }
+
+    @Test
+    public void whatIsWarm() {
+        Conditions now = new Conditions();
+        assertFalse(now.isWarm());
+        now.throttling = "light";
+        assertTrue(now.isWarm());
+        now.throttling = "none";
+        now.thermalHeadroom = Double.NaN;
+        assertFalse(now.isWarm());
+        now.thermalHeadroom = 0.71;
+        assertTrue(now.isWarm());
+    }
+
+    @Test
     public void filesAreCheckedFirst() throws Exception {
         files.contents.put("model.tflite", new byte[5]);
         failed(run(embedded()), "files", "model.tflite is not the file that was sent");

@@ -30,6 +30,8 @@ import javax.imageio.ImageIO;
  * json FILE       the text read and written again
  * model ASSETS    what Model reads
  * job FOLDER      runs the job on Fakes.MeanEngine: the document
+ * log FILE        what FieldScores makes of a field log, and the rows that would be shared
+ * import FOLDER   model.zip taken into models/ on Fakes.MeanEngine of 3 classes: the model's name and files
  * </pre>
  */
 final class Compare {
@@ -63,6 +65,10 @@ final class Compare {
                 return model(path);
             case "job":
                 return job(path.toFile());
+            case "log":
+                return log(path.toFile());
+            case "import":
+                return taken(path);
             default:
                 throw new IllegalArgumentException(what);
         }
@@ -129,6 +135,7 @@ final class Compare {
         Map<String, Object> found = new LinkedHashMap<>();
         found.put("name", model.name);
         found.put("label_names", model.labelNames);
+        found.put("display_names", model.displayNames);
         found.put("unsure_below", model.unsureBelow);
         found.put("heatmap", new double[] {model.heatHeight, model.heatWidth});
         found.put("has_sets", model.hasSets);
@@ -153,6 +160,58 @@ final class Compare {
         } catch (BadJob e) {
             return BenchmarkRun.refusal(e, device).json();
         }
+    }
+
+    private static String log(File file) throws IOException {
+        FieldLog.Content content = new FieldLog(file).read();
+        List<Object> models = new ArrayList<>();
+        for (FieldScores scores : FieldScores.byModel(content.entries)) {
+            Map<String, Object> found = new LinkedHashMap<>();
+            found.put("model_sha256", scores.modelSha256);
+            found.put("accuracy", numbers(scores.accuracy));
+            found.put("unsure", numbers(scores.unsure));
+            found.put("sure_accuracy", numbers(scores.sureAccuracy));
+            found.put("set_coverage", numbers(scores.setCoverage));
+            found.put("ece", scores.ece);
+            List<Object> bins = new ArrayList<>();
+            for (FieldScores.Bin bin : scores.bins) {
+                int count = bin.accuracy == null ? 0 : bin.accuracy.of;
+                double accuracy = bin.accuracy == null ? 0 : bin.accuracy.share();
+                bins.add(new double[] {bin.low, bin.high, count, bin.confidence, accuracy});
+            }
+            found.put("bins", bins);
+            List<Object> classes = new ArrayList<>();
+            for (FieldScores.ByClass each : scores.classes) {
+                classes.add(java.util.Arrays.asList(each.labelName, numbers(each.recall), numbers(each.precision)));
+            }
+            found.put("classes", classes);
+            models.add(found);
+        }
+        Map<String, Object> found = new LinkedHashMap<>();
+        found.put("models", models);
+        found.put("damaged", content.damaged);
+        found.put("csv", new String(content.csv(), StandardCharsets.UTF_8));
+        return Json.write(found);
+    }
+
+    private static double[] numbers(Proportion found) {
+        return found == null ? null : new double[] {found.count, found.of, found.low, found.high};
+    }
+
+    private static String taken(Path folder) throws Exception {
+        ModelStore store = new ModelStore(folder.resolve("models").toFile());
+        Model described;
+        try (java.io.InputStream zip = Files.newInputStream(folder.resolve("model.zip"))) {
+            EngineFactory engines = new Fakes.OneEngine(new Fakes.MeanEngine(16, 3, false));
+            described = store.take(zip, engines, Compare::decode, Cancel.NEVER);
+        } catch (CoreException e) {
+            return Json.write(java.util.Collections.singletonMap("refused", e.getMessage()));
+        }
+        Map<String, Object> found = new LinkedHashMap<>();
+        found.put("name", described.name);
+        found.put("display_names", described.displayNames);
+        found.put("folder", store.current().getPath());
+        return Json.write(found);
     }
 
     /** Samples as they are in the file: Java would convert grey between colour spaces. */

@@ -134,6 +134,9 @@ final class Fakes {
 
     /** A device that knows little. */
     static final class Device implements DeviceFacts {
+        /** So many looks find it warm. */
+        int warmLooks;
+
         @Override
         public SystemFacts system() {
             SystemFacts facts = new SystemFacts();
@@ -157,6 +160,8 @@ final class Fakes {
             now.temperatureC = Linux.temperatureC();
             now.throttled = false;
             now.throttling = "none";
+            now.thermalHeadroom = warmLooks-- > 0 ? 0.8 : 0.5;
+            now.batteryTemperatureC = 31.5;
             now.batteryPercent = 80.0;
             now.charging = true;
             return now;

@@ -6,6 +6,7 @@ import static org.junit.Assert.assertTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -41,6 +42,25 @@ public final class HostileTest {
             }
         }
         return found;
+    }
+
+    @Test
+    public void rowsOfTheFieldLog() throws Exception {
+        String row = "2026-03-01T00:00:00Z,m," + Hash.sha256(new byte[0]) + "," + Hash.sha256(new byte[1])
+                + ",\"{\"\"a\"\":0.75,\"\"b\"\":0.25}\",a,\"[\"\"a\"\"]\",no,right,a";
+        LogEntry.read(row);
+        byte[] content = row.getBytes(StandardCharsets.UTF_8);
+        int read = 0;
+        for (int i = 0; i < DAMAGES; i++) {
+            try {
+                LogEntry found = LogEntry.read(new String(damaged(content), StandardCharsets.UTF_8));
+                FieldScores.byModel(Arrays.asList(found));
+                read++;
+            } catch (BadLog e) {
+                assertTrue(e.getMessage().length() < 1000);
+            }
+        }
+        assertTrue(read > 0 && read < DAMAGES);
     }
 
     @Test

@@ -8,6 +8,8 @@ import static org.junit.Assert.assertTrue;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.Assume;
 import org.junit.Before;
 import org.junit.Test;
@@ -41,6 +43,32 @@ public final class LinuxTest {
         assertEquals(2.0, Linux.seconds(before, after), 1e-9);
         assertNull(Linux.busyThreads(after, after));
         assertNull(Linux.busyThreads(after, Collections.emptyMap()));
+    }
+
+    @Test
+    public void threadsWithANameOfTheirOwnAreOtherWork() throws Exception {
+        AtomicBoolean isOver = new AtomicBoolean();
+        Thread screen = new Thread(() -> {
+            while (!isOver.get()) {
+                Math.sin(System.nanoTime());
+            }
+        }, "RenderThread");
+        screen.start();
+        FutureTask<Integer> count = new FutureTask<>(() -> {
+            Map<String, Double> before = Linux.threadSeconds();
+            for (long end = System.nanoTime() + 300_000_000L; System.nanoTime() < end; ) {
+                Math.sin(System.nanoTime());
+            }
+            Map<String, Double> after = Linux.threadSeconds();
+            assertEquals(1, after.size());
+            return Linux.busyThreads(before, after);
+        });
+        new Thread(count, "edgekd-measure").start();
+        try {
+            assertEquals(1, (int) count.get());
+        } finally {
+            isOver.set(true);
+        }
     }
 
     @Test

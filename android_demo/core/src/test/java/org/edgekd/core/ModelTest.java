@@ -91,6 +91,18 @@ public final class ModelTest {
     }
 
     @Test
+    public void labelsHaveNamesForPeople() throws Exception {
+        Map<String, Object> description = described(false, Fakes.grey(9, 7, 200));
+        description.put("label_names", Arrays.asList("no_tumor", "small-cell", "__"));
+        Model model = Model.describedBy(bytes(description));
+        assertEquals(Arrays.asList("no tumor", "small cell", "__"), model.displayNames);
+        description.put("display_names", Arrays.asList("no tumour", "small cell", "x"));
+        model = Model.describedBy(bytes(description));
+        assertEquals("no tumour", model.displayName("no_tumor"));
+        assertEquals("no label", model.displayName("no label"));
+    }
+
+    @Test
     public void whatIsMissingOrWrongIsNamed() throws BadImage {
         for (String key : described(false, Fakes.grey(9, 7, 200)).keySet()) {
             refused(key, null, "model.json." + key + ": expected");
