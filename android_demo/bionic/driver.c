@@ -1,42 +1,34 @@
-/* driver MODEL [heatmap]: runs a network through Android's TFLite library, on its C interface, with XNNPACK.
+/* driver MODEL THREADS [heatmap]: runs a network through the app's native libraries, with XNNPACK, as its Java does.
  *
- * First a line of facts:  version  input_bytes  output_bytes  output_type  scale  zero_point
- * (`output_type` is TFLite's number: 1 float, 3 uint8, 9 int8). Then, until standard input ends: the bytes of an input in,
- * the bytes of its output out, or with `heatmap` those of its heat map. How many operators XNNPACK took over is in the
- * library's log, on standard error. */
-#include <stddef.h>
+ * It calls what Java calls (app/src/main/jni/tflite.c), with the three functions of JNI that are used there played here.
+ * First a line of facts:  version  input_bytes  output_bytes  output_type  scale  operators  left
+ * (`output_type` is TFLite's number: 1 float, 3 uint8, 9 int8; `left`: how many operators are left to run with XNNPACK,
+ * which counts as one). Then, until standard input ends: the bytes of an input in, the bytes of its output out, or with
+ * `heatmap` those of its heat map. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The part of TFLite's C interface that is used here. */
-typedef struct model model;
-typedef struct options options;
-typedef struct interpreter interpreter;
-typedef struct tensor tensor;
-typedef struct delegate delegate;
-typedef struct {
-    float scale;
-    int zero_point;
-} grid;
+#include "org_edgekd_demo_Tflite.h" /* what javac makes of Tflite.java */
 
-const char *TfLiteVersion(void);
-model *TfLiteModelCreateFromFile(const char *path);
-options *TfLiteInterpreterOptionsCreate(void);
-void TfLiteInterpreterOptionsAddDelegate(options *, delegate *);
-delegate *TfLiteXNNPackDelegateCreate(const void *options); /* NULL: its defaults */
-interpreter *TfLiteInterpreterCreate(const model *, const options *);
-int TfLiteInterpreterAllocateTensors(interpreter *); /* 0 if all is well, as everything below that gives an int */
-int TfLiteInterpreterInvoke(interpreter *);
-tensor *TfLiteInterpreterGetInputTensor(const interpreter *, int index);
-int TfLiteInterpreterGetOutputTensorCount(const interpreter *);
-const tensor *TfLiteInterpreterGetOutputTensor(const interpreter *, int index);
-const char *TfLiteTensorName(const tensor *);
-size_t TfLiteTensorByteSize(const tensor *);
-int TfLiteTensorType(const tensor *);
-grid TfLiteTensorQuantizationParams(const tensor *);
-int TfLiteTensorCopyFromBuffer(tensor *, const void *, size_t);
-int TfLiteTensorCopyToBuffer(const tensor *, void *, size_t);
+#define CALL(name, ...) Java_org_edgekd_demo_Tflite_##name(&env, NULL, ##__VA_ARGS__)
+
+/* A direct ByteBuffer. */
+typedef struct {
+    void *at;
+    size_t size;
+} buffer;
+
+static void *address(JNIEnv *e, jobject b) { return ((buffer *)b)->at; }
+static jlong capacity(JNIEnv *e, jobject b) { return (jlong)((buffer *)b)->size; }
+static jstring text(JNIEnv *e, const char *words) { return (jstring)words; }
+
+static const struct JNINativeInterface_ functions = {
+    .GetDirectBufferAddress = address,
+    .GetDirectBufferCapacity = capacity,
+    .NewStringUTF = text,
+};
+static JNIEnv env = &functions;
 
 static void need(int is_so, const char *words) {
     if (is_so) return;
@@ -44,40 +36,61 @@ static void need(int is_so, const char *words) {
     exit(1);
 }
 
+static buffer room(size_t size) {
+    buffer found = {malloc(size), size};
+    need(found.at != NULL, "no memory");
+    return found;
+}
+
+static buffer content(const char *path) {
+    FILE *file = fopen(path, "rb");
+    need(file != NULL && fseek(file, 0, SEEK_END) == 0, "the file cannot be opened");
+    buffer found = room(ftell(file));
+    rewind(file);
+    need(fread(found.at, 1, found.size, file) == found.size, "the file cannot be read");
+    fclose(file);
+    return found;
+}
+
 /* The output that is a heat map, or the one that is none: by name, as their order is the file's. */
-static const tensor *output(const interpreter *network, int is_map) {
-    for (int i = 0; i < TfLiteInterpreterGetOutputTensorCount(network); i++) {
-        const tensor *found = TfLiteInterpreterGetOutputTensor(network, i);
-        if ((strcmp(TfLiteTensorName(found), "heatmap") == 0) == is_map) return found;
+static jlong output(jlong network, int is_map) {
+    buffer name = {"heatmap", sizeof "heatmap"};
+    for (int i = 0; i < CALL(outputs, network); i++) {
+        jlong found = CALL(output, network, i);
+        if (CALL(isNamed, found, (jobject)&name) == is_map) return found;
     }
-    return NULL;
+    return 0;
 }
 
 int main(int count, char **arguments) {
-    int is_map = count == 3 && strcmp(arguments[2], "heatmap") == 0;
-    need(count == 2 || is_map, "expected a .tflite file, and perhaps the word heatmap");
-    model *file = TfLiteModelCreateFromFile(arguments[1]);
-    need(file != NULL, "this is no TFLite model");
-    options *wishes = TfLiteInterpreterOptionsCreate();
-    TfLiteInterpreterOptionsAddDelegate(wishes, TfLiteXNNPackDelegateCreate(NULL));
-    interpreter *network = TfLiteInterpreterCreate(file, wishes);
-    need(network != NULL, "no interpreter for this model");
-    need(TfLiteInterpreterAllocateTensors(network) == 0, "tensors cannot be allocated");
-    tensor *in = TfLiteInterpreterGetInputTensor(network, 0);
-    const tensor *out = output(network, is_map);
-    need(out != NULL, "there is no such output");
-    size_t in_bytes = TfLiteTensorByteSize(in), out_bytes = TfLiteTensorByteSize(out), got;
-    grid codes = TfLiteTensorQuantizationParams(out);
-    printf("%s %zu %zu %d %.9g %d\n", TfLiteVersion(), in_bytes, out_bytes, TfLiteTensorType(out),
-           (double)codes.scale, codes.zero_point);
+    int is_map = count == 4 && strcmp(arguments[3], "heatmap") == 0, operators, left;
+    need(count == 3 || is_map, "expected a .tflite file, a number of threads, and perhaps the word heatmap");
+    buffer file = content(arguments[1]), before = {&operators, sizeof operators}, after = {&left, sizeof left};
+    jlong model = CALL(createModel, (jobject)&file);
+    need(model != 0, "this is no TFLite model");
+    jlong options = CALL(createOptions);
+    int threads = atoi(arguments[2]);
+    CALL(setThreads, options, threads);
+    jlong first = CALL(createCounter, (jobject)&before), xnnpack = CALL(createXnnpack, threads);
+    jlong last = CALL(createCounter, (jobject)&after);
+    CALL(addDelegate, options, first);
+    CALL(addDelegate, options, xnnpack);
+    CALL(addDelegate, options, last);
+    jlong network = CALL(createInterpreter, model, options);
+    need(network != 0, "no interpreter for this model");
+    need(CALL(allocateTensors, network) == 0, "tensors cannot be allocated");
+    jlong in = CALL(input, network, 0), out = output(network, is_map);
+    need(out != 0, "there is no such output");
+    buffer given = room(CALL(byteSize, in)), found = room(CALL(byteSize, out));
+    printf("%s %zu %zu %d %.9g %d %d\n", (const char *)CALL(version), given.size, found.size, CALL(type, out),
+           (double)CALL(scale, out), operators, left);
     fflush(stdout);
-    char *given = malloc(in_bytes), *found = malloc(out_bytes);
-    need(given && found, "no memory");
-    while ((got = fread(given, 1, in_bytes, stdin)) == in_bytes) {
-        need(TfLiteTensorCopyFromBuffer(in, given, in_bytes) == 0, "the input is not taken");
-        need(TfLiteInterpreterInvoke(network) == 0, "inference failed");
-        need(TfLiteTensorCopyToBuffer(out, found, out_bytes) == 0, "there is no output");
-        need(fwrite(found, 1, out_bytes, stdout) == out_bytes && fflush(stdout) == 0, "the output cannot be written");
+    size_t got;
+    while ((got = fread(given.at, 1, given.size, stdin)) == given.size) {
+        need(CALL(copyFrom, in, (jobject)&given) == 0, "the input is not taken");
+        need(CALL(invoke, network) == 0, "inference failed");
+        need(CALL(copyTo, out, (jobject)&found) == 0, "there is no output");
+        need(fwrite(found.at, 1, found.size, stdout) == found.size && fflush(stdout) == 0, "the output cannot be written");
     }
     need(got == 0, "the input ended in the middle of an image");
     return 0;

@@ -19,6 +19,7 @@ from edgekd.files import write_atomic
 
 BINDING = "libedgekd.so"
 SOURCE = MAIN / "jni/tflite.c"
+JAVA = MAIN / "java/org/edgekd/demo/Tflite.java"
 COMPILED = MAIN / "jniLibs"
 PAGE = 16384
 COMPILE = ["-c", "-O2", "-fPIC", "-fvisibility=hidden", "-ffreestanding", "-Wall"]
@@ -32,18 +33,24 @@ def library(abi: str) -> Path:
 
 def build(out: Path = COMPILED) -> list[Path]:
     """Compile it for every ABI into folders of their names."""
-    jdk = Path(need("javac", "a JDK, 17 or later", TODO)).resolve().parents[1]
-    headers = ["-isystem", str(jdk / "include"), "-isystem", str(jdk / "include/linux")]
     with compilers() as found:
-        return [_compile(found[abi], headers, abi, out / abi) for abi in Settings.read().abis]
+        return [_compile(found[abi], abi, out / abi) for abi in Settings.read().abis]
 
 
-def _compile(compiler: Sequence[str], headers: Sequence[str], abi: str, out: Path) -> Path:
+def headers(folder: Path) -> list[str]:
+    """Options of a C compiler that show it JNI and what Java says of the functions, written into a folder."""
+    javac = need("javac", "a JDK, 17 or later", TODO)
+    run([javac, "-h", folder, "-d", folder, JAVA], "the header of Tflite.java")
+    jdk = Path(javac).resolve().parents[1]
+    return [f"-I{folder}", "-isystem", str(jdk / "include"), "-isystem", str(jdk / "include/linux")]
+
+
+def _compile(compiler: Sequence[str], abi: str, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     runtime, what = bionic.library(abi), f"{BINDING} for {abi}"
     with tempfile.TemporaryDirectory(prefix="edgekd-binding-") as folder:
         compiled, linked = Path(folder) / "tflite.o", Path(folder) / BINDING
-        run([*compiler, *COMPILE, *headers, "-o", compiled, SOURCE], what)
+        run([*compiler, *COMPILE, *headers(Path(folder)), "-o", compiled, SOURCE], what)
         inputs = [compiled, "-L", runtime.parent, f"-l:{bionic.LIBRARY}", "-Wl,--allow-shlib-undefined"]
         run([*compiler, *LINK, "-o", linked, *inputs], what)
         write_atomic(out / BINDING, linked.read_bytes())

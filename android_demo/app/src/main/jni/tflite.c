@@ -3,8 +3,9 @@
  * Nothing is decided here, nothing is allocated and nothing of a C library is used, so that the compiled library
  * depends on TensorFlow Lite's alone. The declarations are those of the headers of version 2.21 (c_api.h, c_api_opaque.h,
  * xnnpack_delegate.h); `Java_…` is how JNI finds a function. */
-#include <jni.h>
 #include <stdint.h>
+
+#include "org_edgekd_demo_Tflite.h" /* what javac makes of Tflite.java: the compiler compares */
 
 typedef struct {
     float scale;
