@@ -138,7 +138,6 @@ def _arguments() -> argparse.ArgumentParser:
     add("--rounds", metavar="N", type=_positive, default=3, help="fresh processes per artefact (default: 3)")
     add("--runs", metavar="N", type=_positive, default=200, help="timed runs in each (default: 200, or --seconds)")
     add("--seconds", metavar="S", type=float, default=10.0, help="time for them at most (default: 10)")
-    add("--warmup", metavar="S", type=float, default=2.0, help="warm up for at least S seconds (default: 2)")
     add("--cool", metavar="S", type=float, default=300.0, help="wait at most so long for a warm device (default: 300)")
     add("--sustained", metavar="S", type=float, default=0.0, help="a run of S seconds without pause as well")
     add("--fps", metavar="N,…", default="", help="runs of ten seconds at these rates of a camera as well: 1,10,30")
@@ -154,8 +153,8 @@ def _timing(args: argparse.Namespace) -> Timing:
     from edgekd.section import validate
 
     values = {"min_runs": args.runs, "min_seconds": args.seconds, "sustained_s": args.sustained}
-    values |= {"warmup_s": args.warmup, "cool_s": args.cool, "fps": _list("--fps", args.fps, float)}
-    return validate(Timing, values, "--runs, --seconds, --warmup, --cool, --sustained and --fps")
+    values |= {"cool_s": args.cool, "fps": _list("--fps", args.fps, float)}
+    return validate(Timing, values, "--runs, --seconds, --cool, --sustained and --fps")
 
 
 def _list(name: str, text: str, kind: type) -> tuple:

@@ -14,7 +14,7 @@ from PIL import Image
 from edgekd.benchmarking.subject import Artefact, Images, evenly, golden
 from edgekd.bundle import Bundle, FileRecord
 from edgekd.devices import Device, Parcel, software
-from edgekd.devices.document import Golden, Job, Provenance, Test, TestFiles, Timing
+from edgekd.devices.document import Golden, Job, Test, TestFiles, Timing
 from edgekd.errors import CorruptImage
 from edgekd.files import sha256_file
 from edgekd.preprocess import InputContract, decode, to_pixels
@@ -129,11 +129,11 @@ class Workshop:
                 entry.artefact.tolerance,
             ],
             [self.records[name].sha256 for name in sorted(self.records)],
-            [self.timing.model_dump(), device.program, sorted(entry.software.items())],
+            [self._timing(device, 0).model_dump(), device.program, sorted(entry.software.items())],
         ]
         return replace(entry, key=hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16])
 
-    def parcel(self, entry: Entry, round: int, provenance: Provenance) -> Parcel:
+    def parcel(self, entry: Entry, round: int, device: Device) -> Parcel:
         """The job of one round; only the first asks for answers, as they are the same in each."""
         artefact, manifest = entry.artefact, self.bundle.manifest
         shared = {name: path for name, path in self.shared.items() if round == 0 or name != TEST}
@@ -141,7 +141,7 @@ class Workshop:
         job = Job(
             key=entry.key,
             round=round,
-            provenance=provenance,
+            provenance=device.provenance,
             format=artefact.format,
             runtime=artefact.runtime,
             files=artefact.record.files
@@ -153,7 +153,7 @@ class Workshop:
             calibration_temperature=artefact.record.calibration_temperature,
             golden=self._golden(artefact),
             test=_test(entry) if round == 0 and self.images else None,
-            timing=self._timing(round) if provenance == "hardware" else None,
+            timing=self._timing(device, round) if device.provenance == "hardware" else None,
             threads=entry.threads,
         )
         return Parcel(job, artefact.files | shared | {f.name: f.path for f in files})
@@ -167,9 +167,10 @@ class Workshop:
             tolerance=artefact.tolerance,
         )
 
-    def _timing(self, round: int) -> Timing:
-        """Long runs are made once."""
-        return self.timing if round == 0 else self.timing.model_copy(update={"sustained_s": 0.0, "fps": ()})
+    def _timing(self, device: Device, round: int) -> Timing:
+        """The device says how long it warms up; long runs are made once."""
+        once = {} if round == 0 else {"sustained_s": 0.0, "fps": ()}
+        return self.timing.model_copy(update={"warmup_s": device.options.warmup_s} | once)
 
 
 def _image_of(path: Path, pixels: np.ndarray, contract: InputContract) -> Image.Image | None:

@@ -152,7 +152,7 @@ def _run_device(plan: BenchmarkPlan, name: str, outcome: DeviceOutcome) -> None:
 
 def _run_entry(plan: BenchmarkPlan, entry: Entry, round: int, outcome: DeviceOutcome) -> None:
     """One job: taken up from disk, or run. What fails is not kept, so that it is tried again by `--resume`."""
-    parcel = plan.workshop.parcel(entry, round, outcome.device.provenance)
+    parcel = plan.workshop.parcel(entry, round, outcome.device)
     versions = {**_told(outcome, entry), **entry.software}
     document = plan.store.load(parcel.job)
     if document is None or software.differing(document, versions):

@@ -53,6 +53,7 @@ class DeviceOptions(Section):
     threads: tuple[int, ...] = ()  # () for 1, 2 and 4 where there are cores
     images: int | None = Field(None, ge=1)  # at most so many answers, evenly over the test split
     files: int = Field(0, ge=0, le=1000)  # so many of these answered from their JPEG or PNG files on as well
+    warmup_s: float = Field(0.5, ge=0, le=600)  # warm up for at least so long
     limit_s: float = Field(1800.0, gt=0)  # for one job
     place: str = ""  # devices at the same place run one after another; "" for a place of its own
 

@@ -62,6 +62,7 @@ class Options(DeviceOptions):
     serial: str = ""  # as `adb devices` shows it; "" for the only one that is there
     adb: str = "adb"
     xnnpack: bool = True
+    warmup_s: float = Field(2.0, ge=0, le=600)  # what ART compiles, and the clock's rise, take longer than elsewhere
     user: int | None = Field(None, ge=0, le=9999)  # of Android; default: whose screen is in front
     emulator: bool = False  # an Android emulator: its answers count, its times do not
 

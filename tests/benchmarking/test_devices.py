@@ -15,7 +15,7 @@ from edgekd import benchmark, devices
 from edgekd.benchmarking import comparison, subject
 from edgekd.benchmarking.jobs import Workshop
 from edgekd.benchmarking.schema import FromFiles, read_report
-from edgekd.devices import DeviceError, DeviceLost, local
+from edgekd.devices import DeviceError, DeviceLost, adb, local
 from edgekd.devices.document import Timing, read_document
 from edgekd.errors import EdgekdError
 
@@ -60,7 +60,14 @@ def parcel(tiny, tmp_path):
     [entry] = workshop.entries(
         "local", devices.find("local"), subject.artefacts(tiny, ["tflite"], tmp_path / "made", print)[0], (1,)
     )
-    return workshop.parcel(entry, 0, "hardware")
+    return workshop.parcel(entry, 0, devices.find("local"))
+
+
+def test_a_device_says_how_long_it_warms_up(parcel):
+    """A phone's clock and compiler need longer; a file of one's own decides."""
+    assert parcel.job.timing.warmup_s == devices.DeviceOptions(kind="local").warmup_s == 0.5
+    assert adb.Options(kind="adb").warmup_s == 2.0
+    assert adb.Options(kind="adb", warmup_s=3).warmup_s == 3.0
 
 
 def test_a_job_on_this_machine(parcel):
@@ -75,7 +82,7 @@ def test_images_are_answered_from_their_files_too(tiny, tmp_path):
     (tmp_path / "bench.toml").write_text('kind = "local"\nthreads = [1]\nformats = ["tflite"]\nfiles = 4\n')
     out = tmp_path / "out"
     arguments = [str(tiny.folder), "--device", "bench", "--devices", str(tmp_path), "--out", str(out)]
-    benchmark.main([*arguments, "--rounds", "2", "--runs", "3", "--seconds", "1", "--warmup", "0"])
+    benchmark.main([*arguments, "--rounds", "2", "--runs", "3", "--seconds", "1"])
     [row] = read_report(out).rows
     found = row.numerics.from_files
     assert len(found.rows) == 4
@@ -107,10 +114,10 @@ def test_a_file_that_does_not_give_its_tensor_is_not_sent(tiny, tmp_path):
     artefacts = subject.artefacts(tiny, ["tflite"], tmp_path / "made", print)[0]
     [entry] = workshop.entries("local", device, artefacts, (1,))
     assert [file.row for file in entry.files] == [1, *range(3, len(images.pixels))]
-    parcel = workshop.parcel(entry, 0, "hardware")
+    parcel = workshop.parcel(entry, 0, device)
     assert set(parcel.job.test.files.images) <= set(parcel.files)
-    assert workshop.parcel(entry, 1, "hardware").job.test is None
-    assert not any(name.startswith("files/") for name in workshop.parcel(entry, 1, "hardware").files)
+    assert workshop.parcel(entry, 1, device).job.test is None
+    assert not any(name.startswith("files/") for name in workshop.parcel(entry, 1, device).files)
 
 
 def test_an_upgrade_on_this_machine_is_measured_anew(tiny, tmp_path, capsys):

@@ -39,7 +39,7 @@ def job(tiny, tmp_path):
         [entry] = workshop.entries(
             "local", device, subject.artefacts(tiny, [format], tmp_path / "made", print)[0], (1,)
         )
-        parcel = workshop.parcel(entry, 0, "hardware")
+        parcel = workshop.parcel(entry, 0, device)
         folder = tmp_path / f"job-{time.monotonic_ns()}"
         parcel.unpack(folder)
         job = parcel.job.model_copy(update=changes)
