@@ -22,8 +22,17 @@ from edgekd.android.app_model import Sha256, Share
 from edgekd.errors import EdgekdError, several
 from edgekd.section import Section, validate
 
-COLUMNS: Final = tuple(
-    ["time", "model", "model_sha256", "image_sha256", "probs", "answer", "set", "unsure", "mark", "true_label"]
+COLUMNS: Final = (
+    "time",
+    "model",
+    "model_sha256",
+    "image_sha256",
+    "probs",
+    "answer",
+    "set",
+    "unsure",
+    "mark",
+    "true_label",
 )
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 100_000
