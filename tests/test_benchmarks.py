@@ -5,6 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgekd.benchmarking.schema import read_report
@@ -63,6 +64,23 @@ def test_the_readme_quotes_what_each_loss_gains(monkeypatch):
 def test_the_readme_quotes_the_study_on_phantoms():
     stored = (ROOT / "benchmarks/results/study_phantoms.md").read_text(encoding="utf-8")
     assert stored.split("\n\n")[1] in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_quotes_the_study_on_slices_and_its_teachers():
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
+    stored = (ROOT / "benchmarks/results/study_mri4p-small.md").read_text(encoding="utf-8")
+    assert stored.split("\n\n")[1] in readme
+    teachers = json.loads((ROOT / "benchmarks/results/mri4p-small_teachers.json").read_text(encoding="utf-8"))
+    assert [t["fold"] for t in teachers] == list(range(5))
+    folds = np.array([t["confusion"] for t in teachers])
+    accuracies = 100 * folds.trace(axis1=1, axis2=2) / folds.sum((1, 2))
+    total = folds.sum(0)
+    recalls = 100 * total.diagonal() / total.sum(1)
+    assert total.sum() == 3890
+    assert f"{100 * total.trace() / total.sum():.2f} % right out of fold ({min(accuracies):.2f} to" in readme
+    assert f"{max(accuracies):.2f} by fold" in readme
+    said = "recall of glioma {:.1f}, meningioma {:.1f}, no tumour {:.1f}, pituitary {:.1f})".format(*recalls)
+    assert said in " ".join(readme.split())
 
 
 @pytest.mark.parametrize("images", ["phantom", "mri4p"])
