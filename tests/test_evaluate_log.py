@@ -141,7 +141,7 @@ def test_other_labels_of_the_same_model(write):
         ((",".join(field_log.COLUMNS) + '\n"unfinished').encode(), "line 2"),
         ((",".join(field_log.COLUMNS) + "\n1,2\n").encode(), "10 columns expected, found 2"),
         ((",".join(field_log.COLUMNS) + "\n").encode(), "answers that are marked"),
-        ((",".join(field_log.COLUMNS) + "\n" + "x" * (field_log.MAX_FIELD + 1)).encode(), "field larger than"),
+        ((",".join(field_log.COLUMNS) + "\n" + "x" * (csv.field_size_limit() + 1)).encode(), "field larger than"),
         ((",".join(field_log.COLUMNS) + "\n\0\n").encode(), "columns expected"),
     ],
 )

@@ -36,7 +36,6 @@ COLUMNS: Final = (
 )
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 100_000
-MAX_FIELD = 200_000  # characters: the probabilities of some thousand classes
 WITHDRAWN = "withdrawn"
 SUM_TOLERANCE = 1e-3  # of probabilities, which are rounded to float32
 Text = Annotated[str, Field(max_length=1000)]
@@ -129,7 +128,6 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
             text = file.read()
     except (OSError, UnicodeDecodeError) as e:
         raise EdgekdError(where, "UTF-8 text that can be read", str(e)) from None
-    csv.field_size_limit(MAX_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, [])

@@ -21,10 +21,11 @@ def choose(recipe: Recipe, bundle: Bundle, split: str | None, own_data: bool) ->
     dataset = sources.read(recipe.data).labelled()
     if split is None:
         split = "test" if own_data or dataset.split("test") else "all"
-    if own_data and split != "all":
+    d, is_given = recipe.data, split == "all" or bool(dataset.split(split))
+    # The test images of a source stay as it gives them; train and val are as the run cut them.
+    if own_data and split != "all" and (d.folds or split != "test" or not is_given):
         dataset = splitting.of(dataset, recipe).labelled()
-    elif split != "all" and not dataset.split(split):
-        d = recipe.data
+    elif not is_given:
         dataset = splitting.complete(dataset, d.validation_fraction, d.test_fraction, recipe.dealing_seed)
     dataset = relabel(dataset, bundle.manifest.label_names, str(bundle.folder))
     samples = dataset.samples if split == "all" else dataset.split(split)
