@@ -1,6 +1,5 @@
 package org.edgekd.demo;
 
-import android.app.Activity;
 import android.content.Context;
 import android.content.Intent;
 import android.net.Uri;
@@ -13,10 +12,7 @@ import java.util.List;
 import java.util.Set;
 
 /** Several images that were picked or shared, and the answer to each; one that is touched is shown on the screen for one. */
-public final class BatchActivity extends Activity {
-    private final Screen screen = new Screen(this);
-    private final BackStep back = new BackStep(this, this::cancel);
-    private BatchSession session;
+public final class BatchActivity extends SessionActivity<BatchSession> {
     private BatchRows rows;
 
     /** What shows these images. */
@@ -29,18 +25,13 @@ public final class BatchActivity extends Activity {
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
-        setContentView(R.layout.batch);
-        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
-        session = (BatchSession) getLastNonConfigurationInstance();
-        if (session == null) { // new, or the system had ended the process: the intent is still there
-            session = new BatchSession(this, images(getIntent()));
-        }
+        open(R.layout.batch, () -> new BatchSession(this, images(getIntent())));
         rows = new BatchRows(this, session);
         ListView list = findViewById(R.id.list);
         list.setAdapter(rows);
         list.setOnItemClickListener((l, view, position, id) -> open(session.rows.get(position)));
         findViewById(R.id.back).setOnClickListener(v -> finish());
-        findViewById(R.id.cancel).setOnClickListener(v -> cancel());
+        findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
     }
 
     /** What other apps put into an intent may be anything. */
@@ -67,45 +58,12 @@ public final class BatchActivity extends Activity {
     }
 
     @Override
-    protected void onStart() {
-        super.onStart();
-        session.setListener(this::render);
-        render();
-    }
-
-    @Override
-    protected void onStop() {
-        session.setListener(null);
-        super.onStop();
-    }
-
-    @Override
-    public Object onRetainNonConfigurationInstance() {
-        return session;
-    }
-
-    @Override
-    protected void onDestroy() {
-        if (!isChangingConfigurations()) {
-            session.cancel();
-        }
-        super.onDestroy();
-    }
-
-    /** Also what going back does while there are images to look at. */
-    private void cancel() {
+    void stepBack() {
         session.cancel();
     }
 
     @Override
-    @SuppressWarnings("deprecation") // asked before Android 13 only
-    public void onBackPressed() {
-        if (!back.take()) {
-            super.onBackPressed();
-        }
-    }
-
-    private void render() {
+    void render() {
         back.enable(session.isRunning && !session.rows.isEmpty());
         int all = session.rows.size();
         String more = session.leftOut == 0 ? "" : getString(R.string.left_out, all, session.leftOut);

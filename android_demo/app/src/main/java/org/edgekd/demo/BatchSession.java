@@ -3,8 +3,6 @@ package org.edgekd.demo;
 import android.content.Context;
 import android.graphics.Bitmap;
 import android.net.Uri;
-import android.os.Handler;
-import android.os.Looper;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
@@ -20,14 +18,9 @@ import org.edgekd.core.Rgb;
  * The answers to several images, one after another; outlives its activity when the device turns. Fields are for the main
  * thread, the work is done on a thread of its own.
  */
-final class BatchSession {
+final class BatchSession extends ScreenSession {
     /** So many images at once; each keeps a small picture. */
     static final int MOST = 50;
-
-    /** Told of every change, on the main thread. */
-    interface Listener {
-        void onChange();
-    }
 
     /** An image of the list. */
     static final class Row {
@@ -49,11 +42,9 @@ final class BatchSession {
 
     private final Context context;
     private final Decoder decoder = new AndroidDecoder();
-    private final Handler main = new Handler(Looper.getMainLooper());
     private final ExecutorService worker = Executors.newSingleThreadExecutor();
     private final AtomicBoolean cancelled = new AtomicBoolean();
     private final int thumbnail; // px
-    private Listener listener;
 
     final List<Row> rows = new ArrayList<>();
 
@@ -80,22 +71,15 @@ final class BatchSession {
         worker.shutdown(); // this was all
     }
 
-    void setListener(Listener listener) {
-        this.listener = listener;
-    }
-
     /** Stops before the next image; answers that are there stay. */
     void cancel() {
         cancelled.set(true);
     }
 
-    private void post(Runnable change) {
-        main.post(() -> {
-            change.run();
-            if (listener != null) {
-                listener.onChange();
-            }
-        });
+    @Override
+    void close() {
+        super.close();
+        cancel();
     }
 
     // --- The worker's part -------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 package org.edgekd.demo;
 
-import android.app.Activity;
 import android.content.ActivityNotFoundException;
 import android.content.ClipData;
 import android.content.Intent;
@@ -8,7 +7,6 @@ import android.content.pm.ActivityInfo;
 import android.net.Uri;
 import android.os.Bundle;
 import android.os.PowerManager;
-import android.view.View;
 import android.view.WindowManager;
 import android.widget.RadioGroup;
 import android.widget.Switch;
@@ -23,27 +21,19 @@ import org.edgekd.core.Timing;
  * Measures the model on this device: started by a person, or by the harness with the extras of {@link
  * BenchmarkRequest}.
  */
-public final class BenchmarkActivity extends Activity {
+public final class BenchmarkActivity extends SessionActivity<BenchmarkSession> {
     private static final String AFTER_REPLAY = "warm-up|inference|stages|sustained|camera|answers"; // of BenchmarkRun
     private static final int LONGEST_TEXT = 100_000; // characters that other apps surely take; more would fail
 
-    private final BackStep back = new BackStep(this, this::cancel);
-    private BenchmarkSession session;
     private DeviceReport shown; // by the rows
 
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
-        setContentView(R.layout.benchmark);
-        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
-        session = (BenchmarkSession) getLastNonConfigurationInstance();
-        boolean isNew = session == null;
-        if (isNew) {
-            session = new BenchmarkSession(this);
-        }
+        boolean isNew = open(R.layout.benchmark, () -> new BenchmarkSession(this));
         findViewById(R.id.back).setOnClickListener(v -> finish());
         findViewById(R.id.run).setOnClickListener(v -> session.start(chosen()));
-        findViewById(R.id.cancel).setOnClickListener(v -> cancel());
+        findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
         findViewById(R.id.share).setOnClickListener(v -> share());
         if (isNew && saved == null) {
             answer(getIntent());
@@ -78,13 +68,6 @@ public final class BenchmarkActivity extends Activity {
     }
 
     @Override
-    protected void onStart() {
-        super.onStart();
-        session.setListener(this::render);
-        render();
-    }
-
-    @Override
     protected void onResume() {
         super.onResume();
         session.arrive(((PowerManager) getSystemService(POWER_SERVICE)).isInteractive());
@@ -99,27 +82,8 @@ public final class BenchmarkActivity extends Activity {
     }
 
     @Override
-    protected void onStop() {
-        session.setListener(null);
-        super.onStop();
-    }
-
-    @Override
-    public Object onRetainNonConfigurationInstance() {
-        return session;
-    }
-
-    /** Also what going back does while a run goes on. */
-    private void cancel() {
+    void stepBack() {
         session.cancel();
-    }
-
-    @Override
-    @SuppressWarnings("deprecation") // asked before Android 13 only
-    public void onBackPressed() {
-        if (!back.take()) {
-            super.onBackPressed();
-        }
     }
 
     /** The report as a file lent by this app, or as text where it could not be saved. */
@@ -149,7 +113,8 @@ public final class BenchmarkActivity extends Activity {
 
     // --- The session on the screen -----------------------------------------------------------------------------------
 
-    private void render() {
+    @Override
+    void render() {
         boolean isRunning = session.isRunning;
         back.enable(isRunning);
         if (isRunning) { // a dark screen slows the processors down, and one that turns is drawn anew
@@ -159,16 +124,16 @@ public final class BenchmarkActivity extends Activity {
             getWindow().clearFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON);
             setRequestedOrientation(ActivityInfo.SCREEN_ORIENTATION_UNSPECIFIED);
         }
-        show(R.id.run, !isRunning);
-        show(R.id.running, isRunning);
+        screen.show(R.id.run, !isRunning);
+        screen.show(R.id.running, isRunning);
         findViewById(R.id.xnnpack).setEnabled(!isRunning);
         for (int id : new int[] {R.id.threads_1, R.id.threads_2, R.id.threads_4}) {
             findViewById(id).setEnabled(!isRunning);
         }
-        show(R.id.golden_passed, isRunning && session.step.matches(AFTER_REPLAY));
-        setText(R.id.step, step());
-        setText(R.id.message, session.message);
-        show(R.id.report_card, session.report != null);
+        screen.show(R.id.golden_passed, isRunning && session.step.matches(AFTER_REPLAY));
+        screen.setText(R.id.step, step());
+        screen.setText(R.id.message, session.message);
+        screen.show(R.id.report_card, session.report != null);
         if (session.report != null && session.report != shown) {
             shown = session.report;
             renderReport(session.report);
@@ -219,19 +184,7 @@ public final class BenchmarkActivity extends Activity {
         golden.setTextColor(getColor(report.hasFailed() ? R.color.bad : R.color.good));
         golden.setBackgroundResource(report.hasFailed() ? R.drawable.banner_bad : R.drawable.banner_good);
         new ReportRows(this, findViewById(R.id.facts)).show(report);
-        setText(R.id.headline, ReportRows.headline(this, report));
-        setText(R.id.saved, session.handedOver == null ? "" : getString(R.string.saved, session.handedOver));
-    }
-
-    private void setText(int id, String text) {
-        TextView view = findViewById(id);
-        if (!text.contentEquals(view.getText())) {
-            view.setText(text);
-        }
-        view.setVisibility(text.isEmpty() ? View.GONE : View.VISIBLE);
-    }
-
-    private void show(int id, boolean isShown) {
-        findViewById(id).setVisibility(isShown ? View.VISIBLE : View.GONE);
+        screen.setText(R.id.headline, ReportRows.headline(this, report));
+        screen.setText(R.id.saved, session.handedOver == null ? "" : getString(R.string.saved, session.handedOver));
     }
 }

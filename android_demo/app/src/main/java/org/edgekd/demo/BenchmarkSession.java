@@ -1,7 +1,6 @@
 package org.edgekd.demo;
 
 import android.content.Context;
-import android.os.Handler;
 import android.os.Looper;
 import android.util.Log;
 import java.io.File;
@@ -29,7 +28,7 @@ import org.edgekd.core.Hash;
  * <p>A run begins when its screen is in front and lit, and fails when that is over: Android gives other apps fewer and slower
  * processors. Nothing moves on the screen meanwhile, and each step is drawn before it begins.
  */
-final class BenchmarkSession {
+final class BenchmarkSession extends ScreenSession {
     static final String TAG = "edgekd";
     private static final String OWN_TAG = "edgekd-demo"; // the harness reads the other one
     private static final String CANCELLED = "cancelled";
@@ -43,19 +42,12 @@ final class BenchmarkSession {
     private static final Executor WORKER = new ThreadPoolExecutor(
             1, 1, 0, TimeUnit.SECONDS, new ArrayBlockingQueue<>(1), work -> new Thread(work, "edgekd-measure"));
 
-    /** Told of every change, on the main thread. */
-    interface Listener {
-        void onChange();
-    }
-
     private final Context context;
-    private final Handler main = new Handler(Looper.getMainLooper());
     private AtomicReference<String> why = new AtomicReference<>(); // a run ends before its end; null: it does not
     private BenchmarkRequest waiting; // for the screen; null for none
     private boolean isInFront;
     private boolean wasStill; // the worker's
     private String lastStep = ""; // the worker's
-    private Listener listener;
 
     boolean isRunning;
 
@@ -76,15 +68,8 @@ final class BenchmarkSession {
     /** Where the shell reads it; null for a run that a person began. */
     String handedOver;
 
-    /** What went wrong, for a person; "" for nothing. */
-    String message = "";
-
     BenchmarkSession(Context context) {
         this.context = context.getApplicationContext();
-    }
-
-    void setListener(Listener listener) {
-        this.listener = listener;
     }
 
     /** Starts a run as soon as the screen is in front; refused while another goes on. */
@@ -151,23 +136,10 @@ final class BenchmarkSession {
     }
 
     /** Tells of a request that has no name to answer under. */
+    @Override
     void complain(String problem) {
-        message = problem;
         Log.w(OWN_TAG, "refused: " + problem);
-        changed();
-    }
-
-    private void changed() {
-        if (listener != null) {
-            listener.onChange();
-        }
-    }
-
-    private void post(Runnable change) {
-        main.post(() -> {
-            change.run();
-            changed();
-        });
+        super.complain(problem);
     }
 
     // --- The worker's part -------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 package org.edgekd.demo;
 
-import android.app.Activity;
 import android.app.AlertDialog;
 import android.content.Intent;
 import android.graphics.BitmapFactory;
@@ -24,7 +23,7 @@ import org.edgekd.core.LogEntry;
 import org.edgekd.core.Model;
 
 /** Choose, share or sample an image, and see what the model says of it, how sure it is, and why. */
-public final class ClassifyActivity extends Activity {
+public final class ClassifyActivity extends SessionActivity<ClassifySession> {
     static final int PICK = 1;
     private static final String SOURCE = "source";
     private static final String HEATED = "heated";
@@ -34,9 +33,6 @@ public final class ClassifyActivity extends Activity {
         R.string.lower_left, R.string.bottom, R.string.lower_right,
     };
 
-    private final BackStep back = new BackStep(this, this::stepBack);
-    private ClassifySession session;
-    private final Screen screen = new Screen(this);
     private AnswerWords words; // of the session's model
     private AlertDialog naming; // asks what the image shows
     private Model samplesOf; // whose samples are shown
@@ -44,13 +40,7 @@ public final class ClassifyActivity extends Activity {
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
-        setContentView(R.layout.classify);
-        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
-        session = (ClassifySession) getLastNonConfigurationInstance();
-        boolean isNew = session == null;
-        if (isNew) {
-            session = new ClassifySession(this);
-        }
+        boolean isNew = open(R.layout.classify, () -> new ClassifySession(this));
         findViewById(R.id.pick).setOnClickListener(v -> pick());
         findViewById(R.id.benchmark).setOnClickListener(v -> startActivity(new Intent(this, BenchmarkActivity.class)));
         findViewById(R.id.explain).setOnClickListener(v -> explainOrHide());
@@ -81,23 +71,15 @@ public final class ClassifyActivity extends Activity {
     @Override
     protected void onStart() {
         super.onStart();
-        session.setListener(this::render);
         session.refresh();
-        render();
     }
 
     @Override
     protected void onStop() {
-        session.setListener(null);
         if (naming != null) {
             naming.dismiss();
         }
         super.onStop();
-    }
-
-    @Override
-    public Object onRetainNonConfigurationInstance() {
-        return session;
     }
 
     @Override
@@ -107,14 +89,6 @@ public final class ClassifyActivity extends Activity {
             out.putString(SOURCE, session.source.uri.toString());
             out.putBoolean(HEATED, session.heated != null || session.isExplaining);
         }
-    }
-
-    @Override
-    protected void onDestroy() {
-        if (!isChangingConfigurations()) {
-            session.close();
-        }
-        super.onDestroy();
     }
 
     private void pick() {
@@ -178,20 +152,13 @@ public final class ClassifyActivity extends Activity {
                 .show();
     }
 
-    /** Going back ends the second opinion first. */
-    private void stepBack() {
+    /** Ends the second opinion. */
+    @Override
+    void stepBack() {
         if (session.isExplaining) {
             session.cancel();
         } else {
             session.hideHeat();
-        }
-    }
-
-    @Override
-    @SuppressWarnings("deprecation") // asked before Android 13 only
-    public void onBackPressed() {
-        if (!back.take()) {
-            super.onBackPressed();
         }
     }
 
@@ -205,21 +172,22 @@ public final class ClassifyActivity extends Activity {
 
     // --- The session on the screen -----------------------------------------------------------------------------------
 
-    private void render() {
+    @Override
+    void render() {
         words = session.model == null ? null : new AnswerWords(this, session.model);
         back.enable(session.isExplaining || session.heated != null);
         renderPicture();
         renderSamples();
         String problem = session.modelMessage.isEmpty() ? session.message : session.modelMessage;
-        setText(R.id.message, problem);
-        show(R.id.answer_card, session.result != null);
+        screen.setText(R.id.message, problem);
+        screen.show(R.id.answer_card, session.result != null);
         if (session.result != null) {
             renderAnswer();
         }
         if (session.model != null) {
             int line = EmbeddedModel.place(this).isEmpty() ? R.string.model_line : R.string.imported_model_line;
-            setText(R.id.model, getString(line, session.model.name, session.runtime));
-            setText(R.id.model_notice, session.model.notice);
+            screen.setText(R.id.model, getString(line, session.model.name, session.runtime));
+            screen.setText(R.id.model_notice, session.model.notice);
         }
         if (session.shared != null) {
             File file = session.shared;
@@ -242,9 +210,9 @@ public final class ClassifyActivity extends Activity {
         } else {
             view.setContentDescription(getString(R.string.image_description, session.imageWidth, session.imageHeight));
         }
-        show(R.id.busy, session.isBusy);
-        show(R.id.hint, session.picture == null && !session.isBusy);
-        show(R.id.generated, session.picture != null && session.source.isSample());
+        screen.show(R.id.busy, session.isBusy);
+        screen.show(R.id.hint, session.picture == null && !session.isBusy);
+        screen.show(R.id.generated, session.picture != null && session.source.isSample());
     }
 
     private void renderSamples() {
@@ -267,41 +235,41 @@ public final class ClassifyActivity extends Activity {
             button.setOnClickListener(v -> session.show(ImageSource.sample(sample.file)));
             row.addView(button);
         }
-        show(R.id.samples_title, row.getChildCount() > 0);
+        screen.show(R.id.samples_title, row.getChildCount() > 0);
     }
 
     private void renderAnswer() {
         int[] possible = session.result.possible();
-        setText(R.id.answer, words.headline(session.result));
-        setText(R.id.unsure, words.why(session.result));
+        screen.setText(R.id.answer, words.headline(session.result));
+        screen.setText(R.id.unsure, words.why(session.result));
         renderProbabilities(possible);
-        setText(R.id.times, getString(R.string.times, ms(session.decodeMs), ms(session.result.preprocessMs),
+        screen.setText(R.id.times, getString(R.string.times, ms(session.decodeMs), ms(session.result.preprocessMs),
                 ms(session.result.inferenceMs)));
-        show(R.id.explaining, session.isExplaining);
-        setText(R.id.explaining_text, getString(R.string.explaining, session.done, session.of));
+        screen.show(R.id.explaining, session.isExplaining);
+        screen.setText(R.id.explaining_text, getString(R.string.explaining, session.done, session.of));
         ProgressBar progress = findViewById(R.id.explaining_progress);
         progress.setMax(Math.max(1, session.of));
         progress.setProgress(session.done);
         Button explain = findViewById(R.id.explain);
-        show(R.id.explain, !session.isExplaining);
+        screen.show(R.id.explain, !session.isExplaining);
         boolean hasMap = session.mapped != null;
         int again = hasMap ? R.string.own_map : R.string.hide;
         explain.setText(session.heated != null ? again : hasMap ? R.string.second_opinion : R.string.explain);
         Button map = findViewById(R.id.map);
-        show(R.id.map, hasMap && session.heated == null && !session.isExplaining);
+        screen.show(R.id.map, hasMap && session.heated == null && !session.isExplaining);
         map.setText(session.hidesMap ? R.string.show_map : R.string.hide);
-        setText(R.id.legend, legend());
+        screen.setText(R.id.legend, legend());
         renderMark();
     }
 
     private void renderMark() {
         boolean canBeMarked = session.canBeMarked();
-        show(R.id.mark, canBeMarked);
+        screen.show(R.id.mark, canBeMarked);
         if (canBeMarked) {
-            setText(R.id.mark_text, markText());
-            show(R.id.right, session.marked == null);
-            show(R.id.wrong, session.marked == null);
-            show(R.id.undo, session.marked != null);
+            screen.setText(R.id.mark_text, markText());
+            screen.show(R.id.right, session.marked == null);
+            screen.show(R.id.wrong, session.marked == null);
+            screen.show(R.id.undo, session.marked != null);
         }
     }
 
@@ -367,13 +335,5 @@ public final class ClassifyActivity extends Activity {
 
     private String ms(double value) {
         return getString(R.string.milliseconds, Numbers.number(value));
-    }
-
-    private void setText(int id, String text) {
-        screen.setText(id, text);
-    }
-
-    private void show(int id, boolean isShown) {
-        screen.show(id, isShown);
     }
 }

@@ -2,8 +2,6 @@ package org.edgekd.demo;
 
 import android.content.Context;
 import android.graphics.Bitmap;
-import android.os.Handler;
-import android.os.Looper;
 import java.io.File;
 import java.io.IOException;
 import java.util.concurrent.ExecutorService;
@@ -27,20 +25,13 @@ import org.edgekd.core.Rgb;
  * The state of the Classify screen, and the work behind it. It outlives its activity when the device turns. Fields are
  * for the main thread, the work is done one after another on a thread of its own.
  */
-final class ClassifySession {
-    /** Told of every change, on the main thread. */
-    interface Listener {
-        void onChange();
-    }
-
+final class ClassifySession extends ScreenSession {
     private final Context context;
     private final Decoder decoder = new AndroidDecoder();
-    private final Handler main = new Handler(Looper.getMainLooper());
     private final ExecutorService worker = Executors.newSingleThreadExecutor();
     private final int heatColour;
     private EmbeddedModel loaded; // the worker's
     private AtomicBoolean cancelled = new AtomicBoolean();
-    private Listener listener;
     private boolean wantsHeat;
 
     /** Which model this is of, as {@link EmbeddedModel#place} says. */
@@ -59,9 +50,6 @@ final class ClassifySession {
 
     /** Why there is no model, for a person; "" if there is one. */
     String modelMessage = "";
-
-    /** What went wrong with the image, for a person; "" for nothing. */
-    String message = "";
 
     /** The image as it is shown; null for none. */
     Bitmap picture;
@@ -132,10 +120,6 @@ final class ClassifySession {
         } else {
             changed();
         }
-    }
-
-    void setListener(Listener listener) {
-        this.listener = listener;
     }
 
     /** Classifies an image; whatever goes on is cancelled. */
@@ -212,12 +196,6 @@ final class ClassifySession {
         wantsHeat = isWanted;
     }
 
-    /** Shows a problem that has nothing to do with what is there. */
-    void complain(String problem) {
-        message = problem;
-        changed();
-    }
-
     /** Makes the heat map of the answer by occlusion: where the model has its own, the second opinion. */
     void explain() {
         if (result == null || isExplaining) {
@@ -271,8 +249,9 @@ final class ClassifySession {
     }
 
     /** Ends the session; the model is released after what goes on. */
+    @Override
     void close() {
-        listener = null;
+        super.close();
         restart();
         worker.execute(this::release);
         worker.shutdown();
@@ -283,12 +262,6 @@ final class ClassifySession {
         cancelled = new AtomicBoolean();
         isExplaining = false;
         return cancelled;
-    }
-
-    private void changed() {
-        if (listener != null) {
-            listener.onChange();
-        }
     }
 
     /** Changes the state on the main thread, unless what it belongs to was cancelled. */

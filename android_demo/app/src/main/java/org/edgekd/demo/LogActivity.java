@@ -1,6 +1,5 @@
 package org.edgekd.demo;
 
-import android.app.Activity;
 import android.app.AlertDialog;
 import android.os.Bundle;
 import android.view.View;
@@ -13,23 +12,16 @@ import org.edgekd.core.FieldScores;
 import org.edgekd.core.Proportion;
 
 /** How each model did by the marks of the person: accuracy, silence, calibration; to be shared as CSV, and cleared. */
-public final class LogActivity extends Activity {
+public final class LogActivity extends SessionActivity<LogSession> {
     private static final int MOST_CLASSES = 30; // that are shown
 
-    private final Screen screen = new Screen(this);
-    private LogSession session;
     private List<FieldScores> shown; // by the cards
     private AlertDialog asking;
 
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
-        setContentView(R.layout.log);
-        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
-        session = (LogSession) getLastNonConfigurationInstance();
-        if (session == null) {
-            session = new LogSession(this);
-        }
+        open(R.layout.log, () -> new LogSession(this));
         findViewById(R.id.back).setOnClickListener(v -> finish());
         findViewById(R.id.share).setOnClickListener(v -> session.share());
         findViewById(R.id.clear).setOnClickListener(v -> askToClear());
@@ -38,31 +30,15 @@ public final class LogActivity extends Activity {
     @Override
     protected void onStart() {
         super.onStart();
-        session.setListener(this::render);
         session.read();
-        render();
     }
 
     @Override
     protected void onStop() {
-        session.setListener(null);
         if (asking != null) {
             asking.dismiss();
         }
         super.onStop();
-    }
-
-    @Override
-    public Object onRetainNonConfigurationInstance() {
-        return session;
-    }
-
-    @Override
-    protected void onDestroy() {
-        if (!isChangingConfigurations()) {
-            session.close();
-        }
-        super.onDestroy();
     }
 
     private void askToClear() {
@@ -73,7 +49,8 @@ public final class LogActivity extends Activity {
                 .show();
     }
 
-    private void render() {
+    @Override
+    void render() {
         String damaged = session.damaged == 0 ? "" : getString(R.string.damaged_rows, session.damaged);
         screen.setText(R.id.message, session.message.isEmpty() ? damaged : session.message);
         screen.show(R.id.empty, session.scores != null && session.entries == 0);

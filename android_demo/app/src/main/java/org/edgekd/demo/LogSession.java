@@ -1,8 +1,6 @@
 package org.edgekd.demo;
 
 import android.content.Context;
-import android.os.Handler;
-import android.os.Looper;
 import java.io.File;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -15,16 +13,9 @@ import org.edgekd.core.FieldScores;
 import org.edgekd.core.Model;
 
 /** The field log and what is done with it, on a thread of its own; outlives its activity when the device turns. */
-final class LogSession {
-    /** Told of every change, on the main thread. */
-    interface Listener {
-        void onChange();
-    }
-
+final class LogSession extends ScreenSession {
     private final Context context;
-    private final Handler main = new Handler(Looper.getMainLooper());
     private final ExecutorService worker = Executors.newSingleThreadExecutor();
-    private Listener listener;
 
     /** By model, the last marked first; null before they are read. */
     List<FieldScores> scores;
@@ -38,9 +29,6 @@ final class LogSession {
     /** What is loaded now, of which names for people are known; null for none. */
     private Model model;
 
-    /** What went wrong, for a person; "" for nothing. */
-    String message = "";
-
     /** The file to be shared, once it is written; taken by the activity. */
     File shared;
 
@@ -51,10 +39,6 @@ final class LogSession {
     /** The log of this device, in storage that no other app reads. */
     static FieldLog log(Context context) {
         return new FieldLog(new File(context.getFilesDir(), "field-log/log.csv"));
-    }
-
-    void setListener(Listener listener) {
-        this.listener = listener;
     }
 
     /** Reads the log again. */
@@ -120,27 +104,10 @@ final class LogSession {
         });
     }
 
-    /** Tells of a problem. */
-    void complain(String problem) {
-        message = problem;
-        changed();
-    }
-
+    @Override
     void close() {
-        listener = null;
+        super.close();
         worker.shutdown();
     }
 
-    private void changed() {
-        if (listener != null) {
-            listener.onChange();
-        }
-    }
-
-    private void post(Runnable change) {
-        main.post(() -> {
-            change.run();
-            changed();
-        });
-    }
 }

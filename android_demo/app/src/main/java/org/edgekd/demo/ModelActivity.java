@@ -1,6 +1,5 @@
 package org.edgekd.demo;
 
-import android.app.Activity;
 import android.content.ActivityNotFoundException;
 import android.content.Intent;
 import android.os.Bundle;
@@ -9,27 +8,19 @@ import java.util.List;
 import org.edgekd.core.Model;
 
 /** Which model answers, where it comes from, and another in its place: a zip of `python -m edgekd.embed BUNDLE --zip FILE`. */
-public final class ModelActivity extends Activity {
+public final class ModelActivity extends SessionActivity<ModelSession> {
     static final int PICK = 1;
 
-    private final Screen screen = new Screen(this);
-    private final BackStep back = new BackStep(this, this::cancel);
-    private ModelSession session;
     private Model shown; // by the facts
 
     @Override
     protected void onCreate(Bundle saved) {
         super.onCreate(saved);
-        setContentView(R.layout.model);
-        Edges.fit(findViewById(R.id.screen), findViewById(R.id.notice));
-        session = (ModelSession) getLastNonConfigurationInstance();
-        if (session == null) {
-            session = new ModelSession(this);
-        }
+        open(R.layout.model, () -> new ModelSession(this));
         findViewById(R.id.back).setOnClickListener(v -> finish());
         findViewById(R.id.import_model).setOnClickListener(v -> pick());
         findViewById(R.id.forget).setOnClickListener(v -> session.forget());
-        findViewById(R.id.cancel).setOnClickListener(v -> cancel());
+        findViewById(R.id.cancel).setOnClickListener(v -> session.cancel());
     }
 
     private void pick() {
@@ -53,45 +44,12 @@ public final class ModelActivity extends Activity {
     }
 
     @Override
-    protected void onStart() {
-        super.onStart();
-        session.setListener(this::render);
-        render();
-    }
-
-    @Override
-    protected void onStop() {
-        session.setListener(null);
-        super.onStop();
-    }
-
-    @Override
-    public Object onRetainNonConfigurationInstance() {
-        return session;
-    }
-
-    @Override
-    protected void onDestroy() {
-        if (!isChangingConfigurations()) {
-            session.close();
-        }
-        super.onDestroy();
-    }
-
-    /** Also what going back does while a model is checked. */
-    private void cancel() {
+    void stepBack() {
         session.cancel();
     }
 
     @Override
-    @SuppressWarnings("deprecation") // asked before Android 13 only
-    public void onBackPressed() {
-        if (!back.take()) {
-            super.onBackPressed();
-        }
-    }
-
-    private void render() {
+    void render() {
         back.enable(session.isBusy);
         screen.setText(R.id.message, session.message);
         screen.setText(R.id.success, session.success);

@@ -2,8 +2,6 @@ package org.edgekd.demo;
 
 import android.content.Context;
 import android.net.Uri;
-import android.os.Handler;
-import android.os.Looper;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.concurrent.ExecutorService;
@@ -15,17 +13,10 @@ import org.edgekd.core.CoreException;
 import org.edgekd.core.Model;
 
 /** Which model answers, and the import of another, on a thread of its own; outlives its activity when the device turns. */
-final class ModelSession {
-    /** Told of every change, on the main thread. */
-    interface Listener {
-        void onChange();
-    }
-
+final class ModelSession extends ScreenSession {
     private final Context context;
-    private final Handler main = new Handler(Looper.getMainLooper());
     private final ExecutorService worker = Executors.newSingleThreadExecutor();
     private AtomicBoolean cancelled = new AtomicBoolean();
-    private Listener listener;
 
     /** What answers now; null before it is read, or if it cannot be. */
     Model model;
@@ -36,16 +27,9 @@ final class ModelSession {
     /** What went well, for a person; "" for nothing. */
     String success = "";
 
-    /** What went wrong, for a person; "" for nothing. */
-    String message = "";
-
     ModelSession(Context context) {
         this.context = context.getApplicationContext();
         worker.execute(this::read);
-    }
-
-    void setListener(Listener listener) {
-        this.listener = listener;
     }
 
     /** Checks a zip and takes its model; whatever goes wrong, the model of now stays. */
@@ -92,14 +76,9 @@ final class ModelSession {
         cancelled.set(true);
     }
 
-    /** Tells of a problem. */
-    void complain(String problem) {
-        message = problem;
-        changed();
-    }
-
+    @Override
     void close() {
-        listener = null;
+        super.close();
         cancel();
         worker.shutdown();
     }
@@ -111,19 +90,6 @@ final class ModelSession {
         message = "";
         changed();
         return cancelled;
-    }
-
-    private void changed() {
-        if (listener != null) {
-            listener.onChange();
-        }
-    }
-
-    private void post(Runnable change) {
-        main.post(() -> {
-            change.run();
-            changed();
-        });
     }
 
     // --- The worker's part -------------------------------------------------------------------------------------------
