@@ -21,11 +21,12 @@ def choose(recipe: Recipe, bundle: Bundle, split: str | None, own_data: bool) ->
     dataset = sources.read(recipe.data).labelled()
     if split is None:
         split = "test" if own_data or dataset.split("test") else "all"
-    d, is_given = recipe.data, split == "all" or bool(dataset.split(split))
+    is_given = split == "all" or bool(dataset.split(split))
     # The test images of a source stay as it gives them; train and val are as the run cut them.
-    if own_data and split != "all" and (d.folds or split != "test" or not is_given):
-        dataset = splitting.of(dataset, recipe).labelled()
-    elif not is_given:
+    if own_data and split != "all" and (recipe.data.folds or split != "test" or not is_given):
+        return split_of(bundle, recipe, split)
+    if not is_given:
+        d = recipe.data
         dataset = splitting.complete(dataset, d.validation_fraction, d.test_fraction, recipe.dealing_seed)
     dataset = relabel(dataset, bundle.manifest.label_names, str(bundle.folder))
     samples = dataset.samples if split == "all" else dataset.split(split)

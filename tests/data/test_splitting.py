@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from edgekd import recipe
@@ -238,12 +238,11 @@ def test_unlabelled_samples_are_in_train_in_every_fold_and_have_no_say():
         assert found.labelled().samples == folded(dataset(labelled), 3, fold, 0.2, 1).samples
 
 
-@given(grouped(), st.integers(0, 99), st.floats(0.05, 0.6))
+@given(grouped(), st.integers(0, 99), st.floats(0.4, 0.8))
 @settings(max_examples=25, deadline=None)
 def test_few_labels_are_those_of_whole_groups_and_test_is_as_it_was(samples, seed, fraction):
-    found = folded(dataset(samples), 3, 1, 0.2, seed, fraction) if _enough(samples, fraction) else None
-    if found is None:
-        return
+    assume(_enough(samples, fraction))
+    found = folded(dataset(samples), 3, 1, 0.2, seed, fraction)
     whole = folded(dataset(samples), 3, 1, 0.2, seed)
     assert found.split("test") == whole.split("test")
     assert not leaking_groups(found)
