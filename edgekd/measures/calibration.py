@@ -57,8 +57,13 @@ def _log_softmax(z: np.ndarray, temperature: float) -> np.ndarray:
 
 def nll(probs: np.ndarray, labels: np.ndarray) -> float:
     """Mean negative log-likelihood in nats; a probability below 1e-12 counts as 1e-12."""
+    return float(log_loss(probs, labels).mean())
+
+
+def log_loss(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Negative log-likelihood [N] of each image in nats; a probability below 1e-12 counts as 1e-12."""
     p, y = check(probs, labels)
-    return float(-np.log(np.maximum(p[np.arange(len(y)), y], SMALLEST)).mean())
+    return -np.log(np.maximum(p[np.arange(len(y)), y], SMALLEST))
 
 
 def brier(probs: np.ndarray, labels: np.ndarray) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from edgekd.measures import paired
-from edgekd.measures.calibration import check
-from edgekd.measures.clustered import gain_interval
+from edgekd.measures.calibration import check, log_loss
+from edgekd.measures.clustered import gain_interval, ratio_interval
 from edgekd.measures.intervals import LEVEL, Groups, Interval, members
 
 
@@ -27,6 +27,8 @@ class Drift:
     only_b_right: int
     accuracy_change_pp: float
     interval_pp: Interval  # 95 %, of the change
+    nll_change: float  # nats per image; below 0 B is the better one
+    nll_interval: Interval  # 95 %, of the change
     p: float
     mcnemar_p: float  # as if all images were independent
     recall_change_pp: tuple[float | None, ...]  # per class; None for a class without images
@@ -36,6 +38,11 @@ class Drift:
     def is_significant(self) -> bool:
         """Whether chance alone would seldom do it."""
         return self.p < LEVEL
+
+    @property
+    def nll_words(self) -> str:
+        """-0.0312 [-0.058, -0.004]."""
+        return paired.nll_words(self.nll_change, self.nll_interval)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -70,6 +77,7 @@ def drift(probs_a: np.ndarray, probs_b: np.ndarray, labels: np.ndarray, groups: 
     units = int(member.max()) + 1
     differences = np.bincount(member[right_b], minlength=units) - np.bincount(member[right_a], minlength=units)
     low, high = gain_interval(differences, np.bincount(member))
+    surprise = log_loss(b, y) - log_loss(a, y)
     mcnemar_p, fewest = paired.mcnemar(only_a, only_b), paired.fewest_groups()
     recall = tuple(
         100 * float(right_b[y == k].mean() - right_a[y == k].mean()) if (y == k).any() else None
@@ -83,6 +91,8 @@ def drift(probs_a: np.ndarray, probs_b: np.ndarray, labels: np.ndarray, groups: 
         only_b_right=only_b,
         accuracy_change_pp=100 * (only_b - only_a) / len(y),
         interval_pp=(100 * low, 100 * high),
+        nll_change=float(surprise.mean()),
+        nll_interval=ratio_interval(np.bincount(member, surprise), np.bincount(member)),
         p=mcnemar_p if groups is None else paired.sign_flip_p(differences),  # McNemar's is the same, and sooner there
         mcnemar_p=mcnemar_p,
         recall_change_pp=recall,

@@ -70,6 +70,11 @@ def words(change_pp: float, interval_pp: Interval | None) -> str:
     return f"{change_pp:+.2f} pp" + ("" if interval_pp is None else f" [{interval_pp[0]:z.1f}, {interval_pp[1]:z.1f}]")
 
 
+def nll_words(change: float, interval: Interval) -> str:
+    """-0.0312 [-0.058, -0.004], in nats."""
+    return f"{change:+z.4f} [{interval[0]:z.3f}, {interval[1]:z.3f}]"
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """Each p adjusted for being one of several (Holm, Scandinavian Journal of Statistics 6, 1979), in the order given.
 

@@ -30,6 +30,7 @@ def readme_row(role: str, facts: dict[str, Any]) -> str:
         f"{facts['macs'] / 1e6:.0f} M",
         f"{100 * facts['accuracy']:.2f} [{low:.2f}, {high:.2f}]",
         f"{facts['ece']:.4f} ({facts['ece_noise_floor']:.4f})",
+        f"{facts['nll']:.4f}",
         f"{facts['training_seconds']:.0f}",
     )
     return "| " + " | ".join(cells) + " |"
@@ -55,5 +56,5 @@ def _sentence(gain: Drift) -> str:
         could = f"it takes {fewest_groups()} groups that all change one way, {least:.2f} pp at least"
     return (
         f"distillation against the same student without a teacher: {gain}; {len(gain.flips)} answers differ "
-        f"({verdict}; {could})"
+        f"({verdict}; {could}); NLL {gain.nll_words}"
     )

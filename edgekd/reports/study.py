@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from edgekd.measures.intervals import LEVEL, Interval
-from edgekd.measures.paired import words
+from edgekd.measures.paired import nll_words, words
 from edgekd.reports.screen import Table
 from edgekd.studies.comparison import Comparison
 from edgekd.studies.result import Gain, Result, Row
@@ -48,7 +48,8 @@ def header(result: Result) -> list[str]:
     """The columns of `cells`."""
     recalls = [f"recall {name}" for name in result.label_names]
     gains = ["gain, pp [95 %]", "p", "p (Holm)"] if result.study.control is not None else []
-    return ["variant", "accuracy [95 %]", *gains, *recalls, "NLL", "ECE (floor)", "s", "runs"]
+    change = ["change of NLL [95 %]"] if result.study.control is not None else []
+    return ["variant", "accuracy [95 %]", *gains, *recalls, "NLL", *change, "ECE (floor)", "s", "runs"]
 
 
 def cells(row: Row, result: Result) -> list[str]:
@@ -60,6 +61,7 @@ def cells(row: Row, result: Result) -> list[str]:
     ece = DASH if row.ece is None else f"{row.ece:.4f} ({row.ece_noise_floor:.4f})"
     numbers = [
         DASH if row.nll is None else f"{row.nll:.4f}",
+        *([nll_change(row)] if result.study.control is not None else []),
         ece,
         DASH if row.seconds is None else f"{row.seconds:.0f}",
     ]
@@ -75,6 +77,13 @@ def tested(row: Row) -> list[str]:
         p_text(row.gain.p),
         p_text(row.gain.p_holm),
     ]
+
+
+def nll_change(row: Row) -> str:
+    """-0.0312 [-0.058, -0.004]; a dash where there is none."""
+    if row.gain is None or row.gain.nll_change is None or row.gain.nll_interval is None:
+        return DASH
+    return nll_words(row.gain.nll_change, row.gain.nll_interval)
 
 
 def p_text(p: float) -> str:

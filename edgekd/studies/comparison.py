@@ -48,8 +48,8 @@ def compare(before: Result, after: Result) -> Comparison:
     groups = np.array([after.images[j].group for _, j in rows]) if known else None
     pairs = {
         name: (
-            Answers(seeds, answers(before, name).of(seeds, [i for i, _ in rows])),
-            Answers(seeds, answers(after, name).of(seeds, [j for _, j in rows])),
+            answers(before, name).of(seeds, [i for i, _ in rows]),
+            answers(after, name).of(seeds, [j for _, j in rows]),
         )
         for name in names
     }

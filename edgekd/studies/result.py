@@ -56,7 +56,7 @@ class RunRecord(Section):
 
 
 class Gain(Section):
-    """A change of accuracy over the control, paired by image, fold and seed."""
+    """A change of accuracy and NLL over the control, paired by image, fold and seed."""
 
     change_pp: float
     interval_pp: Interval  # 95 %, by group
@@ -64,6 +64,8 @@ class Gain(Section):
     p_holm: float  # the same, adjusted for all variants that are tested against the control
     answers: int
     groups: int
+    nll_change: float | None = None  # nats per image; None in a file of an older version
+    nll_interval: Interval | None = None  # 95 %, by group
 
 
 class Row(Section):

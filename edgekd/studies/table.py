@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgekd.measures import calibration
-from edgekd.measures.clustered import gain_interval, share_interval
+from edgekd.measures.clustered import gain_interval, ratio_interval, share_interval
 from edgekd.measures.intervals import Groups, members
 from edgekd.measures.paired import holm, sign_flip_p
 from edgekd.studies.result import Gain, Result, Row, RunRecord
@@ -21,14 +21,19 @@ NONE = -1  # an image that a seed has no answer for
 
 @dataclass(frozen=True)
 class Answers:
-    """Whether a variant answers each image rightly, by seed: `right` [S, N] of 1, 0 and NONE."""
+    """A variant's answers to each image, by seed.
+
+    `right` [S, N]: 1, 0 and NONE; `surprise` [S, N]: the negative log-likelihood in nats, NaN where `right` is NONE.
+    """
 
     seeds: tuple[int, ...]
     right: np.ndarray
+    surprise: np.ndarray
 
-    def of(self, seeds: Sequence[int], images: Sequence[int]) -> np.ndarray:
+    def of(self, seeds: Sequence[int], images: Sequence[int]) -> Answers:
         """The part [S', N'] for some seeds and images."""
-        return self.right[np.ix_([self.seeds.index(seed) for seed in seeds], images)]
+        part = np.ix_([self.seeds.index(seed) for seed in seeds], images)
+        return Answers(tuple(seeds), self.right[part], self.surprise[part])
 
 
 def with_table(result: Result) -> Result:
@@ -45,10 +50,12 @@ def answers(result: Result, variant: str) -> Answers:
     """A variant's answers by seed."""
     labels = np.array([image.label for image in result.images])
     right = np.full((len(result.study.seeds), len(labels)), NONE)
+    surprise = np.full(right.shape, np.nan)
     for run in _finished(result, variant):
-        images = np.array(run.images)
-        right[result.study.seeds.index(run.seed), images] = np.array(run.logits).argmax(1) == labels[images]
-    return Answers(result.study.seeds, right)
+        seed, images = result.study.seeds.index(run.seed), np.array(run.images)
+        right[seed, images] = np.array(run.logits).argmax(1) == labels[images]
+        surprise[seed, images] = calibration.log_loss(run.probs, labels[images])
+    return Answers(result.study.seeds, right, surprise)
 
 
 def gain(before: Answers, after: Answers, groups: Groups | None) -> Gain | None:
@@ -60,13 +67,14 @@ def gain(before: Answers, after: Answers, groups: Groups | None) -> Gain | None:
     seeds = [seed for seed in before.seeds if seed in after.seeds]
     every = range(before.right.shape[1])
     a, b = before.of(seeds, every), after.of(seeds, every)
-    both = (a != NONE) & (b != NONE)
+    both = (a.right != NONE) & (b.right != NONE)
     if not both.any():
         return None
     member = members(groups, len(every))
-    differences = np.bincount(member, np.where(both, b - a, 0).sum(0)).round().astype(np.int64)
+    differences = np.bincount(member, np.where(both, b.right - a.right, 0).sum(0)).round().astype(np.int64)
+    surprise = np.bincount(member, np.where(both, b.surprise - a.surprise, 0).sum(0))
     counts = np.bincount(member, both.sum(0)).round().astype(np.int64)
-    differences, counts = differences[counts > 0], counts[counts > 0]
+    differences, surprise, counts = differences[counts > 0], surprise[counts > 0], counts[counts > 0]
     low, high = gain_interval(differences, counts)
     p = sign_flip_p(differences)
     return Gain(
@@ -74,6 +82,8 @@ def gain(before: Answers, after: Answers, groups: Groups | None) -> Gain | None:
         interval_pp=(100 * low, 100 * high),
         p=p,
         p_holm=p,
+        nll_change=float(surprise.sum() / counts.sum()),
+        nll_interval=ratio_interval(surprise, counts),
         answers=int(counts.sum()),
         groups=len(counts),
     )

@@ -37,14 +37,24 @@ def document(made: dict[str, Bundle], evaluations: dict[str, Evaluation], gain: 
         scores = e.model_dump(include={"accuracy", "accuracy_interval", "ece", "ece_noise_floor", "nll", "images"})
         network = made[role].manifest.network.model_dump(include={"network", "width", "parameters", "macs"})
         networks[role] = scores | network | {"training_seconds": made[role].manifest.training_seconds}
-    found = gain.facts | {"flips": len(gain.flips)} if gain else None
+    found = None
+    if gain:
+        found = gain.facts | {
+            "flips": len(gain.flips),
+            "nll_change": gain.nll_change,
+            "nll_interval": list(gain.nll_interval),
+        }
     return {"schema": "edgekd.comparison/1", "networks": networks, "gain": found}
 
 
 def paired(a: Bundle, b: Bundle) -> Drift:
-    """Drift from bundle `a` to `b` on the test split that both were evaluated on, by group where a bundle holds these."""
+    """Drift from bundle `a` to `b` on the test split that both were evaluated on: calibrated, by group where known."""
     before, after = (load_file(bundle.file("evaluation/test.safetensors")) for bundle in (a, b))
     if not np.array_equal(before["labels"], after["labels"]):
         raise ValueError("the two bundles were evaluated on different images")
     groups = after.get("groups", before.get("groups"))  # a bundle of an older version does not hold them
-    return drift(softmax(before["logits"]), softmax(after["logits"]), before["labels"], groups)
+    probs = [
+        softmax(found["logits"], bundle.manifest.calibration_temperature["torch"])
+        for found, bundle in ((before, a), (after, b))
+    ]
+    return drift(*probs, before["labels"], groups)

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 
+from edgekd.measures.clustered import ratio_interval
 from edgekd.measures.drift import Drift, drift
 
 
@@ -24,6 +26,8 @@ def test_by_hand():
         only_b_right=2,
         accuracy_change_pp=pytest.approx(100 / 8),
         interval_pp=found.interval_pp,
+        nll_change=pytest.approx(-np.log(8) / 8),  # 0.8 where right, 0.1 where not: two gain ln 8, one loses it
+        nll_interval=found.nll_interval,
         p=1.0,
         mcnemar_p=1.0,
         recall_change_pp=(0, pytest.approx(50), 0),
@@ -38,6 +42,22 @@ def test_the_change_is_from_a_to_b():
     assert worse.recall_change_pp == (pytest.approx(-60), None, None)  # None: no image of the class
     assert (worse.only_a_right, worse.only_b_right) == (6, 0)
     assert worse.mcnemar_p == pytest.approx(2 / 2**6)
+
+
+def test_the_change_of_nll_has_the_interval_of_a_ratio_over_groups(clustered):
+    *answers, groups = clustered
+    found = drift(*answers, groups)
+    step = np.log(0.8 / 0.1)  # what an answer that turns wrong costs
+    sums, sizes = np.array([5, -1, 0, 0]) * step, np.array([5, 1, 3, 3])
+    assert found.nll_change == pytest.approx(4 * step / 12)
+    assert found.nll_interval == pytest.approx(ratio_interval(sums, sizes))
+    alone = drift(*answers)
+    assert alone.nll_interval == pytest.approx(mean_by_t(np.repeat(sums / sizes, sizes)), rel=0.1)
+    assert alone.nll_words.startswith("+0.6931 [")
+
+
+def mean_by_t(values):
+    return scipy.stats.t.interval(0.95, len(values) - 1, values.mean(), values.std(ddof=1) / len(values) ** 0.5)
 
 
 def test_no_change():

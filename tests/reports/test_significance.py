@@ -66,6 +66,7 @@ def test_the_gain_in_a_sentence(found, words, monkeypatch):
     text = console.export_text().replace("\n", " ")
     assert words in text
     assert f"{found.accuracy_change_pp:+.2f} pp [" in text
+    assert f"NLL {found.nll_change:+.4f} [" in text
     assert ("by 10 groups" in text) == (found.groups == 10)
 
 

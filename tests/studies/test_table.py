@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgekd.measures import calibration
-from edgekd.measures.clustered import gain_interval, share_interval
+from edgekd.measures.clustered import gain_interval, ratio_interval, share_interval
 from edgekd.measures.paired import sign_flip_p
 from edgekd.studies import result as results
 from edgekd.studies.comparison import compare
@@ -31,6 +31,9 @@ def test_sums_by_patient_over_seeds_by_hand(by_hand):
     assert kd.interval == pytest.approx(share_interval(np.array([5, 2, 1]), n))
     assert kd.recalls == pytest.approx((3 / 6, 5 / 6))  # class 0: images 0, 2, 4
     assert (kd.gain.answers, kd.gain.groups) == (12, 3)
+    # Answers differ by 2 in the logits, so that a wrong one costs 2 nats more than a right one.
+    assert kd.gain.nll_change == pytest.approx(-2 * 3 / 12)
+    assert kd.gain.nll_interval == pytest.approx(ratio_interval(-2 * d, n))
 
 
 def test_only_answers_of_one_image_and_seed_are_paired(by_hand):
