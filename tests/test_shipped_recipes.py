@@ -44,7 +44,8 @@ def test_it_starts_beside_links_to_data_and_weights(path, shared, tmp_path, monk
     for section in (*r.teacher.sections.values(), r.student):
         if section.pretrained or not section.weights:
             continue  # from timm's hub, or random
-        body = build(section, len(data.label_names), r.input.size).body.state_dict()
+        size = getattr(section, "input_size", 0) or r.input.size
+        body = build(section, len(data.label_names), size).body.state_dict()
         stored = load_file(section.weights)
         head = {name for name, tensor in stored.items() if body[name].shape != tensor.shape}
         assert {name.split(".")[0] for name in head} <= {"head", "classifier"}
