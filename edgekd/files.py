@@ -5,9 +5,33 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from edgekd.errors import EdgekdError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def held(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock `path`, which ends with the process; gives whether it is held, which without `wait` it may not be.
+
+    The file stays: removing it would let a third process lock another file of the same name. Where there are no such locks
+    (Windows) none is held, and the answer is yes. Raises: OSError where the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        is_held = True
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                is_held = False
+        yield is_held
 
 
 def write_atomic(path: str | Path, content: bytes | str) -> None:

@@ -8,7 +8,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,8 @@ from PIL import Image
 
 from edgekd.data.dataset import Dataset, Sample, listing_hash
 from edgekd.errors import CorruptImage, EdgekdError, several
-from edgekd.files import write_atomic
+from edgekd.files import held, write_atomic
 from edgekd.preprocess import Geometry, to_pixels
-
-try:
-    import fcntl
-except ImportError:  # Windows: temporary names keep processes apart, only leftovers of killed ones stay
-    fcntl = None  # type: ignore[assignment]
 
 VERSION = 2  # to be raised when the same files give other pixels or facts: a cache of another version is not read
 Progress = Callable[[int, int], None]
@@ -111,19 +106,12 @@ def _facts(dataset: Dataset, array_path: Path, facts_path: Path) -> dict[str, An
 
 @contextmanager
 def _lock(array_path: Path) -> Iterator[None]:
-    """Hold the key's lock, which ends with the process, and remove what a killed holder left.
-
-    The lock file stays: removing it would let a third process lock another file of the same name.
-    """
-    with _writing(array_path.parent):
-        array_path.parent.mkdir(parents=True, exist_ok=True)
-        file = array_path.with_suffix(".lock").open("w")
-    with file:
-        if fcntl is not None:
-            with _writing(array_path.parent):
-                fcntl.flock(file, fcntl.LOCK_EX)
-                for leftover in array_path.parent.glob(f".{array_path.stem}.*.tmp"):
-                    leftover.unlink(missing_ok=True)
+    """Hold the key's lock, and remove what a killed holder left."""
+    with ExitStack() as stack:
+        with _writing(array_path.parent):
+            stack.enter_context(held(array_path.with_suffix(".lock")))
+            for leftover in array_path.parent.glob(f".{array_path.stem}.*.tmp"):
+                leftover.unlink(missing_ok=True)
         yield
 
 

@@ -21,6 +21,7 @@ from edgekd import __version__
 from edgekd.bundle import MANIFEST, Bundle
 from edgekd.data.dataset import Sample, groups_of
 from edgekd.errors import EdgekdError, several
+from edgekd.files import held
 from edgekd.measures.evaluation import Evaluation
 from edgekd.measures.intervals import members
 from edgekd.reports import screen
@@ -32,11 +33,6 @@ from edgekd.studies.schema import Study
 from edgekd.training import check, fine_tuning, finish, run, stages, teachers
 from edgekd.training.distributed import Processes
 from edgekd.training.run import Run
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 RUNS, TEACHERS = "runs", "teachers"  # folders of a study
 LETTERS = 16  # of an identity, as a folder's name
@@ -64,7 +60,8 @@ class Place:
         """The teacher, trained if it is not there yet."""
         if self.teacher_folder is None:
             return None
-        return teachers.teacher(replace(self.teacher_run, shown=shown), self.teacher_folder)
+        members = self.prepared.folder / TEACHERS / teachers.MEMBERS  # of all committees: one network may be in several
+        return teachers.teacher(replace(self.teacher_run, shown=shown), self.teacher_folder, members)
 
     def student(self, shown: Callable[[Console, str, int], Screen] = Screen) -> tuple[Bundle, Bundle | None]:
         """The cell's bundle, trained if it is not there yet, and its teacher, which is."""
@@ -109,18 +106,14 @@ def only_one(out: Path) -> Iterator[None]:
 
     Raises: EdgekdError if another process holds it, or the folder cannot be written.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        file = (out / ".lock").open("w")
-    except OSError as e:
-        raise EdgekdError(str(out), "a folder that can be written", str(e)) from None
-    with file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                todo = "wait for it, or give --out DIR for another folder"
-                raise EdgekdError(str(out), "a study that no one else runs", "another process does", todo) from None
+    with contextlib.ExitStack() as stack:
+        try:
+            is_held = stack.enter_context(held(out / ".lock", wait=False))
+        except OSError as e:
+            raise EdgekdError(str(out), "a folder that can be written", str(e)) from None
+        if not is_held:
+            todo = "wait for it, or give --out DIR for another folder"
+            raise EdgekdError(str(out), "a study that no one else runs", "another process does", todo)
         yield
 
 
@@ -148,7 +141,7 @@ def places(cells: Sequence[Cell], out: Path, processes: Processes, console: Cons
     quiet, found, earlier = screen.console(quiet=True), list[Place](), _earlier(out)
     for number, cell in enumerate(cells):
         prepared = replace(run.prepare(cell.recipe, out, processes, quiet if number else console), console=quiet)
-        check.batches(prepared)
+        check.batches(prepared, taught=cell.is_taught)
         seed = {"seed": cell.teacher_seed, "split_seed": cell.recipe.dealing_seed}
         teacher_run = replace(prepared, recipe=cell.recipe.model_copy(update=seed))
         taught_by = teachers.teacher_named(teacher_run) if cell.is_taught else None
@@ -183,13 +176,16 @@ def _recalled(place: Place, earlier: Result | None) -> RunRecord | None:
 
 def steps(found: Sequence[Place]) -> list[Step]:
     """Every training of the study once, in order: teachers before those whom they teach."""
-    made: dict[str, Step] = {}
+    made, counted = dict[str, Step](), set[tuple[int, int, str]]()
     for place in found:
         r, seconds = place.cell.recipe, place.seconds()
         if place.teacher_folder is not None and not place.recorded:
-            own = [m.training for m in r.teacher.sections.values() if not (m.bundle or m.checkpoint)]
-            epochs = sum(map(fine_tuning.total_epochs, own))
-            key = teacher_key(place)
+            key, epochs = teacher_key(place), 0
+            for member in r.teacher.sections.values():
+                which = (place.cell.fold, place.cell.teacher_seed, member.model_dump_json(exclude={"weight"}))
+                if not (member.bundle or member.checkpoint or which in counted):
+                    epochs += fine_tuning.total_epochs(member.training)
+                counted.add(which)
             made.setdefault(key, Step(key, "teacher", epochs, is_done=(place.teacher_folder / MANIFEST).exists()))
         epochs = fine_tuning.total_epochs(r.training)
         is_done = seconds is not None

@@ -100,17 +100,17 @@ def _random(settings: Network) -> Network:
     return settings.model_copy(update={"weights": "", "pretrained": False})
 
 
-def batches(run: Run, control: bool = False) -> None:
+def batches(run: Run, control: bool = False, taught: bool = True) -> None:
     """Find out before hours of training, not after them, whether a stage, or a `control`, has too few images for one batch.
 
-    Raises: EdgekdError.
+    Of a student that is not `taught`, no teacher is trained. Raises: EdgekdError.
     """
     wanted, labelled, everything = run.recipe, run.labelled_rows, run.rows("train")
     sections: dict[str, tuple[StageRecipe, np.ndarray]] = {
-        "training": (wanted.training, labelled if control else everything)
+        "training": (wanted.training, labelled if control or not taught else everything)
     }
     for where, settings in wanted.teacher.sections.items():
-        if not (settings.bundle or settings.checkpoint):
+        if taught and not (settings.bundle or settings.checkpoint):
             sections[f"{where}.training"] = settings.training, labelled
     if wanted.qat.enabled:
         sections["qat.training"] = wanted.qat.training, everything

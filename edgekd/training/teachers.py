@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from edgekd.bundle import WEIGHTS, Bundle
 from edgekd.errors import EdgekdError
+from edgekd.files import held
 from edgekd.networks import PixelNetwork, build, from_bundle
 from edgekd.networks.committee import COMMITTEE, Committee, Member
 from edgekd.networks.weights import load_weights
@@ -32,11 +34,15 @@ def open_bundle(settings: MemberRecipe) -> Bundle:
     return Bundle.open(settings.bundle, made_by)
 
 
-def teacher(run: Run, folder: Path) -> Bundle:
-    """The recipe's teacher: read from its bundle, made from its checkpoint, or trained with labels into `folder`."""
+def teacher(run: Run, folder: Path, members: Path | None = None) -> Bundle:
+    """The recipe's teacher: read from its bundle, made from its checkpoint, or trained with labels into `folder`.
+
+    `members` is a folder for the members of this committee and of others, of other processes too; by default a committee's
+    own are in `folder`.
+    """
     settings = run.recipe.teacher
     if settings.members:
-        return _committee(run, settings.members, folder)
+        return _committee(run, settings.members, folder, members)
     return _one(run, settings, "teacher", folder)
 
 
@@ -88,7 +94,7 @@ def seen_by(run: Run, settings: MemberRecipe) -> Run:
     return run.seen_as(wanted, derived_seed(run.recipe.seed, settings.seed) % 2**31 if settings.seed else 0)
 
 
-def _committee(run: Run, settings: tuple[CommitteeMember, ...], folder: Path) -> Bundle:
+def _committee(run: Run, settings: tuple[CommitteeMember, ...], folder: Path, shared: Path | None) -> Bundle:
     """The members, each in a folder named by what decides it, so that a new one leaves the others alone; and their bundle."""
     found: dict[str, Bundle] = {}
     for number, member in enumerate(settings, start=1):
@@ -99,7 +105,9 @@ def _committee(run: Run, settings: tuple[CommitteeMember, ...], folder: Path) ->
                 f"teacher.members.{number - 1}", "a member of its own", "the same as an earlier one", todo
             )
         name = f"{member.network}-{named[:8]}"
-        found[named] = _one(run, member, f"member {number}", folder / MEMBERS / name)
+        # One process at a time makes a shared one; of a run's processes the first holds the lock, and the others follow it.
+        with held(shared / f"{name}.lock") if shared and run.processes.is_first else contextlib.nullcontext():
+            found[named] = _one(run, member, f"member {number}", (shared or folder / MEMBERS) / name)
     facts = [_facts(bundle, member.weight) for bundle, member in zip(found.values(), settings, strict=True)]
     return _bundle(run, list(found.values()), facts, folder)
 

@@ -1,6 +1,7 @@
 """Running studies: what is there is kept, a failure is a row, and no teacher of a fold has seen its test patients."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +106,26 @@ def test_seeds_of_variants_share_what_teachers_say(write_study, run_study, tmp_p
     asked = len(calls)
     run_study(write_study(more="[variants.cold]\noverrides = { distillation.kd_temperature = 2.0 }\n"))
     assert len(calls) == asked > 0
+
+
+def test_a_network_of_several_committees_is_trained_once(write_study, run_study, tmp_path):
+    of = 'network = "{}", training = {{ epochs = 1, batch_size = 8 }}'
+    one, other = (f"{{ {of.format(name)} }}" for name in ("mobilenetv2_035", "mobilenetv2_050"))
+    more = f"""
+[variants.alone]
+overrides = {{ teacher.members = [{one}] }}
+[variants.both]
+overrides = {{ teacher.members = [{one}, {other}] }}
+"""
+    text = write_study(more=more).read_text().replace("folds = 2", "folds = 2\nonly_folds = [1]")
+    study = tmp_path / "committees.toml"
+    study.write_text(re.sub(r"(?m)^teacher\.\w+ = .*\n|^\[variants.kd\]\n", "", text))
+    found = run_study(study)
+    assert [run.reason for run in found.runs] == [""] * len(found.runs)
+    members = sorted(path.name.rpartition("-")[0] for path in tmp_path.rglob("teachers/members/*-*") if path.is_dir())
+    assert members == ["mobilenetv2_035", "mobilenetv2_050"]
+    teachers = {run.teacher for run in found.runs if run.variant != "control"}
+    assert len(teachers) == 2
 
 
 def test_one_process_at_a_time_runs_a_study(tmp_path):

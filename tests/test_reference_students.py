@@ -1,0 +1,84 @@
+"""The tables of the reference students: what they say is what the committed bundles say of themselves."""
+
+import importlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekd.bundle import Bundle
+from edgekd.measures.evaluation import Evaluation
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks/results"
+NAMES = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module("reference_students")
+
+
+@pytest.fixture
+def stored():
+    return json.loads((RESULTS / "reference_students.json").read_text(encoding="utf-8"))
+
+
+def test_the_readme_quotes_the_tables(script, stored):
+    latency = json.loads((RESULTS / "student_latency.json").read_text(encoding="utf-8"))["table"]
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
+    made = script.tables(stored, latency)
+    assert [table for table in made if table not in readme] == []
+    assert (RESULTS / "reference_students.md").read_text(encoding="utf-8") == "\n\n".join(made) + "\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_results_are_those_of_the_bundles(stored, name):
+    bundle, found = Bundle.open(ROOT / "models" / name), stored[name]
+    rows = {row["role"]: row for row in found["rows"]}
+    compared = json.loads(bundle.file("comparison.json").read_text())
+    for role, told in (("committee", "teacher"), ("control", "control"), ("student", "student")):
+        theirs = compared["networks"][told]
+        assert {key: rows[role][key] for key in theirs.keys() & rows[role].keys()} == {
+            key: theirs[key] for key in theirs.keys() & rows[role].keys()
+        }
+    assert rows["student"]["accuracy"] == Evaluation.load(bundle.file("evaluation/test.json")).accuracy
+    assert found["gain"] == {key: compared["gain"][key] for key in found["gain"]}
+    assert str(found["seed"]) in found["seeds"]
+    assert found["seed"] == bundle.manifest.recipe["seed"]
+
+
+def test_the_median_of_three_seeds_ships(stored):
+    for found in stored.values():
+        accuracies = sorted(one["student"] for one in found["seeds"].values())
+        if len(accuracies) == 3:
+            assert found["seeds"][str(found["seed"])]["student"] == accuracies[1]
+
+
+def test_a_run_is_read_from_its_bundles(script, tmp_path):
+    for part in ("", "control", "teacher"):
+        shutil.copytree(ROOT / "models" / NAMES[0], tmp_path / "run" / part, dirs_exist_ok=True)
+    shutil.copytree(tmp_path / "run/teacher", tmp_path / "run/teacher/members/one")
+    found = script.of_run(tmp_path / "run")
+    assert [row["role"] for row in found["rows"]] == ["teacher", "committee", "control", "student"]
+    assert found["gain"]["accuracy_change_pp"] == found["gain"]["nll_change"] == 0
+    rows = [script.network_row(row).split(" | ") for row in found["rows"]]
+    assert rows[0][1:] == rows[1][1:]
+    assert rows[1][0] == "| committee of both"
+
+
+def test_a_ratio_is_of_the_same_turn_and_its_interval_of_rounds(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    table = importlib.import_module("student_latency").table
+    rounds = [
+        {"files": {"a": {"wall_ms": 4.0, "processor_ms": 4.0, "times_as_fast": ratio, "size_bytes": 7}}}
+        for ratio in (7.0, 8.0, 12.0)
+    ]
+    found = table(rounds)["a"]
+    assert (found["wall_ms"], found["times_as_fast"], found["size_bytes"]) == (4.0, 8.0, 7)
+    medians = {float(np.median([a, b, c])) for a in (7, 8, 12) for b in (7, 8, 12) for c in (7, 8, 12)}
+    assert set(found["interval"]) <= medians
+    assert found["interval"][0] <= 8.0 <= found["interval"][1]
