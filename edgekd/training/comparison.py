@@ -53,8 +53,8 @@ def paired(a: Bundle, b: Bundle) -> Drift:
     if not np.array_equal(before["labels"], after["labels"]):
         raise ValueError("the two bundles were evaluated on different images")
     groups = after.get("groups", before.get("groups"))  # a bundle of an older version does not hold them
-    probs = [
+    first, second = (
         softmax(found["logits"], bundle.manifest.calibration_temperature["torch"])
         for found, bundle in ((before, a), (after, b))
-    ]
-    return drift(*probs, before["labels"], groups)
+    )
+    return drift(first, second, before["labels"], groups)
