@@ -203,6 +203,12 @@ class TeacherRecipe(MemberRecipe):
         found: dict[str, MemberRecipe] = {f"teacher.members.{n}": member for n, member in enumerate(self.members)}
         return found or {"teacher": self}
 
+    @property
+    def one(self) -> MemberRecipe | None:
+        """The one network that teaches, also as a committee's only member; None for a committee of several."""
+        networks = tuple(self.sections.values())
+        return networks[0] if len(networks) == 1 else None
+
 
 class DistillationRecipe(Section):
     """L = task_loss_weight * CE + distill_loss_weight * sum_i weight_i * loss_i."""

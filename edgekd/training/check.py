@@ -79,9 +79,9 @@ def features(wanted: Recipe, student: nn.Module | None = None) -> None:
 
     Raises: EdgekdError.
     """
-    made, size = wanted.teacher, wanted.input.size
+    made, size = wanted.teacher.one, wanted.input.size
     read = [loss.name for loss in losses.resolve(wanted.distillation.losses) if loss.reads_teacher]
-    if made.members and read:
+    if made is None and read:
         todo = "losses on logits (kd, dkd, dist, logit_std, mse, ofa), or one teacher"
         raise EdgekdError(
             f"distillation.losses.{read[0]}", "a teacher with features", "a committee, which has none", todo
@@ -89,6 +89,7 @@ def features(wanted: Recipe, student: nn.Module | None = None) -> None:
     student = student or build(_random(wanted.student), 2, size)
 
     def load() -> Any:
+        assert made is not None  # asked for by losses that read a teacher
         if made.bundle:
             return from_bundle(teachers.open_bundle(made))
         return build(_random(made), 2, made.input_size or size)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import torch
 
-from edgekd.bundle import WEIGHTS, Bundle
+from edgekd.bundle import MANIFEST, WEIGHTS, Bundle
 from edgekd.errors import EdgekdError
 from edgekd.files import held
 from edgekd.networks import PixelNetwork, build, from_bundle
@@ -37,13 +38,38 @@ def open_bundle(settings: MemberRecipe) -> Bundle:
 def teacher(run: Run, folder: Path, members: Path | None = None) -> Bundle:
     """The recipe's teacher: read from its bundle, made from its checkpoint, or trained with labels into `folder`.
 
-    `members` is a folder for the members of this committee and of others, of other processes too; by default a committee's
-    own are in `folder`.
+    `members` is a folder for the networks of this teacher and of others, of other processes too, so that each is trained
+    once; by default they are in `folder`.
     """
     settings = run.recipe.teacher
-    if settings.members:
+    if settings.one is None:
         return _committee(run, settings.members, folder, members)
-    return _one(run, settings, "teacher", folder)
+    is_shared = members is not None and settings.members and not settings.one.bundle
+    if not is_shared or run.processes.decide((folder / MANIFEST).exists()):
+        return _one(run, settings.one, "teacher", folder)
+    return _copied(run, _member(run, settings.one, "teacher", folder, members), folder)
+
+
+def _copied(run: Run, bundle: Bundle, folder: Path) -> Bundle:
+    """A bundle once more in `folder`, whole or not at all."""
+    if run.processes.is_first:
+        temporary = folder.with_name(f".{folder.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(bundle.folder, temporary)
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    run.processes.barrier()
+    return finish.opened(run.processes, folder)
+
+
+def _member(run: Run, settings: MemberRecipe, title: str, folder: Path, shared: Path | None) -> Bundle:
+    """A network in a folder named by what decides it; of a shared one, one process at a time makes it."""
+    name = f"{settings.network}-{_named(run, settings)[:8]}"
+    if shared is None:
+        return _one(run, settings, title, folder / MEMBERS / name)
+    # Of a run's processes the first holds the lock, and the others follow it.
+    with held(shared / f"{name}.lock") if run.processes.is_first else contextlib.nullcontext():
+        return _one(run, settings, title, shared / name)
 
 
 def _one(run: Run, settings: MemberRecipe, name: str, folder: Path) -> Bundle:
@@ -69,10 +95,10 @@ def _one(run: Run, settings: MemberRecipe, name: str, folder: Path) -> Bundle:
 def teacher_named(run: Run) -> str:
     """What decides the recipe's teacher, known before it is there; equal for two runs whose teacher is the same."""
     settings = run.recipe.teacher
-    if settings.members:
+    if settings.one is None:
         facts = [[member.weight, _named(run, member)] for member in settings.members]
         return hashlib.sha256(json.dumps(["committee", facts]).encode()).hexdigest()
-    return _named(run, settings)
+    return _named(run, settings.one)
 
 
 def _named(run: Run, settings: MemberRecipe) -> str:
@@ -104,10 +130,7 @@ def _committee(run: Run, settings: tuple[CommitteeMember, ...], folder: Path, sh
             raise EdgekdError(
                 f"teacher.members.{number - 1}", "a member of its own", "the same as an earlier one", todo
             )
-        name = f"{member.network}-{named[:8]}"
-        # One process at a time makes a shared one; of a run's processes the first holds the lock, and the others follow it.
-        with held(shared / f"{name}.lock") if shared and run.processes.is_first else contextlib.nullcontext():
-            found[named] = _one(run, member, f"member {number}", (shared or folder / MEMBERS) / name)
+        found[named] = _member(run, member, f"member {number}", folder, shared)
     facts = [_facts(bundle, member.weight) for bundle, member in zip(found.values(), settings, strict=True)]
     return _bundle(run, list(found.values()), facts, folder)
 

@@ -113,7 +113,7 @@ def test_a_network_of_several_committees_is_trained_once(write_study, run_study,
     one, other = (f"{{ {of.format(name)} }}" for name in ("mobilenetv2_035", "mobilenetv2_050"))
     more = f"""
 [variants.alone]
-overrides = {{ teacher.members = [{one}] }}
+overrides = {{ teacher.members = [{one}], distillation.losses = {{ attention_transfer = 1.0 }} }}
 [variants.both]
 overrides = {{ teacher.members = [{one}, {other}] }}
 """
