@@ -3,9 +3,9 @@
     python benchmarks/reference_students.py RUN ... [--seed-of RUN ...]
 
 RUN is a finished run of a recipe `models/recipes/mri4p-*` with its control: its teachers, control and student are compared in
-pairs on the patients of the test split. What the int8 files answer there is read from results/int8_drift.json, how fast they
-are from results/student_latency.json. Runs with other seeds add a row each. Names that are not given keep their rows. Writes
-results/reference_students.json, .md and .png.
+pairs on the patients of the test split, where its int8 file answers too. How the file's answers differ is read from
+results/int8_drift.json, how fast it is from results/student_latency.json. Runs with other seeds add a row each. Names that are
+not given keep their rows. Writes results/reference_students.json, .md and .png.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgekd import command
+from edgekd import command, evaluate
 from edgekd.bundle import Bundle
 from edgekd.measures.evaluation import Evaluation
 from edgekd.measures.paired import nll_words, words
@@ -26,8 +28,16 @@ from edgekd.training.comparison import paired
 RESULTS = Path(__file__).parent / "results"
 FILE = "tflite-int8"
 COLOURS = {"committee": GREY, "teacher": GREY, "control": ORANGE, "student": BLUE, FILE: GREEN}
-NETWORKS = """| network | parameters | MACs | accuracy [95 %] | recall {labels} | NLL | ECE (floor) |
-|---|---|---|---|---|---|---|"""
+NETWORKS = (
+    "network",
+    "parameters",
+    "MACs",
+    "accuracy [95 %]",
+    "recall {labels}",
+    "NLL",
+    "ECE (floor)",
+    "set holds it [95 %], classes",
+)
 GAINS = (
     "student",
     "gain over the control, pp [95 %]",
@@ -39,23 +49,33 @@ GAINS = (
     "ms",
     "times as fast as MobileNetV2-224 in float32 [95 %]",
 )
-SEEDS = """| student | seed | control | student | gain, pp [95 %] | p | change of NLL [95 %] |
-|---|---|---|---|---|---|---|"""
+SEEDS = ("student", "seed", "control", "student", "gain, pp [95 %]", "p", "change of NLL [95 %]")
+
+
+def measured(e: Evaluation) -> dict[str, Any]:
+    """What is told of a network's answers to the test split."""
+    told = {"images", "groups", "accuracy", "accuracy_interval", "ece", "ece_noise_floor", "nll"}
+    found = e.model_dump(mode="json", include=told)
+    sets = e.sets.all.model_dump(mode="json") if e.sets else None
+    return found | {"recalls": {c.label_name: c.recall for c in e.classes}, "sets": sets}
 
 
 def scores(role: str, bundle: Bundle) -> dict[str, Any]:
-    """A network and what it answers on the test split."""
-    e, n = Evaluation.load(bundle.file("evaluation/test.json")), bundle.manifest.network
-    found = e.model_dump(
-        mode="json", include={"images", "groups", "accuracy", "accuracy_interval", "ece", "ece_noise_floor", "nll"}
-    )
+    """A network and what it answers to the test split."""
+    n, val = bundle.manifest.network, Evaluation.load(bundle.file("evaluation/val.json"))
     network = {"network": n.network, "width": n.width, "parameters": n.parameters, "macs": n.macs}
-    size = {
-        "size": bundle.manifest.input.size,
-        "val_accuracy": Evaluation.load(bundle.file("evaluation/val.json")).accuracy,
-    }
-    recalls = {c.label_name: c.recall for c in e.classes}
-    return {"role": role} | network | size | found | {"recalls": recalls, "seconds": bundle.manifest.training_seconds}
+    facts = {"role": role, "size": bundle.manifest.input.size, "seconds": bundle.manifest.training_seconds}
+    found = measured(Evaluation.load(bundle.file("evaluation/test.json")))
+    return facts | network | found | {"val_accuracy": val.accuracy}
+
+
+def of_file(folder: Path) -> dict[str, Any]:
+    """What the int8 file of a run answers to the test split."""
+    with tempfile.TemporaryDirectory() as out:
+        evaluate.main([str(folder), "--format", FILE, "--out", out])
+        found = measured(Evaluation.load(Path(out, "evaluation.json")))
+    size = Bundle.open(folder).file(f"artefacts/{FILE}.tflite").stat().st_size
+    return {"role": FILE, "size_bytes": size} | found
 
 
 def change(before: Bundle, after: Bundle) -> dict[str, Any]:
@@ -88,8 +108,8 @@ def of_seed(found: dict[str, Any]) -> dict[str, Any]:
     return {"control": accuracies["control"], "student": accuracies["student"], "gain": found["gain"]}
 
 
-def of_file(name: str) -> dict[str, Any] | None:
-    """What the int8 file answers on the test split."""
+def drift_of(name: str) -> dict[str, Any] | None:
+    """How the int8 file's answers differ from the float student's, where that was measured."""
     path = RESULTS / "int8_drift.json"
     rows = json.loads(path.read_text(encoding="utf-8")).get(name, []) if path.exists() else []
     found = [row for row in rows if (row["graph"], row["runtime_format"]) == ("qat", FILE)]
@@ -98,47 +118,46 @@ def of_file(name: str) -> dict[str, Any] | None:
 
 def network_row(row: dict[str, Any]) -> str:
     """One network as a row of Markdown."""
-    low, high = (100 * v for v in row["accuracy_interval"])
     width = "" if row["width"] == 1 else f" × {row['width']:g}"
     name = (
         "committee of both"
         if row["role"] == "committee"
         else f"{row['role']} `{row['network']}`{width}, {row['size']} px"
     )
-    cells = (
-        name,
-        f"{row['parameters'] / 1e6:.2f} M",
-        f"{row['macs'] / 1e6:,.0f} M",
+    cells = [name, f"{row['parameters'] / 1e6:.2f} M", f"{row['macs'] / 1e6:,.0f} M", *answered(row)]
+    return line(cells)
+
+
+def answered(row: dict[str, Any]) -> list[str]:
+    """What it answers, as the cells of a row."""
+    low, high = (100 * v for v in row["accuracy_interval"])
+    cells = [
         f"{100 * row['accuracy']:.2f} [{low:.1f}, {high:.1f}]",
         " / ".join(f"{100 * recall:.1f}" for recall in row["recalls"].values()),
         f"{row['nll']:.4f}",
         f"{row['ece']:.4f} ({row['ece_noise_floor']:.4f})",
-    )
-    return "| " + " | ".join(cells) + " |"
-
-
-def file_row(row: dict[str, Any]) -> str:
-    """The int8 file among the networks."""
-    low, high = (100 * v for v in row["accuracy_interval"])
-    accuracy = f"{100 * row['accuracy']:.2f} [{low:.1f}, {high:.1f}]"
-    return f"| its `{FILE}` | | | {accuracy} | | {row['nll']:.4f} | {row['ece']:.4f} ({row['ece_noise_floor']:.4f}) |"
+    ]
+    if not row["sets"]:
+        return [*cells, "–"]
+    low, high = (100 * v for v in row["sets"]["coverage_interval"])
+    return [*cells, f"{100 * row['sets']['coverage']:.1f} [{low:.1f}, {high:.1f}], {row['sets']['mean_size']:.2f}"]
 
 
 def gain_row(name: str, found: dict[str, Any], latency: dict[str, Any]) -> str:
     """What a student gained, and what its file keeps and costs."""
-    gain, against, file, timed = found["gain"], found["against_teacher"], of_file(name), latency.get(f"{name} {FILE}")
+    gain, against, drift, timed = found["gain"], found["against_teacher"], drift_of(name), latency.get(f"{name} {FILE}")
     cells = [
         f"`{name}`",
         words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", ""),
         f"{gain['p']:.3f}",
         nll_words(gain["nll_change"], gain["nll_interval"]),
         words(against["accuracy_change_pp"], against["interval_pp"]).replace(" pp", ""),
-        f"{file['accuracy_change_pp']:+.2f} ({file['flips']})" if file else "",
-        f"{file['size_bytes'] / 1e6:.2f}" if file else "",
+        f"{drift['accuracy_change_pp']:+.2f} ({drift['flips']})" if drift else "",
+        f"{found['file']['size_bytes'] / 1e6:.2f}",
         f"{timed['wall_ms']:.2f}" if timed else "",
         f"{timed['times_as_fast']:.1f} [{timed['interval'][0]:.1f}, {timed['interval'][1]:.1f}]" if timed else "",
     ]
-    return "| " + " | ".join(cells) + " |"
+    return line(cells)
 
 
 def seed_row(name: str, seed: str, found: dict[str, Any]) -> str:
@@ -153,28 +172,36 @@ def seed_row(name: str, seed: str, found: dict[str, Any]) -> str:
         f"{gain['p']:.3f}",
         nll_words(gain["nll_change"], gain["nll_interval"]),
     )
-    return "| " + " | ".join(cells) + " |"
+    return line(cells)
 
 
 def tables(results: dict[str, Any], latency: dict[str, Any]) -> list[str]:
     """The tables of models/README.md, in Markdown."""
     first = next(iter(results.values()))["rows"]
-    taught = [row for row in first if row["role"] in ("teacher", "committee")]
-    lines = [NETWORKS.format(labels=" / ".join(first[0]["recalls"])), *map(network_row, taught)]
-    for name, found in results.items():
-        lines += [network_row(row) for row in found["rows"] if row["role"] in ("control", "student")]
-        file = of_file(name)
-        lines += [file_row(file)] if file else []
-    made = ["\n".join(lines)]
-    head = "| " + " | ".join(GAINS) + " |\n|" + "---|" * len(GAINS)
-    made.append("\n".join([head, *(gain_row(name, found, latency) for name, found in results.items())]))
+    labels = " / ".join(first[0]["recalls"])
+    networks = [network_row(row) for row in first if row["role"] in ("teacher", "committee")]
+    for found in results.values():
+        networks += [network_row(row) for row in found["rows"] if row["role"] in ("control", "student")]
+        networks.append(line([f"its `{FILE}`", "", "", *answered(found["file"])]))
+    gains = [gain_row(name, found, latency) for name, found in results.items()]
     seeds = [
         seed_row(n, seed, one)
         for n, f in results.items()
         if len(f["seeds"]) > 1
         for seed, one in sorted(f["seeds"].items())
     ]
-    return made + (["\n".join([SEEDS, *seeds])] if seeds else [])
+    made = [table([cell.format(labels=labels) for cell in NETWORKS], networks), table(GAINS, gains)]
+    return made + ([table(SEEDS, seeds)] if seeds else [])
+
+
+def table(head: Sequence[str], rows: list[str]) -> str:
+    """A table of Markdown."""
+    return "\n".join([line(head), "|" + "---|" * len(head), *rows])
+
+
+def line(cells: Sequence[str]) -> str:
+    """A row of it."""
+    return "| " + " | ".join(cells) + " |"
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
@@ -183,7 +210,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     panels = figure.subplots(1, len(results), sharey=True, sharex=True, squeeze=False)[0]
     for axes, (name, found) in zip(panels, results.items(), strict=True):
         rows = {row["role"]: row for row in found["rows"] if row["role"] != "teacher" or len(found["rows"]) == 3}
-        rows |= {FILE: file} if (file := of_file(name)) else {}
+        rows[FILE] = found["file"]
         for i, (role, row) in enumerate(rows.items()):
             low, high = (100 * v for v in row["accuracy_interval"])
             axes.plot([low, high], [i, i], color=COLOURS[role], linewidth=2)
@@ -215,6 +242,7 @@ def main() -> None:
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for folder in map(Path, args.runs):
         name, found = Bundle.open(folder).manifest.name, of_run(folder)
+        found["file"] = of_file(folder)
         results[name] = found | {"seeds": results.get(name, {}).get("seeds", {}) | {str(found["seed"]): of_seed(found)}}
     for folder in map(Path, args.seed_of):
         name, found = Bundle.open(folder).manifest.name, of_run(folder)
