@@ -2,7 +2,7 @@
 
     EDGEKD_CONVERT_PYTHON=/path/to/python python benchmarks/export_routes.py BUNDLE [--rounds 3]
 
-BUNDLE is a student of a network that all of them take, as models/mri4-mobilenetv2. The Python named has the extra
+BUNDLE is a student of a network that all of them take, as models/mri4p-mobilenetv2. The Python named has the extra
 `crosscheck`; by default it is the one that runs. Each way runs in a fresh process, start-up and imports included, interleaved
 over the rounds; the parent imports nothing heavy, as Linux counts its memory as the child's. Prepared beforehand and not
 counted: 64 representative phantoms, the int8 graph, the ONNX file. All end with one file; nothing is verified.

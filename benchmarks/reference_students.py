@@ -36,7 +36,6 @@ NETWORKS = (
     "recall {labels}",
     "NLL",
     "ECE (floor)",
-    "set holds it [95 %], classes",
 )
 GAINS = (
     "student",
@@ -45,6 +44,7 @@ GAINS = (
     "change of NLL [95 %]",
     "against its committee, pp [95 %]",
     f"`{FILE}` against float, pp (flips)",
+    "its sets hold the answer, % [95 %], classes",
     "MB",
     "ms",
     "times as fast as MobileNetV2-224 in float32 [95 %]",
@@ -131,16 +131,12 @@ def network_row(row: dict[str, Any]) -> str:
 def answered(row: dict[str, Any]) -> list[str]:
     """What it answers, as the cells of a row."""
     low, high = (100 * v for v in row["accuracy_interval"])
-    cells = [
+    return [
         f"{100 * row['accuracy']:.2f} [{low:.1f}, {high:.1f}]",
         " / ".join(f"{100 * recall:.1f}" for recall in row["recalls"].values()),
         f"{row['nll']:.4f}",
         f"{row['ece']:.4f} ({row['ece_noise_floor']:.4f})",
     ]
-    if not row["sets"]:
-        return [*cells, "–"]
-    low, high = (100 * v for v in row["sets"]["coverage_interval"])
-    return [*cells, f"{100 * row['sets']['coverage']:.1f} [{low:.1f}, {high:.1f}], {row['sets']['mean_size']:.2f}"]
 
 
 def gain_row(name: str, found: dict[str, Any], latency: dict[str, Any]) -> str:
@@ -153,11 +149,20 @@ def gain_row(name: str, found: dict[str, Any], latency: dict[str, Any]) -> str:
         nll_words(gain["nll_change"], gain["nll_interval"]),
         words(against["accuracy_change_pp"], against["interval_pp"]).replace(" pp", ""),
         f"{drift['accuracy_change_pp']:+.2f} ({drift['flips']})" if drift else "",
+        sets_of(found["file"]),
         f"{found['file']['size_bytes'] / 1e6:.2f}",
         f"{timed['wall_ms']:.2f}" if timed else "",
         f"{timed['times_as_fast']:.1f} [{timed['interval'][0]:.1f}, {timed['interval'][1]:.1f}]" if timed else "",
     ]
     return line(cells)
+
+
+def sets_of(file: dict[str, Any]) -> str:
+    """How often the conformal sets of a file hold the right class, and how many classes they have."""
+    if not file["sets"]:
+        return "–"
+    low, high = (100 * v for v in file["sets"]["coverage_interval"])
+    return f"{100 * file['sets']['coverage']:.1f} [{low:.1f}, {high:.1f}], {file['sets']['mean_size']:.2f}"
 
 
 def seed_row(name: str, seed: str, found: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ NEEDED = ("jinja2", "safetensors", "scipy", "sklearn")  # packages, as imported
 RUNTIMES = ("ai_edge_litert", "tflite_runtime", "onnxruntime", "openvino")  # one of them, where this machine measures
 
 EXAMPLE = """  python -m edgekd.benchmark                                   # runs/default on this machine
-  python -m edgekd.benchmark models/mri4-mobilenetv2            # as cloned: times and golden vectors, no images needed
+  python -m edgekd.benchmark models/mri4p-mobilenetv2            # as cloned: times and golden vectors, no images needed
   python -m edgekd.benchmark --device local,pi5 --threads 1,2   # edgekd lists them
   python -m edgekd.benchmark compare A/report.json B/report.json --limit accuracy_drop_pp=1 --limit latency_ratio=1.2"""
 

@@ -1,6 +1,6 @@
 """A bundle that answers pictures, from Python: what `edgekd.load` gives.
 
-with edgekd.load("models/mri4-mobilenetv2", "tflite-int8") as classifier:
+with edgekd.load("models/mri4p-mobilenetv2", "tflite-int8") as classifier:
     print(classifier.classify("slice.png"))
     classifier.explain("slice.png", method="occlusion").overlay().save("why.png")
 """

@@ -44,7 +44,7 @@ RULE = (
 )
 VALIDATION = "evaluation/val.safetensors"
 EXAMPLE = """  python -m edgekd.embed                              # runs/default, as tflite-int8, into android_demo
-  python -m edgekd.embed models/mri4-mobilenetv2      # the model that the demo comes with
+  python -m edgekd.embed models/mri4p-mobilenetv2      # the model that the demo comes with
   python -m edgekd.embed BUNDLE --format tflite-fp16 --app my_copy_of_android_demo
   python -m edgekd.embed BUNDLE --zip model.zip       # for the app on a phone: Model, Import a model"""
 

@@ -17,8 +17,8 @@ from edgekd.reports import screen
 from edgekd.runtimes import find
 
 EXAMPLE = """  python -m edgekd.evaluate                                  # runs/default on the test split of its own data
-  python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8
-  python -m edgekd.evaluate models/mri4-mobilenetv2 --data DIR/manifest.csv --format tflite-int8 --faithfulness
+  python -m edgekd.evaluate models/mri4p-mobilenetv2 --data DIR/manifest.csv --format tflite-int8
+  python -m edgekd.evaluate models/mri4p-mobilenetv2 --data DIR/manifest.csv --format tflite-int8 --faithfulness
   python -m edgekd.evaluate runs/a --beside runs/b --calibration   # reliability before and after temperatures, as a page
   python -m edgekd.evaluate --log edgekd-field-log.csv             # answers marked right or wrong in the Android app"""
 BUNDLE = "runs/default"

@@ -32,8 +32,8 @@ from edgekd.runtimes import find
 DEFAULT = "tflite-int8"
 LOOKED_AT = 64  # images, for one that is answered rightly
 EXAMPLE = """  python -m edgekd.explain                       # runs/default, on one of its own test images
-  python -m edgekd.explain models/mri4-mobilenetv2 picture.png
-  python -m edgekd.explain models/mri4-mobilenetv2 DIR --method occlusion,rise,lime --format tflite-int8"""
+  python -m edgekd.explain models/mri4p-mobilenetv2 picture.png
+  python -m edgekd.explain models/mri4p-mobilenetv2 DIR --method occlusion,rise,lime --format tflite-int8"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:

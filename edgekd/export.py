@@ -30,7 +30,7 @@ FLOAT = "float"
 NNCF = "nncf"
 VIA = "litert-torch"
 EXAMPLE = """  python -m edgekd.export                                    # runs/default as tflite-int8
-  python -m edgekd.export models/mri4-mobilenetv2 --format tflite-int8,onnx,openvino --data DIR/manifest.csv
+  python -m edgekd.export models/mri4p-mobilenetv2 --format tflite-int8,onnx,openvino --data DIR/manifest.csv
   python -m edgekd.export --format tflite-int8 --heatmap      # the file explains its answers itself
   python -m edgekd.export --format all --io int8
   python -m edgekd.export --list"""

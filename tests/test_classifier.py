@@ -13,7 +13,7 @@ import edgekd
 from edgekd.errors import CorruptImage, EdgekdError
 from edgekd.measures.calibration import softmax
 
-MODEL = Path(__file__).parents[1] / "models/mri4-mobilenetv2"
+MODEL = Path(__file__).parents[1] / "models/mri4p-mobilenetv2"
 GOLDEN = MODEL / "golden/0.png"
 
 

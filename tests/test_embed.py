@@ -22,7 +22,7 @@ from edgekd.preprocess import decode, to_pixels
 from edgekd.section import validate
 
 ROOT = Path(__file__).parents[1]
-MODEL = ROOT / "models/mri4-mobilenetv2"
+MODEL = ROOT / "models/mri4p-mobilenetv2"
 TFLITE = "artefacts/tflite-int8.tflite"
 VAL = "evaluation/val.safetensors"
 
@@ -61,7 +61,7 @@ def resealed(bundle, name):
 
 def test_the_assets_in_the_repository_are_those_of_the_reference_bundle():
     _, files = embed.contents(Bundle.open(MODEL), "tflite-int8")
-    assert tree(ROOT / "android_demo" / assets.ASSETS) == files, "python -m edgekd.embed models/mri4-mobilenetv2"
+    assert tree(ROOT / "android_demo" / assets.ASSETS) == files, "python -m edgekd.embed models/mri4p-mobilenetv2"
 
 
 def test_the_assets_are_the_bundles(app, capsys):

@@ -13,7 +13,7 @@ from edgekd.measures.temperature import Calibration
 from edgekd.section import validate
 
 MODELS = Path(__file__).parents[1] / "models"
-A, B = MODELS / "mri4-mobilenetv2", MODELS / "mri4-efficientnet-lite0"
+A, B = MODELS / "mri4p-mobilenetv2", MODELS / "mri4p-efficientnet-lite0"
 
 
 def test_two_runs_without_their_images(tmp_path, capsys):

@@ -17,7 +17,7 @@ from edgekd.measures.faithfulness import CURVES, auc
 from edgekd.measures.intervals import mean_interval
 from edgekd.measures.trust import Trust, summary
 
-MODEL = Path(__file__).parents[1] / "models/mri4-mobilenetv2"
+MODEL = Path(__file__).parents[1] / "models/mri4p-mobilenetv2"
 
 
 class Brightness:

@@ -24,7 +24,7 @@ from edgekd.recipe import recorded
 from edgekd.reports import heatmap
 from edgekd.reports.explanation import possible
 
-MODEL = Path(__file__).parents[1] / "models/mri4-mobilenetv2"
+MODEL = Path(__file__).parents[1] / "models/mri4p-mobilenetv2"
 GOLDEN = MODEL / "golden/1.png"
 
 

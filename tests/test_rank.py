@@ -16,7 +16,7 @@ from edgekd.reports import ranking as report
 from edgekd.reports import screen
 from edgekd.section import validate
 
-BUNDLE = Path(__file__).parents[1] / "models" / "mri4-mobilenetv2"
+BUNDLE = Path(__file__).parents[1] / "models" / "mri4p-mobilenetv2"
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ def test_shipped_recipes_are_valid_and_named_after_their_file(path):
 
 
 def test_a_bundles_manifest_stands_for_its_recipe():
-    folder = Path(__file__).parents[1] / "models/mri4-mobilenetv2"
+    folder = Path(__file__).parents[1] / "models/mri4p-mobilenetv2"
     made_with = recipe.recorded(read_manifest(folder).recipe, str(folder))
     assert recipe.load(folder / "manifest.json") == made_with
     changed = recipe.load(folder / "manifest.json", ["qat.training.epochs=10"])

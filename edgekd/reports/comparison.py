@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 
 from edgekd.bundle import Bundle
@@ -19,21 +17,6 @@ def show(made: dict[str, Bundle], evaluations: dict[str, Evaluation], gain: Drif
     show_comparison(evaluations, facts, console, f"test split, {evaluations['student'].images} images")
     if gain:
         console.print(_sentence(gain), highlight=False, soft_wrap=True)
-
-
-def readme_row(role: str, facts: dict[str, Any]) -> str:
-    """One network of comparison.json as a row of a Markdown table."""
-    low, high = (100 * v for v in facts["accuracy_interval"])
-    cells = (
-        f"{role} `{facts['network']}`",
-        f"{facts['parameters'] / 1e6:.2f} M",
-        f"{facts['macs'] / 1e6:.0f} M",
-        f"{100 * facts['accuracy']:.2f} [{low:.2f}, {high:.2f}]",
-        f"{facts['ece']:.4f} ({facts['ece_noise_floor']:.4f})",
-        f"{facts['nll']:.4f}",
-        f"{facts['training_seconds']:.0f}",
-    )
-    return "| " + " | ".join(cells) + " |"
 
 
 def _facts(bundle: Bundle) -> dict[str, str]:

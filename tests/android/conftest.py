@@ -90,7 +90,7 @@ def arm_library(tmp_path_factory):
 @pytest.fixture(scope="session")
 def bundle():
     """The reference model, which is the one in the app."""
-    return Bundle.open(ROOT / "models/mri4-mobilenetv2")
+    return Bundle.open(ROOT / "models/mri4p-mobilenetv2")
 
 
 @pytest.fixture(scope="session")

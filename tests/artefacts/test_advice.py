@@ -13,7 +13,7 @@ from edgekd.artefacts.verification import Limits
 from edgekd.bundle import Bundle
 from edgekd.runtimes import find
 
-BUNDLE = Path(__file__).parents[2] / "models/mri4-mobilenetv2"
+BUNDLE = Path(__file__).parents[2] / "models/mri4p-mobilenetv2"
 
 
 @pytest.fixture

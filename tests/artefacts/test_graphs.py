@@ -18,7 +18,7 @@ from edgekd.quantization.lowering import lower
 from edgekd.runtimes import FileFacts, find
 
 MODELS = Path(__file__).parents[2] / "models"
-NAMES = ("mri4-mobilenetv2", "mri4-efficientnet-lite0")
+NAMES = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
 
 
 @pytest.fixture

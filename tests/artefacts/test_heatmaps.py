@@ -25,7 +25,7 @@ from edgekd.quantization import heatmap, integers, reference
 from edgekd.quantization.graph import Graph
 from edgekd.runtimes import find, tflite
 
-BUNDLE = Path(__file__).parents[2] / "models/mri4-mobilenetv2"
+BUNDLE = Path(__file__).parents[2] / "models/mri4p-mobilenetv2"
 FILE = "artefacts/tflite-int8.tflite"
 NAMES = "tflite-int8,onnx,openvino-int8"
 

@@ -21,7 +21,7 @@ from edgekd.quantization.graph import Graph
 from edgekd.runtimes import find
 from edgekd.runtimes.isolated import Isolated
 
-BUNDLE = Path(__file__).parents[2] / "models/mri4-mobilenetv2"
+BUNDLE = Path(__file__).parents[2] / "models/mri4p-mobilenetv2"
 IMAGES = 24
 SURE = 0.3  # lead in probability from which on a trained network's answer is one: phantoms are new to it
 

@@ -198,7 +198,7 @@ def report(rows, devices_=None, label_names=LABELS, reference=True, images=IMAGE
         "created": "2026-03-01T12:00:00Z",
         "command": "python -m edgekd.benchmark runs/default --device local,a76",
         "bundle": s.BundleFacts(
-            name="mri4-mobilenetv2",
+            name="mri4p-mobilenetv2",
             manifest_sha256=SHA,
             network="mobilenetv2",
             width=1.0,

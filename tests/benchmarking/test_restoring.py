@@ -18,7 +18,7 @@ from edgekd.data.phantom import LABEL_NAMES, phantom
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file
 
-MODEL = Path(__file__).parents[2] / "models" / "mri4-mobilenetv2"
+MODEL = Path(__file__).parents[2] / "models" / "mri4p-mobilenetv2"
 INT8 = {"onnx-int8", "openvino-int8", "tflite-int8"}
 QUICK = ("--rounds", "1", "--runs", "3", "--seconds", "1", "--threads", "1")
 

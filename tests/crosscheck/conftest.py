@@ -38,7 +38,7 @@ def run() -> Run:
 
 @pytest.fixture(scope="session", params=["mobilenetv2", "efficientnet-lite0"])
 def bundle(request: pytest.FixtureRequest) -> Bundle:
-    return Bundle.open(ROOT / "models" / f"mri4-{request.param}")
+    return Bundle.open(ROOT / "models" / f"mri4p-{request.param}")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ REPRESENTATIVE, TESTED = slice(0, 64), slice(64, 128)
 def test_int8_of_a_known_network(route: str, pixels: np.ndarray, tmp_path: Path) -> None:
     from edgekd.networks import from_bundle
 
-    bundle = Bundle.open(ROOT / "models" / "mri4-mobilenetv2")
+    bundle = Bundle.open(ROOT / "models" / "mri4p-mobilenetv2")
     manifest, network = bundle.manifest, from_bundle(bundle)
     facts = FileFacts(manifest.name, "A cross-check", tuple(manifest.label_names), manifest.input, 0.8)
     converted(route, network, facts, "static_wi8_ai8", pixels[REPRESENTATIVE], tmp_path / "int8.tflite")

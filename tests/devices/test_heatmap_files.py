@@ -16,7 +16,7 @@ from edgekd.quantization import heatmap
 from edgekd.quantization.graph import Graph
 from edgekd.runtimes import FileFacts, find, tflite, tflite_model
 
-MODEL = Path(__file__).parents[2] / "models/mri4-mobilenetv2"
+MODEL = Path(__file__).parents[2] / "models/mri4p-mobilenetv2"
 RUNTIMES = {"tflite-int8": "tflite", "onnx": "onnx", "openvino-int8": "openvino"}
 # What runs in the emulated root: a file, an array of pixels, and where its maps go.
 MAPS = """

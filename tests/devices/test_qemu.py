@@ -15,7 +15,7 @@ from edgekd.errors import EdgekdError
 from edgekd.quantization.graph import Graph
 from edgekd.runtimes import FileFacts
 
-MODEL = Path(__file__).parents[2] / "models/mri4-mobilenetv2"
+MODEL = Path(__file__).parents[2] / "models/mri4p-mobilenetv2"
 
 
 @pytest.fixture

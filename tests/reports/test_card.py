@@ -7,7 +7,7 @@ import pytest
 from edgekd.bundle import Bundle, HeatmapRecord
 from edgekd.reports.card import model_card
 
-FOLDER = Path(__file__).parents[2] / "models" / "mri4-mobilenetv2"
+FOLDER = Path(__file__).parents[2] / "models" / "mri4p-mobilenetv2"
 
 
 @pytest.mark.parametrize("note", ["", "Slices of known patients."])

@@ -20,7 +20,7 @@ from edgekd.reports.progress import Screen as Progress
 from edgekd.runtimes import formats
 
 ROOT = Path(__file__).parents[2]
-BUNDLE = ROOT / "models" / "mri4-mobilenetv2"
+BUNDLE = ROOT / "models" / "mri4p-mobilenetv2"
 FRAME = "─━│┃┏┓┗┛└┘┡┩┳┴╇┼├┤╶╴ ⏎"
 
 

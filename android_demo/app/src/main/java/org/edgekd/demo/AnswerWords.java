@@ -76,7 +76,7 @@ final class AnswerWords {
                 .append(context.getString(R.string.research_only)).toString();
     }
 
-    /** "Model mri4-mobilenetv2, 9219a5aa75b5". */
+    /** "Model mri4p-mobilenetv2, 9219a5aa75b5". */
     String origin() {
         return context.getString(R.string.model_version, model.name, shortened(model.sha256));
     }

@@ -97,7 +97,7 @@ public class BatchTest {
             assertTrue(reason, reason.matches("[A-Z].*\\."));
             assertEquals("Image " + (i + 1) + ": No answer. " + reason, row(activity, i).getContentDescription().toString());
         }
-        assertTrue(Phone.text(activity, R.id.model).startsWith("Model mri4-mobilenetv2, "));
+        assertTrue(Phone.text(activity, R.id.model).startsWith("Model mri4p-mobilenetv2, "));
         assertEquals("Research demo, not a medical device", Phone.text(activity, R.id.notice));
     }
 

@@ -335,10 +335,10 @@ public class ClassifyTest {
 
     @Test
     public void severalClassesThatMayBeRightAreAllNamed() throws Exception {
-        Zips.take("conformal", sets(0.97)); // of the first sample 94 % and 4 % are likely enough
+        Zips.take("conformal", sets(0.9)); // of the first sample 83 % and 12 % are likely enough
         ClassifyActivity activity = start();
         sample(0);
-        assertEquals("no tumour or meningioma", Phone.text(activity, R.id.answer));
+        assertEquals("no tumour or glioma", Phone.text(activity, R.id.answer));
         assertTrue(Phone.text(activity, R.id.unsure).startsWith("The most probable is no tumour, but each of these may"));
         assertTrue(Phone.text(activity, R.id.unsure).contains("at most 10% should"));
     }
@@ -354,7 +354,7 @@ public class ClassifyTest {
 
     @Test
     public void noClassIsNotSure() throws Exception {
-        Zips.take("conformal", sets(0.01)); // 94 % are too few
+        Zips.take("conformal", sets(0.01)); // 83 % are too few
         ClassifyActivity activity = start();
         sample(0);
         assertEquals("Not sure", Phone.text(activity, R.id.answer));
@@ -462,7 +462,7 @@ public class ClassifyTest {
         EmbeddedModel.store(Phone.context()).forget();
         controller.pause().stop().restart().start().resume();
         Phone.await("the built-in model", () -> session().model != null);
-        assertEquals("mri4-mobilenetv2", session().model.name);
+        assertEquals("mri4p-mobilenetv2", session().model.name);
     }
 
     @Test
@@ -599,7 +599,7 @@ public class ClassifyTest {
         assertEquals(Phone.text(activity, R.id.answer), lines[0]);
         assertEquals(7, lines.length);
         String sha256 = session().model.sha256.substring(0, 12);
-        assertEquals("Model mri4-mobilenetv2, " + sha256, lines[5]);
+        assertEquals("Model mri4p-mobilenetv2, " + sha256, lines[5]);
         assertEquals("Research demo, not a medical device", lines[6]);
         assertEquals("image/png", sent.getType());
         assertTrue((sent.getFlags() & Intent.FLAG_GRANT_READ_URI_PERMISSION) != 0);
@@ -654,7 +654,8 @@ public class ClassifyTest {
     }
 
     @Test
-    public void notSureBelowTheLimit() throws Exception {
+    public void withoutSetsItIsNotSureBelowTheLimit() throws Exception {
+        Zips.take("conformal", null);
         ClassifyActivity activity = start();
         boolean[] seen = new boolean[2];
         for (Resources.Expected image : Resources.good()) {

@@ -59,7 +59,7 @@ public class LogTest {
             {"0.55", "right", "notumor", "yes"}, {"0.91", "wrong", "glioma", "no"}};
         for (int i = 0; i < rows.length; i++) {
             double rest = 1 - Double.parseDouble(rows[i][0]);
-            text.append("2026-03-01T10:20:3").append(i).append("Z,mri4-mobilenetv2,").append(sha256).append(',')
+            text.append("2026-03-01T10:20:3").append(i).append("Z,mri4p-mobilenetv2,").append(sha256).append(',')
                     .append(Hash.sha256(new byte[] {(byte) i})).append(",\"{\"\"glioma\"\":").append(rest)
                     .append(",\"\"meningioma\"\":0,\"\"notumor\"\":").append(rows[i][0])
                     .append(",\"\"pituitary\"\":0}\",notumor,\"[\"\"notumor\"\"]\",")
@@ -95,7 +95,7 @@ public class LogTest {
         LogActivity activity = start();
         assertFalse(Phone.isShown(activity, R.id.empty));
         View card = card(activity, 0);
-        assertTrue(text(card, R.id.log_model).startsWith("Model mri4-mobilenetv2, "));
+        assertTrue(text(card, R.id.log_model).startsWith("Model mri4p-mobilenetv2, "));
         assertEquals("75.0% right", text(card, R.id.log_accuracy));
         // SciPy: binomtest(3, 4).proportion_ci(method="exact")
         assertEquals("3 of 4, 95% interval 19.4% to 99.4%", text(card, R.id.log_interval));

@@ -148,7 +148,7 @@ public class ScreenshotTest {
     @Test
     @Config(qualifiers = PORTRAIT)
     public void severalClasses() throws Exception {
-        Zips.take("conformal", ClassifyTest.sets(0.97));
+        Zips.take("conformal", ClassifyTest.sets(0.9));
         compare(answered(0).get(), "several");
     }
 
@@ -196,11 +196,7 @@ public class ScreenshotTest {
     @Test
     @Config(qualifiers = PORTRAIT)
     public void unsure() throws Exception {
-        ActivityController<ClassifyActivity> controller = classify();
-        session(controller).show(ImageSource.of(Phone.document("rgb.png")));
-        Phone.await("an answer", () -> session(controller).result != null);
-        setTimes(controller);
-        compare(controller.get(), "unsure");
+        compare(answered(0).get(), "unsure");
     }
 
     @Test

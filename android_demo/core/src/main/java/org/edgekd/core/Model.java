@@ -14,7 +14,7 @@ import java.util.List;
  *
  * <pre>
  * schema                   "edgekd.app/1"
- * name                     of the bundle: "mri4-mobilenetv2"
+ * name                     of the bundle: "mri4p-mobilenetv2"
  * format                   of the artefact: "tflite-int8"
  * label_names              K names, in the order of the model's output
  * display_names            the same for people: "no tumour" for "notumor"
