@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekd import command, evaluate
-from edgekd.bundle import Bundle
+from edgekd.bundle import MANIFEST, Bundle
 from edgekd.measures.evaluation import Evaluation
 from edgekd.measures.paired import nll_words, words
 from edgekd.reports.pictures import BLUE, GREEN, GREY, ORANGE, new_figure, save, tidy
@@ -27,7 +27,7 @@ from edgekd.training.comparison import paired
 
 RESULTS = Path(__file__).parent / "results"
 FILE = "tflite-int8"
-COLOURS = {"committee": GREY, "teacher": GREY, "control": ORANGE, "student": BLUE, FILE: GREEN}
+COLOURS = {"committee": GREY, "control": ORANGE, "student": BLUE, FILE: GREEN}
 NETWORKS = (
     "network",
     "parameters",
@@ -86,17 +86,15 @@ def change(before: Bundle, after: Bundle) -> dict[str, Any]:
 
 def of_run(folder: Path) -> dict[str, Any]:
     """Everything of one run, from its bundles."""
-    student, control, teacher = (Bundle.open(folder / part) for part in ("", "control", "teacher"))
+    student, teacher = Bundle.open(folder), Bundle.open(folder / "teacher")
+    control = Bundle.open(folder / "control") if (folder / "control" / MANIFEST).exists() else None
     members = [Bundle.open(path) for path in sorted((folder / "teacher/members").glob("*"))]
     rows = [scores("teacher", member) for member in members]
-    rows += [
-        scores("committee" if members else "teacher", teacher),
-        scores("control", control),
-        scores("student", student),
-    ]
+    rows.append(scores("committee" if members else "teacher", teacher))
+    rows += [scores("control", control)] if control else []
     return {
-        "rows": rows,
-        "gain": change(control, student),
+        "rows": [*rows, scores("student", student)],
+        "gain": change(control, student) if control else None,
         "against_teacher": change(teacher, student),
         "seed": student.manifest.recipe["seed"],
     }
@@ -105,7 +103,7 @@ def of_run(folder: Path) -> dict[str, Any]:
 def of_seed(found: dict[str, Any]) -> dict[str, Any]:
     """What is kept of a run with another seed."""
     accuracies = {row["role"]: row["accuracy"] for row in found["rows"]}
-    return {"control": accuracies["control"], "student": accuracies["student"], "gain": found["gain"]}
+    return {"control": accuracies.get("control"), "student": accuracies["student"], "gain": found["gain"]}
 
 
 def drift_of(name: str) -> dict[str, Any] | None:
@@ -144,9 +142,7 @@ def gain_row(name: str, found: dict[str, Any], latency: dict[str, Any]) -> str:
     gain, against, drift, timed = found["gain"], found["against_teacher"], drift_of(name), latency.get(f"{name} {FILE}")
     cells = [
         f"`{name}`",
-        words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", ""),
-        f"{gain['p']:.3f}",
-        nll_words(gain["nll_change"], gain["nll_interval"]),
+        *(gained(gain) if gain else ("no control", "", "")),
         words(against["accuracy_change_pp"], against["interval_pp"]).replace(" pp", ""),
         f"{drift['accuracy_change_pp']:+.2f} ({drift['flips']})" if drift else "",
         sets_of(found["file"]),
@@ -155,6 +151,12 @@ def gain_row(name: str, found: dict[str, Any], latency: dict[str, Any]) -> str:
         f"{timed['times_as_fast']:.1f} [{timed['interval'][0]:.1f}, {timed['interval'][1]:.1f}]" if timed else "",
     ]
     return line(cells)
+
+
+def gained(gain: dict[str, Any]) -> tuple[str, str, str]:
+    """A change of accuracy, its p, and the change of NLL."""
+    change_pp = words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", "")
+    return change_pp, f"{gain['p']:.3f}", nll_words(gain["nll_change"], gain["nll_interval"])
 
 
 def sets_of(file: dict[str, Any]) -> str:
@@ -173,9 +175,7 @@ def seed_row(name: str, seed: str, found: dict[str, Any]) -> str:
         seed,
         f"{100 * found['control']:.2f}",
         f"{100 * found['student']:.2f}",
-        words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", ""),
-        f"{gain['p']:.3f}",
-        nll_words(gain["nll_change"], gain["nll_interval"]),
+        *gained(gain),
     )
     return line(cells)
 
@@ -214,21 +214,25 @@ def draw(results: dict[str, Any], path: Path) -> None:
     figure = new_figure(4.2 * len(results), 3.1)
     panels = figure.subplots(1, len(results), sharey=True, sharex=True, squeeze=False)[0]
     for axes, (name, found) in zip(panels, results.items(), strict=True):
-        rows = {row["role"]: row for row in found["rows"] if row["role"] != "teacher" or len(found["rows"]) == 3}
+        rows = {row["role"]: row for row in found["rows"] if row["role"] in COLOURS}
         rows[FILE] = found["file"]
-        for i, (role, row) in enumerate(rows.items()):
+        for role, row in rows.items():
+            i = list(COLOURS).index(role)
             low, high = (100 * v for v in row["accuracy_interval"])
             axes.plot([low, high], [i, i], color=COLOURS[role], linewidth=2)
             axes.plot(100 * row["accuracy"], i, "o", color=COLOURS[role])
             above = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center"}
             axes.annotate(f"{100 * row['accuracy']:.2f}", (100 * row["accuracy"], i), **above)
         student = rows["student"]
-        gain = found["gain"]
-        title = f"{name.removeprefix('mri4p-')}, {student['size']} px\n"
-        title += f"gain {words(gain['accuracy_change_pp'], gain['interval_pp'])}, p = {gain['p']:.3f}"
+        title, gain = f"{name.removeprefix('mri4p-')}, {student['size']} px\n", found["gain"]
+        title += (
+            f"gain {words(gain['accuracy_change_pp'], gain['interval_pp'])}, p = {gain['p']:.3f}"
+            if gain
+            else "no control"
+        )
         axes.set_title(title, fontsize=10)
-        axes.set(xlabel="accuracy, % (95 % interval over patients)", ylim=(len(rows) - 0.4, -0.8))
-        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set(xlabel="accuracy, % (95 % interval over patients)", ylim=(len(COLOURS) - 0.4, -0.8))
+        axes.set_yticks(range(len(COLOURS)), list(COLOURS))
         axes.margins(x=0.1)
         tidy(axes)
     save(figure, path)
