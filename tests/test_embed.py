@@ -89,7 +89,7 @@ def test_the_description_says_what_the_bundle_says(app):
     assert model.model.sha256 == record.heatmap.other_files["tflite-int8.tflite"].sha256
     assert (model.heatmap.height, model.heatmap.width) == (7, 7)
     assert model.display_names == ("glioma", "meningioma", "no tumour", "pituitary")
-    assert model.conformal is None
+    assert (model.conformal.alpha, model.conformal.quantile) == (record.conformal.alpha, record.conformal.quantile)
     assert model.licence == manifest.licence
     assert "not a medical device" in model.notice
     assert [s.label for s in model.samples] == ["glioma", "meningioma", "notumor", "pituitary"]
@@ -110,10 +110,10 @@ def test_unsure_is_what_is_often_wrong_on_validation():
     found, stored = embed.unsure_below(Bundle.open(MODEL)), load_file(MODEL / VAL)
     probs = softmax(stored["logits"], Bundle.open(MODEL).manifest.temperature)
     is_right, is_sure = probs.argmax(1) == stored["labels"], probs.max(1) >= found.confidence
-    assert found.images == len(is_right) == 603
+    assert found.images == len(is_right) == 481
     assert found.share == (~is_sure).mean()
     assert found.accuracy_above == is_right[is_sure].mean() > 0.98
-    assert found.accuracy_below == is_right[~is_sure].mean() < 0.5
+    assert found.accuracy_below == is_right[~is_sure].mean() < 0.6
 
 
 def changed_file(bundle):
