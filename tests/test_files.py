@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgekd.errors import EdgekdError
-from edgekd.files import inside, sha256_bytes, sha256_file, write_atomic
+from edgekd.files import held, inside, sha256_bytes, sha256_file, write_atomic
 
 
 def test_writes_text_as_utf8_and_bytes_as_they_are(tmp_path):
@@ -83,3 +83,12 @@ def test_a_folder_that_is_itself_a_link_is_fine(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     assert inside(tmp_path / "link", "a") == tmp_path / "link" / "a"
+
+
+def test_a_lock_is_held_by_one_at_a_time(tmp_path):
+    path = tmp_path / "new" / ".lock"
+    with held(path) as first, held(path, wait=False) as second:
+        assert (first, second) == (True, False)
+    with held(path, wait=False) as again:
+        assert again
+    assert path.exists()
