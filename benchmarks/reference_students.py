@@ -23,7 +23,7 @@ from edgekd.bundle import MANIFEST, Bundle
 from edgekd.measures.evaluation import Evaluation
 from edgekd.measures.paired import nll_words, words
 from edgekd.reports.pictures import BLUE, GREEN, GREY, ORANGE, new_figure, save, tidy
-from edgekd.training.comparison import paired
+from edgekd.training.comparison import changed, paired
 
 RESULTS = Path(__file__).parent / "results"
 FILE = "tflite-int8"
@@ -78,12 +78,6 @@ def of_file(folder: Path) -> dict[str, Any]:
     return {"role": FILE, "size_bytes": size} | found
 
 
-def change(before: Bundle, after: Bundle) -> dict[str, Any]:
-    """The change from one network to another, paired by image, with intervals and test by group."""
-    found = paired(before, after)
-    return found.facts | {"nll_change": found.nll_change, "nll_interval": list(found.nll_interval)}
-
-
 def of_run(folder: Path) -> dict[str, Any]:
     """Everything of one run, from its bundles."""
     student, teacher = Bundle.open(folder), Bundle.open(folder / "teacher")
@@ -94,8 +88,8 @@ def of_run(folder: Path) -> dict[str, Any]:
     rows += [scores("control", control)] if control else []
     return {
         "rows": [*rows, scores("student", student)],
-        "gain": change(control, student) if control else None,
-        "against_teacher": change(teacher, student),
+        "gain": changed(paired(control, student)) if control else None,
+        "against_teacher": changed(paired(teacher, student)),
         "seed": student.manifest.recipe["seed"],
     }
 

@@ -37,14 +37,13 @@ def document(made: dict[str, Bundle], evaluations: dict[str, Evaluation], gain: 
         scores = e.model_dump(include={"accuracy", "accuracy_interval", "ece", "ece_noise_floor", "nll", "images"})
         network = made[role].manifest.network.model_dump(include={"network", "width", "parameters", "macs"})
         networks[role] = scores | network | {"training_seconds": made[role].manifest.training_seconds}
-    found = None
-    if gain:
-        found = gain.facts | {
-            "flips": len(gain.flips),
-            "nll_change": gain.nll_change,
-            "nll_interval": list(gain.nll_interval),
-        }
+    found = changed(gain) | {"flips": len(gain.flips)} if gain else None
     return {"schema": "edgekd.comparison/1", "networks": networks, "gain": found}
+
+
+def changed(gain: Drift) -> dict[str, Any]:
+    """What changed in accuracy and NLL, as JSON documents hold it."""
+    return gain.facts | {"nll_change": gain.nll_change, "nll_interval": list(gain.nll_interval)}
 
 
 def paired(a: Bundle, b: Bundle) -> Drift:
