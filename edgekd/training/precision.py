@@ -10,12 +10,18 @@ import torch
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """The autocast type for a recipe's `precision`, None for float32.
 
-    `auto` is bfloat16 on GPUs that have it. CPUs stay with float32: even those with bfloat16 instructions gain on large
-    images only.
+    `bf16` is bfloat16 where the device computes it, and float32 on a processor that would have to imitate it, several times
+    slower. `auto` is bfloat16 on GPUs alone: processors with bfloat16 instructions gain on large images only.
     """
-    if precision == "bf16" or (precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()):
-        return torch.bfloat16
-    return None
+    wanted = precision == "bf16" or (precision == "auto" and device.type == "cuda")
+    return torch.bfloat16 if wanted and has_bf16(device) else None
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16: a processor by what oneDNN, which does torch's convolutions, says of it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[None]:

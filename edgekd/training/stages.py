@@ -85,7 +85,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
     objective: Objective = labels
     if teacher_bundle:
         objective = distilling(run, labels, network, teacher_bundle)
-    announce_network(run, role, network)
+    announce_network(run, role, network, recipe.training.precision)
     progress = train_float(run, role, network, objective, recipe.training, folder / "training", named)
     return finish.to_bundle(run, role, settings, network, progress, folder, named, teacher_bundle)
 
@@ -223,11 +223,13 @@ class _Watchers:
         self._log.epoch(history)
 
 
-def announce_network(run: Run, role: str, network: PixelNetwork) -> None:
-    """Say what is trained."""
+def announce_network(run: Run, role: str, network: PixelNetwork, precision: str = "auto") -> None:
+    """Say what is trained, and where `precision` asks for what the device does not have."""
     if run.processes.is_first:
+        lacking = precision == "bf16" and not autocast_dtype(precision, run.processes.device)
+        said = " in float32 (nothing here computes bfloat16)" if lacking else ""
         count = cost.parameters(network)
-        run.console.print(f"{role}: {type(network.body).__name__}, {count:,} parameters", highlight=False)
+        run.console.print(f"{role}: {type(network.body).__name__}, {count:,} parameters{said}", highlight=False)
 
 
 def announce(run: Run, bundle: Bundle) -> Bundle:

@@ -87,7 +87,7 @@ def _one(run: Run, settings: MemberRecipe, name: str, folder: Path) -> Bundle:
         load_weights(network.body, settings.checkpoint)
     else:
         labels = LabelObjective(settings.training, run.labels[run.labelled_rows], len(run.label_names), run.processes)
-        stages.announce_network(run, name, network)
+        stages.announce_network(run, name, network, settings.training.precision)
         progress = stages.train_float(run, name, network, labels, settings.training, folder / "training", named)
     return finish.to_bundle(run, "teacher", settings, network, progress, folder, named)
 
