@@ -1,0 +1,120 @@
+"""How far explanations of the reference students can be trusted: explainers x (float network, tflite-int8), on test patients.
+
+    python benchmarks/explanations.py --data DIR/manifest.csv   # measures what is missing in runs/explanations; it goes on
+    python benchmarks/explanations.py --table                   # the table of what is there
+
+Each bundle under models/ is copied, gets its phone file with the heat map, and is measured by `edgekd.evaluate --faithfulness`
+on pictures that lie evenly over the test split; RISE, whose map takes 2,000 inferences, on fewer of them. Writes
+results/explanations.json, and results/explanations.md with one table per bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+FOLDER = Path("runs/explanations")
+BUNDLES = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
+FORMAT = "tflite-int8"
+PARTS = {"maps": ("heatmap,gradcam,lrp,occlusion,lime", 48), "rise": ("rise", 16)}  # methods, images
+MEASURES = ("pointing", "mass", "rank")
+COLUMNS = ("method", "network", "images", "insertion ↑", "deletion ↓", "deletion to black ↓")
+COLUMNS += ("change of insertion", "of deletion", "of deletion to black")
+PLACES = ("method", "network", "in the tumour (pointing) ↑", "mass in it ↑", "rank in it ↑")
+
+
+def measure(name, part, data):
+    """Measure what is missing of one part of a bundle."""
+    from edgekd import evaluate, export
+
+    bundle = FOLDER / name
+    if not bundle.exists():
+        shutil.copytree(ROOT / "models" / name, FOLDER / f".{name}", dirs_exist_ok=True)
+        export.main([str(FOLDER / f".{name}"), "--heatmap", "--format", FORMAT])
+        (FOLDER / f".{name}").rename(bundle)
+    methods, images = PARTS[part]
+    asked = ["--faithfulness", "--format", FORMAT, "--method", methods, "--images", str(images), "--resume"]
+    evaluate.main([str(bundle), "--data", data, *asked, "--out", str(FOLDER / f"{name}.{part}")])
+
+
+def collected():
+    """What was measured of each bundle and part, without the points of the curves."""
+    found = {}
+    for name in BUNDLES:
+        for part in PARTS:
+            path = FOLDER / f"{name}.{part}" / "faithfulness.json"
+            if path.exists():
+                document = json.loads(path.read_text(encoding="utf-8"))
+                for row in document["rows"]:
+                    for curve in row["curves"].values():
+                        del curve["points"]
+                found.setdefault(name, {})[part] = document
+    return found
+
+
+def markdown(results):
+    """Two tables per bundle: faithfulness with its change from the float network to the file, and localisation."""
+    texts = []
+    for name, parts in results.items():
+        areas, places = [], []
+        for document in parts.values():
+            changes = {(c["network"], c["method"]): c["curves"] for c in document["drift"]}
+            for row in document["rows"]:
+                where = (row["method"], f"`{row['network']}`" if row["network"] == FORMAT else row["network"])
+                if row["curves"]:
+                    change = changes.get((row["network"], row["method"]), {})
+                    cells = [area(curve) for curve in row["curves"].values()]
+                    moved = [signed(change[c]) if change else "" for c in row["curves"]]
+                    areas.append((*where, str(document["images"]), *cells, *moved))
+                if row["localisation"]:
+                    places.append((*where, *(interval(row["localisation"][m]) for m in MEASURES)))
+        texts.append(f"**`{name}`**\n\n" + table(COLUMNS, areas) + "\n\n" + table(PLACES, list(dict.fromkeys(places))))
+    return "\n\n".join(texts) + "\n"
+
+
+def table(columns, rows):
+    """A table in Markdown."""
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def area(curve):
+    """An area with its interval; starred where it is not shown to be better than a random order."""
+    beaten = curve["better"] is None or curve["better"]["interval"][0] > 0
+    return interval(curve["auc"]) + ("" if beaten else " *")
+
+
+def interval(mean):
+    """A mean with its interval."""
+    low, high = mean["interval"]
+    return f"{mean['mean']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def signed(mean):
+    """A change with its interval."""
+    low, high = mean["interval"]
+    return f"{mean['mean']:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def main(argv=None):
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--data", default="data/mri4p/manifest.csv", help="the images of the bundles")
+    arguments.add_argument("--bundle", action="append", choices=BUNDLES, help="measure this one alone")
+    arguments.add_argument("--table", action="store_true", help="measure nothing")
+    args = arguments.parse_args(argv)
+    if not args.table:
+        for part in PARTS:
+            for name in args.bundle or BUNDLES:
+                measure(name, part, args.data)
+    results = collected()
+    (RESULTS / "explanations.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    (RESULTS / "explanations.md").write_text(markdown(results))
+    print(markdown(results))
+
+
+if __name__ == "__main__":
+    main()
