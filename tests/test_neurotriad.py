@@ -44,7 +44,8 @@ def test_every_line_is_a_recipe_whose_small_form_starts(script):
             assert made.training.schedule == made.teacher.training.schedule == "plateau"
             if entry.role == "teacher":
                 check.recipe(made)
-    assert script.member_recipe("vgg16").teacher.network == script.MEMBERS["vgg16"]
+    vgg = script.member_recipe("vgg16").teacher
+    assert (vgg.network, vgg.options) == ("vgg11_bn", {"mlp_ratio": 0.125})
 
 
 def test_the_table_shows_what_is_there_and_what_is_not(script):
@@ -68,7 +69,7 @@ def test_from_end_to_end_and_again(script, monkeypatch, tmp_path):
     one = "{epochs=1, batch_size=16}"
     monkeypatch.setattr(script, "TRAINING", one)
     monkeypatch.setattr(script, "STUDENT", one)
-    members = ("mobilenetv2_035", "mobilenetv3_small_050", "resnet10t")
+    members = [f"{{network='{name}'}}" for name in ("mobilenetv2_035", "mobilenetv3_small_050", "resnet10t")]
     monkeypatch.setattr(script, "MEMBERS", dict(zip(script.MEMBERS, members, strict=True)))
     small = "{network='hybrid_cnn_vit', options={backbone='mobilenetv2_035', depth=1, dim=32, heads=2, hidden=16}}"
     monkeypatch.setattr(script, "SMALL", dict.fromkeys(script.SMALL, small))
