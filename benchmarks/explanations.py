@@ -2,6 +2,7 @@
 
     python benchmarks/explanations.py --data DIR/manifest.csv   # measures what is missing in runs/explanations; it goes on
     python benchmarks/explanations.py --table                   # the table of what is there
+    python benchmarks/explanations.py --speed                   # seconds for two curves of 50 steps over 200 pictures
 
 Each bundle under models/ is copied, gets its phone file with the heat map, and is measured by `edgekd.evaluate --faithfulness`
 on pictures that lie evenly over the test split; RISE, whose map takes 2,000 inferences, on fewer of them. Writes
@@ -21,6 +22,7 @@ FOLDER = Path("runs/explanations")
 BUNDLES = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
 FORMAT = "tflite-int8"
 PARTS = {"maps": ("heatmap,gradcam,lrp,occlusion,lime", 48), "rise": ("rise", 16)}  # methods, images
+SPEED_IMAGES, STEPS = 200, 50
 MEASURES = ("pointing", "mass", "rank")
 COLUMNS = ("method", "network", "images", "insertion ↑", "deletion ↓", "deletion to black ↓")
 COLUMNS += ("change of insertion", "of deletion", "of deletion to black")
@@ -39,6 +41,28 @@ def measure(name, part, data):
     methods, images = PARTS[part]
     asked = ["--faithfulness", "--format", FORMAT, "--method", methods, "--images", str(images), "--resume"]
     evaluate.main([str(bundle), "--data", data, *asked, "--out", str(FOLDER / f"{name}.{part}")])
+
+
+def speed(name):
+    """Seconds of the int8 file's answers along two curves of 50 steps for 200 pictures, in random order, on noise."""
+    import time
+
+    import numpy as np
+
+    from edgekd.bundle import Bundle
+    from edgekd.classifier import session_of
+    from edgekd.measures.faithfulness import between
+    from edgekd.runtimes.sessions import streamed
+
+    bundle, rng = Bundle.open(ROOT / "models" / name), np.random.default_rng(0)
+    size = bundle.manifest.input.size
+    start, end = (rng.integers(0, 256, (size, size, 3), dtype=np.uint8) for _ in range(2))
+    order = rng.permutation(size * size)
+    with session_of(bundle, FORMAT, is_busy=True) as session:
+        begin = time.perf_counter()
+        for _ in range(2 * SPEED_IMAGES):
+            streamed(session, between(start, end, order, STEPS))
+        return time.perf_counter() - begin
 
 
 def collected():
@@ -105,7 +129,15 @@ def main(argv=None):
     arguments.add_argument("--data", default="data/mri4p/manifest.csv", help="the images of the bundles")
     arguments.add_argument("--bundle", action="append", choices=BUNDLES, help="measure this one alone")
     arguments.add_argument("--table", action="store_true", help="measure nothing")
+    arguments.add_argument("--speed", action="store_true", help="measure no explanation, but how fast one could be")
     args = arguments.parse_args(argv)
+    if args.speed:
+        from edgekd.devices.runner import cpu_name
+
+        for name in args.bundle or BUNDLES:
+            seconds = speed(name)
+            print(f"{name}: {SPEED_IMAGES} pictures, two curves of {STEPS} steps: {seconds:.0f} s on {cpu_name()}")
+        return
     if not args.table:
         for part in PARTS:
             for name in args.bundle or BUNDLES:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
 import torch
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from edgekd.errors import EdgekdError
@@ -50,7 +52,8 @@ def load_weights(body: nn.Module, path: str | Path, *, other_head: bool = False)
     """Put the file's tensors into `body`; every name and shape must fit.
 
     With `other_head` the classifier (`body.get_classifier()`, or the names in `body.head_prefixes`) may be missing or of
-    another shape: it then keeps its random start. A body with `backbone_prefix` also takes a file of its backbone alone.
+    another shape: it then keeps its random start; and a transformer's positions, learnt at another image size, are resampled
+    to its own. A body with `backbone_prefix` also takes a file of its backbone alone.
     Raises: EdgekdError that names the first tensors that do not fit.
     """
     state, own = read_weights(path), body.state_dict()
@@ -59,6 +62,8 @@ def load_weights(body: nn.Module, path: str | Path, *, other_head: bool = False)
     if backbone_only:
         state = {prefix + name: tensor for name, tensor in state.items()}
     heads = _head_names(body) if other_head else ()
+    if other_head:
+        state |= _resampled_positions(body, state)
     if backbone_only and other_head:
         heads += tuple(n for n in own if not n.startswith(prefix))
         state = {n: t for n, t in state.items() if n in own or not n.startswith(f"{prefix}classifier")}
@@ -71,6 +76,22 @@ def load_weights(body: nn.Module, path: str | Path, *, other_head: bool = False)
         )
     fitting = {n: t for n, t in state.items() if n in own and t.shape == own[n].shape}
     body.load_state_dict(fitting, strict=False)
+
+
+def _resampled_positions(body: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Position embeddings [1, N, C] of square grids of another size than the body's, as timm resamples them (bicubic)."""
+    found = {}
+    for name, module in body.named_modules():
+        key = f"{name}.pos_embed" if name else "pos_embed"
+        own, given, patches = getattr(module, "pos_embed", None), state.get(key), getattr(module, "patch_embed", None)
+        if not isinstance(own, Tensor) or given is None or patches is None or given.shape == own.shape:
+            continue
+        if given.ndim != 3 or own.ndim != 3 or given.shape[2] != own.shape[2]:
+            continue
+        prefix = 0 if getattr(module, "no_embed_class", False) else getattr(module, "num_prefix_tokens", 0)
+        if math.isqrt(given.shape[1] - prefix) ** 2 == given.shape[1] - prefix:
+            found[key] = resample_abs_pos_embed(given, list(patches.grid_size), num_prefix_tokens=prefix)
+    return found
 
 
 def _head_names(body: nn.Module) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 import pytest
 import safetensors.torch
+import timm
 import torch
+from timm.models import vision_transformer
 
 from edgekd import recipe
 from edgekd.errors import EdgekdError
@@ -98,6 +100,29 @@ def test_a_backbone_alone_starts_a_hybrid(tmp_path):
     safetensors.torch.save_file(donor.state_dict(), path)
     network = build(settings.model_copy(update={"weights": str(path)}), 4, 64)
     assert torch.equal(network.body.backbone.body.conv_stem.weight, donor.conv_stem.weight)
+
+
+def test_a_transformer_takes_weights_of_another_image_size_as_timm_does(tmp_path):
+    name = "deit_tiny_patch16_224"
+    published = timm.create_model(name, img_size=64).state_dict()
+    safetensors.torch.save_file(published, path := tmp_path / "w.safetensors")
+    body = build(Network(network=name, weights=str(path)), 4, 96).body
+    expected = vision_transformer.checkpoint_filter_fn(dict(published), timm.create_model(name, img_size=96))[
+        "pos_embed"
+    ]
+    assert expected.shape == (1, 1 + 6 * 6, 192)
+    torch.testing.assert_close(body.pos_embed, expected, rtol=0, atol=0)
+    assert torch.equal(body.pos_embed[:, 0], published["pos_embed"][:, 0])  # the class token has no place
+    with pytest.raises(EdgekdError, match="pos_embed"):  # a checkpoint is of one size
+        load_weights(timm.create_model(name, img_size=96), path)
+
+
+def test_positions_on_no_square_do_not_fit(tmp_path):
+    published = timm.create_model("deit_tiny_patch16_224", img_size=64).state_dict()
+    published["pos_embed"] = published["pos_embed"][:, :-2].contiguous()
+    safetensors.torch.save_file(published, path := tmp_path / "w.safetensors")
+    with pytest.raises(EdgekdError, match="pos_embed"):
+        build(Network(network="deit_tiny_patch16_224", weights=str(path)), 4, 96)
 
 
 def test_published_weights_win_over_a_file(monkeypatch):
