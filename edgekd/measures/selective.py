@@ -36,8 +36,20 @@ class SetScores(Section):
     mean_size_interval: Interval
 
 
+class GroupScores(Section):
+    """The mean over groups of the share of their images whose set holds the right class, with its 95 % interval."""
+
+    groups: int
+    coverage: float
+    coverage_interval: Interval
+
+
 class Sets(Section):
-    """Conformal sets on a split. `unsure`: the share of images whose set has no class, or all of them."""
+    """Conformal sets on a split. `unsure`: the share of images whose set has no class, or all of them.
+
+    `by_group` is the coverage with each group counted once, however many images it has: what `fit` promises, of which the
+    coverage of images is another mean.
+    """
 
     alpha: float
     quantile: float
@@ -45,6 +57,7 @@ class Sets(Section):
     classes: dict[str, SetScores]  # by label; classes without images are left out
     sizes: tuple[int, ...]  # how many images have a set of 0, 1, … K classes
     unsure: float
+    by_group: GroupScores | None = None  # where the groups are known
 
 
 def risk_coverage(probs: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -130,6 +143,7 @@ def score(
         )
 
     return Sets(
+        by_group=None if groups is None else _by_group(holds, member, seed),
         alpha=conformal.alpha,
         quantile=conformal.quantile,
         all=scores(np.ones(len(y), bool)),
@@ -137,3 +151,11 @@ def score(
         sizes=tuple(np.bincount(sizes, minlength=p.shape[1] + 1).tolist()),
         unsure=float(((sizes == 0) | (sizes == p.shape[1])).mean()),
     )
+
+
+def _by_group(holds: np.ndarray, member: np.ndarray, seed: int) -> GroupScores:
+    shares = np.bincount(member, weights=holds) / np.bincount(member)
+    interval = mean_interval(shares, None, seed)
+    if has_no_width(interval):
+        interval = exact(float(shares.mean()), len(shares))
+    return GroupScores(groups=len(shares), coverage=float(shares.mean()), coverage_interval=interval)

@@ -72,6 +72,10 @@ def _sets(sets: Sets) -> Table:
         size = "{:.2f} [{:.2f}, {:.2f}]".format(s.mean_size, *s.mean_size_interval)
         inside = f"{percent(s.coverage)} [{100 * low:.2f}, {100 * high:.2f}]"
         table.add_row(escape(name), str(s.images), escape(inside), escape(size))
+    if group := sets.by_group:
+        low, high = group.coverage_interval
+        inside = f"{percent(group.coverage)} [{100 * low:.2f}, {100 * high:.2f}]"
+        table.add_row("all, each group once", f"of {group.groups}", escape(inside), "", style="dim")
     _right(table)
     return table
 

@@ -118,6 +118,19 @@ def test_scores_by_hand():
     assert nothing.unsure == 0.75
 
 
+def test_a_group_counts_once_by_hand():
+    probs = np.array([[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
+    labels, groups = np.array([0, 0, 1, 0]), np.array(["a", "a", "a", "b"])
+    record = fit(*drawn(50)).model_copy(update={"quantile": 0.5})  # each set holds the answer alone
+    found = score(probs, labels, ("x", "y"), record, groups)
+    assert found.all.coverage == 0.5  # two of four images
+    assert (found.by_group.groups, found.by_group.coverage) == (2, pytest.approx(1 / 3))  # (2/3 + 0) / 2
+    low, high = found.by_group.coverage_interval
+    assert low == pytest.approx(0)
+    assert high == pytest.approx(2 / 3)
+    assert score(probs, labels, ("x", "y"), record).by_group is None
+
+
 def test_an_evaluation_holds_both():
     probs, labels = drawn(80)
     plain = evaluate(probs, labels, NAMES)
@@ -128,6 +141,7 @@ def test_an_evaluation_holds_both():
     assert found.sets.all.images == 80
     low, high = found.sets.all.coverage_interval
     assert low < found.sets.all.coverage < high
+    assert found.sets.by_group.coverage == pytest.approx(found.sets.all.coverage)  # of equal size
 
 
 def test_an_alpha_that_is_none():
