@@ -46,6 +46,17 @@ def test_the_readme_quotes_the_measured_routes():
     assert [table for table in tables if table.startswith("|") and table.strip() not in readme] == []
 
 
+def test_the_readme_quotes_neurotriads_table(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    script = importlib.import_module("neurotriad")
+    results = json.loads((ROOT / "benchmarks/results/neurotriad.json").read_text(encoding="utf-8"))
+    assert [(row["name"], row["recipe"], row["role"]) for row in results["rows"]] == [
+        (entry.name, entry.recipe, entry.role) for entry in script.TABLE
+    ]
+    assert all(row["here"] for row in results["rows"])
+    assert script.markdown(results) in (ROOT / "models/README.md").read_text(encoding="utf-8")
+
+
 def test_the_readme_quotes_what_each_loss_gains(monkeypatch):
     from edgekd.distillation import losses as known
 
