@@ -1,11 +1,11 @@
 """How far explanations of the reference students can be trusted: explainers x (float network, tflite-int8), on test patients.
 
-    python benchmarks/explanations.py --data DIR/manifest.csv   # measures what is missing in runs/explanations; it goes on
+    python benchmarks/explanations.py --data DIR/manifest.csv   # measures what is missing in runs/faithfulness; it goes on
     python benchmarks/explanations.py --table                   # the table of what is there
     python benchmarks/explanations.py --speed                   # seconds for two curves of 50 steps over 200 pictures
 
 Each bundle under models/ is copied, gets its phone file with the heat map, and is measured by `edgekd.evaluate --faithfulness`
-on pictures that lie evenly over the test split; RISE, whose map takes 2,000 inferences, on fewer of them. Writes
+on pictures that lie evenly over the test split; LIME and RISE, whose maps take thousands of inferences, on fewer. Writes
 results/explanations.json, and results/explanations.md with one table per bundle.
 """
 
@@ -18,10 +18,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-FOLDER = Path("runs/explanations")
+FOLDER = Path("runs/faithfulness")
 BUNDLES = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
 FORMAT = "tflite-int8"
-PARTS = {"maps": ("heatmap,gradcam,lrp,occlusion,lime", 48), "rise": ("rise", 16)}  # methods, images
+PARTS = {"maps": ("heatmap,gradcam,lrp,occlusion", 48), "samples": ("lime,rise", 16)}  # methods, images
 SPEED_IMAGES, STEPS = 200, 50
 MEASURES = ("pointing", "mass", "rank")
 COLUMNS = ("method", "network", "images", "insertion ↑", "deletion ↓", "deletion to black ↓")
