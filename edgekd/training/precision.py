@@ -21,7 +21,8 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the device computes in bfloat16: a processor by what oneDNN, which does torch's convolutions, says of it."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    says = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # torch without oneDNN has no such question
+    return device.type != "cpu" or bool(says and says())
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[None]:
