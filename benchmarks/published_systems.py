@@ -24,6 +24,7 @@ VIT = (f"teacher={{network='deit_tiny_patch16_224', weights='{DEIT}', input_size
 VIT_TRAINING = "teacher.training={epochs=5, batch_size=32, learning_rate=2e-4, weight_decay=0.05, label_smoothing=0.05}"
 STAGES = """teacher.training.stages=[{train='head', epochs=3, learning_rate=1e-3},
  {train='top', top_fraction=0.3, epochs=3, learning_rate=3e-4}, {train='all', epochs=4, learning_rate=3e-4}]"""
+SHORT = "training={epochs=8, batch_size=32, learning_rate=1e-3, weight_decay=0.05, label_smoothing=0.05, images_per_class=250}"
 
 
 @dataclass(frozen=True)
@@ -61,26 +62,26 @@ SYSTEMS = (
     ),
     System(
         "gradcam-l2",
-        (*VIT, VIT_TRAINING, "input.size=64", "training.epochs=8"),
-        note="64 px, 8 epochs; the teacher sees 128 px",
+        (*VIT, VIT_TRAINING, "input.size=64", SHORT),
+        note="64 px, 8 epochs of 1,000 pictures; the teacher sees 128 px",
     ),
     System(
         "neurotriad-mobilenetv2",
-        (*VIT, VIT_TRAINING, "input.size=96", "training.epochs=8", "training.warmup_epochs=1.0"),
+        (*VIT, VIT_TRAINING, "input.size=96", SHORT, "training.warmup_epochs=1.0"),
         teacher="gradcam-l2",
-        note="DeiT-Tiny (128 px) in place of ViT-Base, 96 px, 8 epochs",
+        note="DeiT-Tiny (128 px) in place of ViT-Base, 96 px, 8 epochs of 1,000 pictures",
     ),
     System(
         "neurotriad-efficientnet-lite0",
-        (*VIT, VIT_TRAINING, "input.size=96", "training.epochs=8", "training.warmup_epochs=1.0"),
+        (*VIT, VIT_TRAINING, "input.size=96", SHORT, "training.warmup_epochs=1.0"),
         teacher="gradcam-l2",
-        note="DeiT-Tiny (128 px) in place of ViT-Base, 96 px, 8 epochs",
+        note="DeiT-Tiny (128 px) in place of ViT-Base, 96 px, 8 epochs of 1,000 pictures",
     ),
     System(
         "lrp-cosine",
-        (*VIT, VIT_TRAINING, "input.size=64", "training.epochs=8"),
+        (*VIT, VIT_TRAINING, "input.size=64", SHORT),
         teacher="gradcam-l2",
-        note="64 px, 8 epochs; the same teacher",
+        note="64 px, 8 epochs of 1,000 pictures; the same teacher",
     ),
 )
 
