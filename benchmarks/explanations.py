@@ -24,9 +24,10 @@ FORMAT = "tflite-int8"
 PARTS = {"maps": ("heatmap,gradcam,lrp,occlusion", 48), "samples": ("lime,rise", 16)}  # methods, images
 SPEED_IMAGES, STEPS = 200, 50
 MEASURES = ("pointing", "mass", "rank")
+BASELINES = ("random", "brightest", "centre")  # the same for every network but for whose answers are right
 COLUMNS = ("method", "network", "images", "insertion ↑", "deletion ↓", "deletion to black ↓")
 COLUMNS += ("change of insertion", "of deletion", "of deletion to black")
-PLACES = ("method", "network", "in the tumour (pointing) ↑", "mass in it ↑", "rank in it ↑")
+PLACES = ("method", "network", "right answers", "strongest in the tumour (pointing) ↑", "mass in it ↑", "rank in it ↑")
 
 
 def measure(name, part, data):
@@ -94,9 +95,10 @@ def markdown(results):
                     cells = [area(curve) for curve in row["curves"].values()]
                     moved = [signed(change[c]) if change else "" for c in row["curves"]]
                     areas.append((*where, str(document["images"]), *cells, *moved))
-                if row["localisation"]:
-                    places.append((*where, *(interval(row["localisation"][m]) for m in MEASURES)))
-        texts.append(f"**`{name}`**\n\n" + table(COLUMNS, areas) + "\n\n" + table(PLACES, list(dict.fromkeys(places))))
+                if row["localisation"] and (row["network"] == "float" or row["method"] not in BASELINES):
+                    found = (interval(row["localisation"][m]) for m in MEASURES)
+                    places.append((*where, str(row["regions"]), *found))
+        texts.append(f"**`{name}`**\n\n" + table(COLUMNS, areas) + "\n\n" + table(PLACES, places))
     return "\n\n".join(texts) + "\n"
 
 

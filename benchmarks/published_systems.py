@@ -143,6 +143,7 @@ def collected():
         roles |= {} if system.command == "train" else {"control": folder / "control", "student": folder}
         found = {role: measured(path) for role, path in roles.items()}
         row = {"recipe": system.recipe, "note": system.note, "settings": list(system.settings), "networks": found}
+        row |= {"teacher_of": system.teacher}
         results = shared / "teacher" / "results" / "test_results_final.json"
         row |= {"results": json.loads(results.read_text()) if results.exists() else None}
         rows.append(row | {"gain": None if system.command == "train" else gain_of(folder)})
@@ -150,47 +151,60 @@ def collected():
 
 
 def markdown(document):
-    """One line per network."""
+    """One line per network; a teacher that serves several recipes stands with the first."""
     from edgekd.measures.paired import nll_words, words
 
-    head = (
-        "recipe",
-        "network",
-        "accuracy [95 %]",
-        "macro F1",
-        "NLL",
-        "ECE (floor)",
-        "gain, pp [95 %]",
-        "p",
-        "change of NLL [95 %]",
-    )
+    head = ("recipe", "network", "accuracy [95 %]", "macro F1", "NLL", "ECE (floor)")
+    head += ("gain, pp [95 %]", "p", "change of NLL [95 %]")
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in document["rows"]:
         for role, found in row["networks"].items():
-            if found is None:
+            if found is None or (role == "teacher" and row["teacher_of"]):
                 continue
-            low, high = (100 * end for end in found["accuracy_interval"])
             gain = row["gain"] if role == "student" else None
-            told = ("", "", "") if gain is None else gained(gain, words, nll_words)
             cells = (
-                f"`{row['recipe']}`",
                 f"{role} `{found['network']}`, {found['size']} px",
-                f"{100 * found['accuracy']:.2f} [{low:.1f}, {high:.1f}]",
-                f"{found['macro_f1']:.3f}",
-                f"{found['nll']:.3f}",
-                f"{found['ece']:.3f} ({found['ece_noise_floor']:.3f})",
-                *told,
+                *scored(found),
+                *gained(gain, words, nll_words),
             )
-            lines.append("| " + " | ".join(cells) + " |")
+            lines.append(line(row["recipe"], cells))
+        if row["results"]:  # of `train --results`: beside the plain view
+            five, gain = row["results"]["tta"], row["results"]["tta_against_plain"]
+            moved = words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", "")
+            cells = (
+                "the same, mean of five views",
+                *scored(five | {"ece_noise_floor": None}),
+                moved,
+                f"{gain['p']:.3f}",
+                "",
+            )
+            lines.append(line(row["recipe"], cells))
     return "\n".join(lines) + "\n"
 
 
+def line(recipe, cells):
+    """A row of Markdown."""
+    return f"| `{recipe}` | " + " | ".join(cells) + " |"
+
+
+def scored(found):
+    """The cells of what a network answers."""
+    low, high = (100 * end for end in found["accuracy_interval"])
+    floor = "" if found["ece_noise_floor"] is None else f" ({found['ece_noise_floor']:.3f})"
+    accuracy = f"{100 * found['accuracy']:.2f} [{low:.1f}, {high:.1f}]"
+    return accuracy, f"{found['macro_f1']:.3f}", f"{found['nll']:.3f}", f"{found['ece']:.3f}{floor}"
+
+
 def gained(gain, words, nll_words):
-    """The cells of a gain."""
+    """The cells of a gain, empty where there is none."""
     return (
-        words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", ""),
-        f"{gain['p']:.3f}",
-        nll_words(gain["nll_change"], gain["nll_interval"]),
+        ("", "", "")
+        if gain is None
+        else (
+            words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", ""),
+            f"{gain['p']:.3f}",
+            nll_words(gain["nll_change"], gain["nll_interval"]),
+        )
     )
 
 
