@@ -57,6 +57,16 @@ def test_the_readme_quotes_neurotriads_table(monkeypatch):
     assert script.markdown(results) in (ROOT / "models/README.md").read_text(encoding="utf-8")
 
 
+def test_the_readme_quotes_the_published_systems(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    script = importlib.import_module("published_systems")
+    results = json.loads((ROOT / "benchmarks/results/published_systems.json").read_text(encoding="utf-8"))
+    assert [row["recipe"] for row in results["rows"]] == [system.recipe for system in script.SYSTEMS]
+    lacking = [(row["recipe"], role) for row in results["rows"] for role, found in row["networks"].items() if not found]
+    assert lacking == [("lrp-cosine", "student")]  # the README says why
+    assert script.markdown(results) in (ROOT / "models/README.md").read_text(encoding="utf-8")
+
+
 def test_the_readme_quotes_what_each_loss_gains(monkeypatch):
     from edgekd.distillation import losses as known
 
