@@ -57,6 +57,21 @@ def test_the_readme_quotes_neurotriads_table(monkeypatch):
     assert script.markdown(results) in (ROOT / "models/README.md").read_text(encoding="utf-8")
 
 
+def test_the_readme_quotes_how_far_explanations_can_be_trusted(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    script = importlib.import_module("explanations")
+    results = json.loads((ROOT / "benchmarks/results/explanations.json").read_text(encoding="utf-8"))
+    assert {name: set(parts) for name, parts in results.items()} == {name: set(script.PARTS) for name in script.BUNDLES}
+    for name, parts in results.items():
+        for part, document in parts.items():
+            methods, images = script.PARTS[part]
+            assert (document["bundle"], document["images"]) == (name, images)
+            assert {c["method"] for c in document["drift"]} >= set(methods.split(","))
+    tables = script.markdown(results)
+    assert (ROOT / "benchmarks/results/explanations.md").read_text(encoding="utf-8") == tables
+    assert tables in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+
+
 def test_the_readme_quotes_the_published_systems(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     script = importlib.import_module("published_systems")
