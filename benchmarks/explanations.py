@@ -83,6 +83,8 @@ def collected():
 
 def markdown(results):
     """Two tables per bundle: faithfulness with its change from the float network to the file, and localisation."""
+    from reference_students import line, table
+
     texts = []
     for name, parts in results.items():
         areas, places = [], []
@@ -94,18 +96,12 @@ def markdown(results):
                     change = changes.get((row["network"], row["method"]), {})
                     cells = [area(curve) for curve in row["curves"].values()]
                     moved = [signed(change[c]) if change else "" for c in row["curves"]]
-                    areas.append((*where, str(document["images"]), *cells, *moved))
+                    areas.append(line((*where, str(document["images"]), *cells, *moved)))
                 if row["localisation"] and (row["network"] == "float" or row["method"] not in BASELINES):
                     found = (interval(row["localisation"][m]) for m in MEASURES)
-                    places.append((*where, str(row["regions"]), *found))
+                    places.append(line((*where, str(row["regions"]), *found)))
         texts.append(f"**`{name}`**\n\n" + table(COLUMNS, areas) + "\n\n" + table(PLACES, places))
     return "\n\n".join(texts) + "\n"
-
-
-def table(columns, rows):
-    """A table in Markdown."""
-    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
 def area(curve):

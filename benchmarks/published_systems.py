@@ -112,26 +112,14 @@ def measured(folder):
     return network | e.model_dump(mode="json", include=told) | {"macro_f1": e.macro.f1, "recalls": recalls}
 
 
-def gain_of(folder):
-    """The student's gain over its control, paired by image, tested by patient."""
+def change(before, after):
+    """What changed from one bundle to another, paired by image, tested by patient; None where one is not there yet."""
     from edgekd.bundle import Bundle
     from edgekd.training.comparison import changed, paired
 
-    sides = folder / "control", folder
-    if not all((side / "manifest.json").exists() for side in sides):
+    if not all((side / "manifest.json").exists() for side in (before, after)):
         return None
-    return changed(paired(*(Bundle.open(side) for side in sides)))
-
-
-def against(first, second):
-    """The change in accuracy from one recipe's student to another's."""
-    from edgekd.bundle import Bundle
-    from edgekd.training.comparison import changed, paired
-
-    sides = FOLDER / first, FOLDER / second
-    if not all((side / "manifest.json").exists() for side in sides):
-        return None
-    return changed(paired(*(Bundle.open(side) for side in sides)))
+    return changed(paired(Bundle.open(before), Bundle.open(after)))
 
 
 def collected():
@@ -146,45 +134,37 @@ def collected():
         row |= {"teacher_of": system.teacher}
         results = shared / "teacher" / "results" / "test_results_final.json"
         row |= {"results": json.loads(results.read_text()) if results.exists() else None}
-        rows.append(row | {"gain": None if system.command == "train" else gain_of(folder)})
-    return {"rows": rows, "lrp_cosine_against_gradcam_l2": against("gradcam-l2", "lrp-cosine")}
+        rows.append(row | {"gain": None if system.command == "train" else change(folder / "control", folder)})
+    return {"rows": rows, "lrp_cosine_against_gradcam_l2": change(FOLDER / "gradcam-l2", FOLDER / "lrp-cosine")}
 
 
 def markdown(document):
     """One line per network; a teacher that serves several recipes stands with the first."""
-    from edgekd.measures.paired import nll_words, words
+    from reference_students import gained, table
 
     head = ("recipe", "network", "accuracy [95 %]", "macro F1", "NLL", "ECE (floor)")
     head += ("gain, pp [95 %]", "p", "change of NLL [95 %]")
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines = []
     for row in document["rows"]:
         for role, found in row["networks"].items():
             if found is None or (role == "teacher" and row["teacher_of"]):
                 continue
             gain = row["gain"] if role == "student" else None
-            cells = (
-                f"{role} `{found['network']}`, {found['size']} px",
-                *scored(found),
-                *gained(gain, words, nll_words),
-            )
-            lines.append(line(row["recipe"], cells))
+            name = f"{role} `{found['network']}`, {found['size']} px"
+            lines.append(line_of(row, name, found, gained(gain) if gain else ("", "", "")))
         if row["results"]:  # of `train --results`: beside the plain view
-            five, gain = row["results"]["tta"], row["results"]["tta_against_plain"]
-            moved = words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", "")
-            cells = (
-                "the same, mean of five views",
-                *scored(five | {"ece_noise_floor": None}),
-                moved,
-                f"{gain['p']:.3f}",
-                "",
-            )
-            lines.append(line(row["recipe"], cells))
-    return "\n".join(lines) + "\n"
+            five, moved = row["results"]["tta"], row["results"]["tta_against_plain"]
+            (low, high), pp = moved["interval_pp"], moved["accuracy_change_pp"]
+            told = (f"{pp:+.2f} [{low:.1f}, {high:.1f}]", f"{moved['p']:.3f}", "")
+            lines.append(line_of(row, "the same, mean of five views", five | {"ece_noise_floor": None}, told))
+    return table(head, lines) + "\n"
 
 
-def line(recipe, cells):
+def line_of(row, name, found, told):
     """A row of Markdown."""
-    return f"| `{recipe}` | " + " | ".join(cells) + " |"
+    from reference_students import line
+
+    return line((f"`{row['recipe']}`", name, *scored(found), *told))
 
 
 def scored(found):
@@ -195,27 +175,14 @@ def scored(found):
     return accuracy, f"{found['macro_f1']:.3f}", f"{found['nll']:.3f}", f"{found['ece']:.3f}{floor}"
 
 
-def gained(gain, words, nll_words):
-    """The cells of a gain, empty where there is none."""
-    return (
-        ("", "", "")
-        if gain is None
-        else (
-            words(gain["accuracy_change_pp"], gain["interval_pp"]).replace(" pp", ""),
-            f"{gain['p']:.3f}",
-            nll_words(gain["nll_change"], gain["nll_interval"]),
-        )
-    )
-
-
 def main(argv=None):
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--table", action="store_true", help="train nothing")
     args = arguments.parse_args(argv)
     for system in () if args.table else SYSTEMS:
-        line = arguments_of(system)
-        print("python", *line, flush=True)
-        if subprocess.run([sys.executable, *line]).returncode:
+        asked = arguments_of(system)
+        print("python", *asked, flush=True)
+        if subprocess.run([sys.executable, *asked]).returncode:
             sys.exit("a training failed; the same command goes on")
     document = collected()
     (RESULTS / "published_systems.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -67,3 +67,11 @@ def mean_interval(values: np.ndarray, groups: Groups | None = None, seed: int = 
     sums, counts = np.bincount(member, values), np.bincount(member)
     draws = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), RESAMPLES)
     return percentile(draws @ sums / (draws @ counts))
+
+
+def share_interval(values: np.ndarray, groups: Groups | None = None, seed: int = 0) -> Interval:
+    """As `mean_interval`, of values [N] in [0, 1]: where all are equal, resamples tell nothing, and the exact one stands."""
+    found = mean_interval(values, groups, seed)
+    if has_no_width(found):
+        return exact(float(values.mean()), len(np.unique(members(groups, len(values)))))
+    return found

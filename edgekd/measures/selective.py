@@ -11,7 +11,7 @@ import numpy as np
 
 from edgekd.bundle import ConformalRecord
 from edgekd.measures.calibration import check
-from edgekd.measures.intervals import Groups, Interval, exact, has_no_width, mean_interval, members
+from edgekd.measures.intervals import Groups, Interval, mean_interval, members, share_interval
 from edgekd.section import Section
 
 ALPHA = 0.1  # share of images whose set may miss the right class
@@ -131,13 +131,10 @@ def score(
 
     def scores(rows: np.ndarray) -> SetScores:
         own = np.unique(member[rows], return_inverse=True)[1].astype(str)
-        interval = mean_interval(holds[rows].astype(float), own, seed)
-        if has_no_width(interval):
-            interval = exact(float(holds[rows].mean()), len(np.unique(own)))
         return SetScores(
             images=int(rows.sum()),
             coverage=float(holds[rows].mean()),
-            coverage_interval=interval,
+            coverage_interval=share_interval(holds[rows].astype(float), own, seed),
             mean_size=float(sizes[rows].mean()),
             mean_size_interval=mean_interval(sizes[rows].astype(float), own, seed),
         )
@@ -155,7 +152,5 @@ def score(
 
 def _by_group(holds: np.ndarray, member: np.ndarray, seed: int) -> GroupScores:
     shares = np.bincount(member, weights=holds) / np.bincount(member)
-    interval = mean_interval(shares, None, seed)
-    if has_no_width(interval):
-        interval = exact(float(shares.mean()), len(shares))
+    interval = share_interval(shares, None, seed)
     return GroupScores(groups=len(shares), coverage=float(shares.mean()), coverage_interval=interval)

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from edgekd.measures.explanations import RANDOM, Record
 from edgekd.measures.faithfulness import CURVES, RISES, auc
-from edgekd.measures.intervals import Interval, exact, has_no_width, mean_interval
+from edgekd.measures.intervals import Interval, mean_interval, share_interval
 from edgekd.measures.sanity import Likeness
 from edgekd.section import Section
 
@@ -153,8 +153,5 @@ def _mean(values: np.ndarray, groups: Sequence[str] | None) -> Mean:
 
 
 def _share(values: np.ndarray, groups: Sequence[str] | None) -> Mean:
-    """As `_mean`, of values in [0, 1]: where all are equal, resamples tell nothing, and the exact interval stands."""
-    found = _mean(values, groups)
-    if has_no_width(found.interval):
-        return Mean(mean=found.mean, interval=exact(found.mean, len(set(groups or range(len(values))))))
-    return found
+    """As `_mean`, of values in [0, 1]."""
+    return Mean(mean=float(values.mean()), interval=share_interval(values, groups))

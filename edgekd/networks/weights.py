@@ -83,14 +83,15 @@ def _resampled_positions(body: nn.Module, state: dict[str, Tensor]) -> dict[str,
     found = {}
     for name, module in body.named_modules():
         key = f"{name}.pos_embed" if name else "pos_embed"
-        own, given, patches = getattr(module, "pos_embed", None), state.get(key), getattr(module, "patch_embed", None)
-        if not isinstance(own, Tensor) or given is None or patches is None or given.shape == own.shape:
-            continue
-        if given.ndim != 3 or own.ndim != 3 or given.shape[2] != own.shape[2]:
+        own, given = getattr(module, "pos_embed", None), state.get(key)
+        grid = getattr(getattr(module, "patch_embed", None), "grid_size", None)
+        if not isinstance(own, Tensor) or given is None or grid is None or own.ndim != 3 or given.ndim != 3:
             continue
         prefix = 0 if getattr(module, "no_embed_class", False) else getattr(module, "num_prefix_tokens", 0)
-        if math.isqrt(given.shape[1] - prefix) ** 2 == given.shape[1] - prefix:
-            found[key] = resample_abs_pos_embed(given, list(patches.grid_size), num_prefix_tokens=prefix)
+        places = given.shape[1] - prefix
+        is_other_grid = given.shape[::2] == own.shape[::2] and given.shape[1] != own.shape[1]
+        if is_other_grid and places > 0 and math.isqrt(places) ** 2 == places:
+            found[key] = resample_abs_pos_embed(given, list(grid), num_prefix_tokens=prefix)
     return found
 
 
