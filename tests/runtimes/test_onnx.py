@@ -211,6 +211,7 @@ def test_the_runtime_is_given_a_batch_at_most_and_answers_as_for_each_image(writ
 
 @pytest.mark.parametrize("saturates", [True, False])
 def test_without_vnni_the_session_adds_in_32_bits(written, int8_graph, pixels, monkeypatch, saturates):
+    really = cpu.saturates()  # this processor
     monkeypatch.setattr(cpu, "saturates", lambda: saturates)
     session = RUNTIME.load(written, 2)
     options = session.session.get_session_options()
@@ -219,5 +220,6 @@ def test_without_vnni_the_session_adds_in_32_bits(written, int8_graph, pixels, m
     assert session.describe()["cure"] == session.cure
     if saturates:
         assert options.get_session_config_entry("session.x64quantprecision") == "1"
-    expected = softmax(integers.logits(int8_graph, pixels), 1.7)
-    np.testing.assert_allclose(session.probs(pixels), expected, atol=int8_graph.grid("head").scale)
+    if saturates or not really:  # uncured where sums saturate, it answers wrongly: what the cure is for
+        expected = softmax(integers.logits(int8_graph, pixels), 1.7)
+        np.testing.assert_allclose(session.probs(pixels), expected, atol=int8_graph.grid("head").scale)

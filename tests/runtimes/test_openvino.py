@@ -184,6 +184,7 @@ def test_a_graph_of_the_other_kind_is_refused(float_graph, facts, tmp_path):
 
 @pytest.mark.parametrize("saturates", [True, False])
 def test_without_vnni_the_session_calculates_in_float(written, int8_graph, pixels, monkeypatch, saturates):
+    really = cpu.saturates()  # this processor
     monkeypatch.setattr(cpu, "saturates", lambda: saturates)
     session = RUNTIME.load(written, 1)
     assert session.cure == ("LP_TRANSFORMS_MODE=NO" if saturates else "")
@@ -194,5 +195,6 @@ def test_without_vnni_the_session_calculates_in_float(written, int8_graph, pixel
         if info["layerType"].astype(str) == "Convolution"
     }
     assert ran <= ({"f32"} if saturates else {"u8", "i8"})
-    expected = softmax(integers.logits(int8_graph, pixels), 1.7)
-    np.testing.assert_allclose(session.probs(pixels), expected, atol=int8_graph.grid("head").scale)
+    if saturates or not really:  # uncured where sums saturate, it answers wrongly: what the cure is for
+        expected = softmax(integers.logits(int8_graph, pixels), 1.7)
+        np.testing.assert_allclose(session.probs(pixels), expected, atol=int8_graph.grid("head").scale)
