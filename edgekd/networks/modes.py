@@ -21,9 +21,13 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def batch_statistics(network: nn.Module) -> Iterator[None]:
-    """In eval mode for a while, but for batch normalization, which takes each batch's own statistics and keeps none."""
+def batch_statistics(network: nn.Module, only_training: bool = False) -> Iterator[None]:
+    """In eval mode for a while, but for batch normalization, which takes each batch's own statistics and keeps none.
+
+    With `only_training`, modules that are in eval mode before go on with their running statistics.
+    """
     normalizing = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    normalizing = [m for m in normalizing if m.training or not only_training]
     tracked = [m.track_running_stats for m in normalizing]
     kept = [(m.running_mean, m.running_var) for m in normalizing]
     with evaluating(network):

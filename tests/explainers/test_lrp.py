@@ -201,40 +201,68 @@ def test_attention_in_one_operator_and_in_steps_is_the_same():
 
 
 @pytest.mark.parametrize("composite", COMPOSITES)
-@pytest.mark.parametrize("make", [lambda: settled(Tiny(), 16), vit], ids=["cnn", "vit"])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: settled(Tiny(), 16), lambda: settled(Tiny(), 16).train(), vit],
+    ids=["cnn", "cnn-training", "vit"],
+)
 def test_gradient_by_the_parameters_is_that_of_differences(make, composite):
     network, x = make(), views(16)
     looked_at = torch.randn(2, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
     parameters = [p for p in network.parameters() if p.requires_grad]
 
-    def value(create_graph=False):
-        return (looked_at * relevance(network, x, CLASSES, composite, create_graph)).sum()
+    def value():
+        return (looked_at * relevance(network, x, CLASSES, composite, create_graph=True)).sum()
 
-    slopes = torch.autograd.grad(value(create_graph=True), parameters, allow_unused=True)
+    slopes = torch.autograd.grad(value(), parameters, allow_unused=True)
     step = 1e-8
     for slope, parameter in zip(slopes, parameters, strict=True):
         direction = torch.randn_like(parameter)
-        with torch.no_grad():
-            up = (parameter.add_(step * direction), value())[1]
-            down = (parameter.add_(-2 * step * direction), value())[1]
-            parameter.add_(step * direction)
-        expected = float(up - down) / (2 * step)
+
+        def moved_by(steps, parameter=parameter, direction=direction):
+            with torch.no_grad():
+                parameter.add_(steps * step * direction)
+            return value().detach()
+
+        expected = float(moved_by(1) - moved_by(-2)) / (2 * step)
+        moved_by(1)
         found = float((slope * direction).sum()) if slope is not None else 0.0
         assert found == pytest.approx(expected, rel=2e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
-def test_a_network_in_training_is_asked_as_in_evaluation_and_left_as_it_was(create_graph):
+def test_a_network_is_left_as_it_was_and_asked_as_in_evaluation_unless_its_relevance_is_trained(create_graph):
     network, x = settled(Tiny(), 16), views(16)
-    expected = relevance(network, x, CLASSES)
+    by_hand = copy.deepcopy(network)
     network.train()
-    network.body.stem.eval()
-    before = copy.deepcopy(network.state_dict())
-    assert torch.equal(relevance(network, x, CLASSES, create_graph=create_graph), expected)
+    network.body.stem.eval()  # does not learn: its statistics stand
+    if create_graph:
+        by_hand.body.deep[1].train().momentum = 1.0
+        by_hand(x)
+        by_hand.eval().body.deep[1].running_var *= (2 * 8 * 8 - 1) / (2 * 8 * 8)  # of this batch, not estimated from it
+    expected, before = relevance(by_hand, x, CLASSES), copy.deepcopy(network.state_dict())
+    assert torch.allclose(relevance(network, x, CLASSES, create_graph=create_graph), expected, rtol=1e-9)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert [m.training for m in (network, network.body.deep[1], network.body.stem, network.body.stem[1])] == [
         *(True, True, False, False)
     ]
+
+
+def test_training_by_relevance_leaves_scales_alone_that_normalization_takes_out():
+    """By running statistics it would pull at them: they would move at every step, and the statistics never catch up."""
+    network, x = settled(Tiny(), 16), views(16)
+    weight = network.body.deep[0].weight
+
+    def pull():
+        looked_at = torch.randn(2, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+        value = (looked_at * relevance(network, x, CLASSES, "epsilon", create_graph=True)).sum()
+        (slope,) = torch.autograd.grad(value, [weight])
+        along, weights = (slope * weight).sum((1, 2, 3)).abs().detach(), weight.detach()
+        return float((along / (slope.flatten(1).norm(dim=1) * weights.flatten(1).norm(dim=1))).max())
+
+    assert pull() > 0.05
+    network.train()
+    assert pull() < 1e-3
 
 
 def test_a_normalization_inside_the_network_moves_the_bounds_of_pixels():

@@ -23,8 +23,8 @@ class LrpOptions(GridOptions):
 class LrpSemantic(HeatmapLoss):
     """1 − cos of the relevance of each image's class.
 
-    The student goes through its network a second time, with the running statistics of its batch normalizations, which are
-    folded. Such a step takes several times as long as one without.
+    The student goes through its network a second time; its batch normalizations are folded, with the batch's statistics while
+    it is trained. Such a step takes several times as long as one without.
     """
 
     Options = LrpOptions

@@ -1,6 +1,6 @@
 """Layer-wise relevance propagation (LRP): a class's logit is dealt back, layer by layer, to the pixels that made it.
 
-Batch normalization is folded into the layer before it, with its running statistics. Where all biases are 0, the relevance of
+Batch normalization is folded into the layer before it, with the statistics that it runs on. Where all biases are 0, the relevance of
 all pixels sums to the logit; else biases keep their share of it, and so do position embeddings and class tokens.
 """
 
@@ -15,7 +15,7 @@ from edgekd.explainers.lrp import operators as operators
 from edgekd.explainers.lrp.composites import DEFAULT, composite
 from edgekd.explainers.lrp.relevant import Relevant
 from edgekd.networks import PixelNetwork
-from edgekd.networks.modes import evaluating
+from edgekd.networks.modes import batch_statistics, evaluating
 from edgekd.section import Section
 
 SUBJECT = "network"
@@ -39,11 +39,13 @@ def relevance(
     """Relevance of the classes [B] for views [B, 3, H, W] in 0..255, summed over colours: [B, S, S], S the network's size.
 
     The network runs as in eval mode, whatever its mode is. `rules` names a composite. With `create_graph` the relevance can
-    be differentiated by the network's parameters.
+    be differentiated by the network's parameters, and batch normalizations that are in training mode take the batch's own
+    statistics, of which the gradient knows: by running ones, that lag behind, it would change scales that training does
+    not feel, and the running statistics would lose the network that they describe.
     Raises: EdgekdError for an unknown composite, or a network with an operator that has no rule.
     """
     with (
-        evaluating(network),
+        batch_statistics(network, only_training=True) if create_graph else evaluating(network),
         torch.autocast(views.device.type, enabled=False),
         torch.set_grad_enabled(create_graph),
     ):

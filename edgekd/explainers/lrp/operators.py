@@ -37,8 +37,8 @@ def layer(function: Any, input: Any, weight: Tensor, bias: Tensor | None = None,
 def batch_norm(
     function: Any,
     input: Relevant,
-    mean: Tensor,
-    var: Tensor,
+    mean: Tensor | None,
+    var: Tensor | None,
     weight: Tensor | None = None,
     bias: Tensor | None = None,
     training: bool = False,
@@ -46,8 +46,10 @@ def batch_norm(
     eps: float = 1e-5,
     **kwargs: Any,
 ) -> Relevant:
-    """Folded into the layer before it; where there is none, a constant scale."""
+    """Folded into the layer before it; where there is none, a constant scale. Without statistics it takes the batch's."""
     value = functional.batch_norm(input, mean, var, weight, bias, training, momentum, eps)
+    if mean is None or var is None:
+        var, mean = torch.var_mean(input.value, [d for d in range(input.value.ndim) if d != 1], correction=0)
     if input.origin is None:
         return _passed(value, input)
     before = input.origin.layer

@@ -44,7 +44,8 @@ class Term(NamedTuple):
     @classmethod
     def of(cls, function: Callable[[Tensor], Tensor], x: Tensor) -> Term:
         """z = function(x), differentiable by x even where gradients are disabled."""
-        x = x if x.requires_grad else x.detach().requires_grad_()
+        # Another name for x, as the weights may know it too: by a normalization's statistics of the batch, held constant here.
+        x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
         with torch.enable_grad():
             return cls(x, function(x))
 
