@@ -66,11 +66,13 @@ class Loss(nn.Module):
     `needs_student_gradient`, `needs_teacher_gradient`: whether `of_student`, `of_teacher` differentiate the outputs.
     `kept`: the name of the one value that `of_teacher` gives where that is small enough for the store; it is a function of the
     teacher and the options alone, as every student reads it, and VERSION is raised when it gives other values for the same
-    outputs. `instead`: what else to use where a network lacks a tap.
+    outputs. TAUGHT_VERSION is raised when the same outputs teach a student otherwise. `instead`: what else to use where a
+    network lacks a tap.
     Raises (when built): EdgekdError if the taps of student and teacher cannot meet.
     """
 
     VERSION: ClassVar[int] = 1
+    TAUGHT_VERSION: ClassVar[int] = 1
     Options: ClassVar[type[LossOptions]] = LossOptions
     needs_student_gradient: ClassVar[bool] = False
     needs_teacher_gradient: ClassVar[bool] = False

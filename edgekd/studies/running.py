@@ -30,7 +30,7 @@ from edgekd.reports.study_progress import Step, StudyProgress
 from edgekd.studies.plan import Cell
 from edgekd.studies.result import NAME, ImageRecord, Result, RunRecord, load
 from edgekd.studies.schema import Study
-from edgekd.training import check, fine_tuning, finish, run, stages, teachers
+from edgekd.training import check, fine_tuning, finish, identity, run, stages, teachers
 from edgekd.training.distributed import Processes
 from edgekd.training.run import Run
 
@@ -152,7 +152,7 @@ def places(cells: Sequence[Cell], out: Path, processes: Processes, console: Cons
 
 
 def _asked(prepared: Run, taught_by: str | None) -> str:
-    told = prepared.recipe.distillation.model_dump(exclude={"store"}) if taught_by else None
+    told = identity.of_distillation(prepared.recipe.distillation) if taught_by else None
     facts = [stages.student_named(prepared, None), told, taught_by]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 

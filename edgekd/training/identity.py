@@ -15,10 +15,11 @@ import numpy as np
 from edgekd import networks
 from edgekd.bundle import FLOAT_GRAPH, Bundle
 from edgekd.data import augment
+from edgekd.distillation import losses
 from edgekd.files import sha256_file
 from edgekd.networks.committee import Member
 from edgekd.preprocess import InputContract
-from edgekd.recipe import Network, Recipe
+from edgekd.recipe import DistillationRecipe, Network, Recipe
 from edgekd.training import loop
 from edgekd.training.run import Run
 
@@ -47,6 +48,12 @@ def of_network(settings: Network) -> dict[str, Any]:
     found = settings.model_dump(exclude_none=True) | {"weights": settings.weights_file}
     paths = {name: Path(found[name]) for name in FILES if found.get(name)}
     return found | {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
+
+
+def of_distillation(settings: DistillationRecipe) -> dict[str, Any]:
+    """What decides how a teacher teaches."""
+    newer = {n.name: n.kind.TAUGHT_VERSION for n in losses.resolve(settings.losses) if n.kind.TAUGHT_VERSION > 1}
+    return settings.model_dump(exclude={"store"}) | ({"versions": newer} if newer else {})
 
 
 def of_bundle(bundle: Bundle) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def check(recipe: Recipe, classes: int = 2) -> None:
 def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     """Add the int8 graphs of quantization-aware training and of its control to the student's bundle."""
     recipe, folder = run.recipe, student.folder
-    told = recipe.distillation.model_dump(exclude={"store"})
+    told = identity.of_distillation(recipe.distillation)
     facts: dict[str, Any] = {"qat": recipe.qat.model_dump(), "distillation": told, "version": VERSION}
     facts |= {"student": identity.of_bundle(student), "mixup": recipe.training.mixup_alpha}
     named = identity.of_stage(run, facts, teacher)

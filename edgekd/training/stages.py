@@ -93,7 +93,7 @@ def student(run: Run, teacher_bundle: Bundle | None, folder: Path) -> Bundle:
 def student_named(run: Run, teacher_bundle: Bundle | None) -> str:
     """The identity of the student that `student` makes."""
     recipe = run.recipe
-    told = recipe.distillation.model_dump(exclude={"store"}) if teacher_bundle else {}
+    told = identity.of_distillation(recipe.distillation) if teacher_bundle else {}
     network, training = identity.of_network(recipe.student), recipe.training.model_dump(exclude_none=True)
     return identity.of_stage(run, {"network": network, "training": training, "distillation": told}, teacher_bundle)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from edgekd import networks
 from edgekd.data import augment, phantom
 from edgekd.distillation.batch import Batch
+from edgekd.distillation.losses import gradcam_semantic
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file
 from edgekd.training import identity, loop, stages, teachers
@@ -83,6 +84,16 @@ def test_another_version_of_what_trains_is_another_stage(prepare, module, monkey
     assert identity.of_stage(run, {}, None) == before
     monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
     assert identity.of_stage(run, {}, None) != before
+
+
+def test_another_version_of_a_loss_is_another_student_of_this_loss_alone(prepare, teacher, monkeypatch):
+    runs = [prepare(f"distillation.losses={{kd=1.0{other}}}") for other in ("", ", gradcam_semantic=1.0")]
+    before = [stages.student_named(run, teacher) for run in runs]
+    stored = stages.teacher_outputs(runs[1], teacher).store.folder
+    monkeypatch.setattr(gradcam_semantic.GradcamSemantic, "TAUGHT_VERSION", 2)
+    assert stages.student_named(runs[0], teacher) == before[0]
+    assert stages.student_named(runs[1], teacher) != before[1]
+    assert stages.teacher_outputs(runs[1], teacher).store.folder == stored
 
 
 FOLDS, PART, TEST = 3, 8, 4  # images

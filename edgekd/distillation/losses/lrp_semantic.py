@@ -27,6 +27,7 @@ class LrpSemantic(HeatmapLoss):
     it is trained. Such a step takes several times as long as one without.
     """
 
+    TAUGHT_VERSION = 2  # 1 took the student's running statistics
     Options = LrpOptions
     options: LrpOptions
     name = "lrp_semantic"

@@ -1,7 +1,7 @@
 """Layer-wise relevance propagation (LRP): a class's logit is dealt back, layer by layer, to the pixels that made it.
 
-Batch normalization is folded into the layer before it, with the statistics that it runs on. Where all biases are 0, the relevance of
-all pixels sums to the logit; else biases keep their share of it, and so do position embeddings and class tokens.
+Batch normalization is folded into the layer before it, with the statistics that it runs on. Where all biases are 0, the
+relevance of all pixels sums to the logit; else biases keep their share of it, and so do position embeddings and class tokens.
 """
 
 from __future__ import annotations
