@@ -10,7 +10,6 @@ import functools
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
 from edgekd.errors import EdgekdError
+from edgekd.networks.moments import moments
 
 # The first process decodes, evaluates and writes alone, on a large set for hours, and torch gives up after minutes. A dead
 # process hides in no such wait, as torchrun then ends all. The messages of training itself keep torch's limits: there every
@@ -148,7 +148,7 @@ class _GlobalBatchNorm(_BatchNorm):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
-        mean, var, count = _global_statistics(x)
+        mean, var, count = moments(x)
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean, self.momentum)
@@ -160,31 +160,3 @@ class _GlobalBatchNorm(_BatchNorm):
         if hasattr(self, "act"):  # timm's BatchNormAct2d
             y = self.act(self.drop(y))
         return y
-
-
-def _global_statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Mean and biased variance per channel over all processes, and the number of values behind them."""
-    values = x if x.dtype == torch.float64 else x.float()
-    count = float(x.numel() // x.shape[1]) * dist.get_world_size()
-    others = (0, *range(2, x.ndim))
-    mean = _sum_over_processes(values.sum(others)) / count
-    squares = (values - mean.view(-1, *[1] * (x.ndim - 2))).square().sum(others)
-    return mean, _sum_over_processes(squares) / count, count
-
-
-class _Sum(torch.autograd.Function):
-    """The sum over processes; the gradient of a sum that all processes use is the sum of their gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, own: Tensor) -> Tensor:
-        total = own.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _sum_over_processes(gradient)  # which can be differentiated again
-
-
-def _sum_over_processes(own: Tensor) -> Tensor:
-    return _Sum.apply(own)

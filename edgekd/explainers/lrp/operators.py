@@ -18,6 +18,7 @@ from edgekd.errors import EdgekdError
 from edgekd.explainers.lrp.composites import Bounds
 from edgekd.explainers.lrp.relevant import Origin, Relevant, name_of, operator, way
 from edgekd.explainers.lrp.rules import Layer, in_proportion, stabilized
+from edgekd.networks.moments import moments
 
 
 @operator("conv1d", "conv2d", "conv3d", "linear")
@@ -47,9 +48,11 @@ def batch_norm(
     **kwargs: Any,
 ) -> Relevant:
     """Folded into the layer before it; where there is none, a constant scale. Without statistics it takes the batch's."""
-    value = functional.batch_norm(input, mean, var, weight, bias, training, momentum, eps)
     if mean is None or var is None:
-        var, mean = torch.var_mean(input.value, [d for d in range(input.value.ndim) if d != 1], correction=0)
+        mean, var, _ = moments(input.value)  # of all processes, as in training
+        value = _normalized(input.value, mean, var + eps, weight, bias)
+    else:
+        value = functional.batch_norm(input, mean, var, weight, bias, training, momentum, eps)
     if input.origin is None:
         return _passed(value, input)
     before = input.origin.layer
@@ -59,6 +62,13 @@ def batch_norm(
         before.function, before.weight * gain.view(-1, *[1] * (before.weight.ndim - 1)), shift, before.is_positive
     )
     return _made(Origin(folded, input.origin.is_convolution, input.origin.x), value)
+
+
+def _normalized(x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    gain = var.rsqrt() * (1 if weight is None else weight)
+    shift = (0 if bias is None else bias) - mean * gain
+    channels = (-1, *[1] * (x.ndim - 2))
+    return x * gain.view(channels) + shift.view(channels)
 
 
 def _made(origin: Origin, value: Tensor) -> Relevant:
