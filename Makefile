@@ -36,7 +36,7 @@ test: $(VENV)/.dev  ## install what tests need and run the checks and the defaul
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy edgekd
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .venv-keras/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-keras
