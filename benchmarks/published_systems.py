@@ -1,7 +1,7 @@
 """The recipes of the published systems on real slices, split by true patients, at a size that two cores can train.
 
     python benchmarks/published_systems.py            # trains what is missing in runs/published; stopped, it goes on
-    python benchmarks/published_systems.py --table    # the table of what is there
+    python benchmarks/published_systems.py --table    # the table of what is there; other rows stay as they are stored
 
 Run it in a folder with data/ and weights/ as the recipes name them. Each recipe runs as it stands but for what SYSTEMS says:
 smaller pictures, fewer epochs, and where no ImageNet weights are at hand a smaller network that has them. The test patients
@@ -122,11 +122,15 @@ def change(before, after):
     return changed(paired(Bundle.open(before), Bundle.open(after)))
 
 
-def collected():
-    """Everything that has been trained."""
+def collected(stored):
+    """Everything that has been trained here; of a recipe of which nothing is, what `stored` says."""
+    earlier = {row["recipe"]: row for row in stored["rows"]}
     rows = []
     for system in SYSTEMS:
         folder, shared = FOLDER / system.recipe, FOLDER / (system.teacher or system.recipe)
+        if not folder.exists() and system.recipe in earlier:
+            rows.append(earlier[system.recipe])
+            continue
         roles = {"teacher": shared / "teacher"}
         roles |= {} if system.command == "train" else {"control": folder / "control", "student": folder}
         found = {role: measured(path) for role, path in roles.items()}
@@ -177,15 +181,19 @@ def scored(found):
 
 def main(argv=None):
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("recipes", nargs="*", metavar="RECIPE", help="those alone (default: all)")
     arguments.add_argument("--table", action="store_true", help="train nothing")
     args = arguments.parse_args(argv)
-    for system in () if args.table else SYSTEMS:
+    for system in SYSTEMS:
+        if args.table or (args.recipes and system.recipe not in args.recipes):
+            continue
         asked = arguments_of(system)
         print("python", *asked, flush=True)
         if subprocess.run([sys.executable, *asked]).returncode:
             sys.exit("a training failed; the same command goes on")
-    document = collected()
-    (RESULTS / "published_systems.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    path = RESULTS / "published_systems.json"
+    document = collected(json.loads(path.read_text()))
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     (RESULTS / "published_systems.md").write_text(markdown(document))
     print(markdown(document))
 
