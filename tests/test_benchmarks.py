@@ -9,8 +9,10 @@ import pytest
 
 from edgekd.benchmarking.schema import read_report
 from edgekd.runtimes import formats
+from edgekd.studies import comparison, result
 
 ROOT = Path(__file__).parents[1]
+NETWORKS = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
 
 
 @pytest.mark.parametrize("name", ["audit_planted", "audit_scaling"])
@@ -28,10 +30,10 @@ def test_the_readme_quotes_the_measured_devices(monkeypatch):
     readme = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
     assert measured in readme
     assert emulated in readme
-    assert {r["network"] for r in results["emulated"]} == {"mri4-mobilenetv2", "mri4-efficientnet-lite0"}
+    assert {r["network"] for r in results["emulated"]} == set(NETWORKS)
 
 
-@pytest.mark.parametrize("name", ["mri4-mobilenetv2", "mri4-efficientnet-lite0"])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_the_reports_are_stored_whole(name, tmp_path):
     packed = (ROOT / "benchmarks/results" / f"{name}.report.json.gz").read_bytes()
     (tmp_path / "report.json").write_bytes(gzip.decompress(packed))
@@ -101,6 +103,25 @@ def test_the_readme_quotes_the_study_on_phantoms():
     assert stored.split("\n\n")[1] in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
 
 
+def test_the_readme_quotes_what_an_accuracy_owes_to_known_patients():
+    folder, readme = ROOT / "benchmarks/results", (ROOT / "models/README.md").read_text(encoding="utf-8")
+    results = [result.load(folder / f"study_figshare3-by-{dealt}.json") for dealt in ("slice", "patient")]
+    for dealt, found in zip(("slice", "patient"), results, strict=True):
+        stored = (folder / f"study_figshare3-by-{dealt}.md").read_text(encoding="utf-8").split("\n\n")[1]
+        cells = [cell.strip() for cell in stored.splitlines()[-1].strip("| ").split("|")]
+        accuracy, _, _, _, *recalls, nll, _, ece, _, runs = cells[1:]
+        assert f"| {dealt} | " + " | ".join((accuracy, *recalls, nll, ece)) + " |" in readme
+        assert (runs, len(found.images)) == ("5/5", 2412)
+    compared = comparison.compare(*results)
+    (change,) = compared.changes
+    low, high = change.gain.interval_pp
+    told = f"{change.gain.change_pp:+.2f} pp [{low:.1f}, {high:.1f}]".replace("-", "−")
+    assert f"**{told}**, paired by slice, over {compared.groups} patients, p < 0.001" in readme
+    wrong = [round(len(results[0].images) * (1 - share)) for share in (change.after, change.before)]
+    assert f"({wrong[0]} against {wrong[1]})" in readme
+    assert change.gain.p < 0.001
+
+
 def test_the_readme_quotes_the_study_on_slices_and_its_teachers():
     readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
     stored = (ROOT / "benchmarks/results/study_mri4p-small.md").read_text(encoding="utf-8")
@@ -157,7 +178,7 @@ def test_tables_show_the_p_by_group_and_mcnemars_of_rows_without_it(monkeypatch)
     assert words({"groups": None, "p": 0.01, "mcnemar_p": 0.01}) == words({"mcnemar_p": 0.01}) == "0.01"
     devices = importlib.import_module("device_table")
     row = json.loads((ROOT / "benchmarks/results/devices.json").read_text(encoding="utf-8"))["measured"][0]
-    row |= {"accuracy_change_pp": -0.5, "mcnemar_p": 0.01}
+    row |= {"accuracy_change_pp": -0.5, "mcnemar_p": 0.01, "p": None}
     assert "| -0.50 (0.01) |" in devices.measured_line(row)
     assert "| -0.50 (0.30) |" in devices.measured_line(row | {"p": 0.3})
 

@@ -16,7 +16,7 @@ from edgekd.data import phantom
 
 ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "models" / "mri4p-mobilenetv2"
-REPORT = ROOT / "benchmarks" / "results" / "mri4-mobilenetv2.report.json.gz"
+REPORT = ROOT / "benchmarks" / "results" / "mri4p-mobilenetv2.report.json.gz"
 TINY = [
     "data.options={train=64, val=0, test=32, size=48}",
     "data.validation_fraction=0.25",
