@@ -187,7 +187,8 @@ def markdown(document):
     for name, found in document["correlations"].items():
         low, high = found["over_parameters"]
         beside = "" if name == "parameters" else f"{low:+.2f} to {high:+.2f}"
-        lines.append(f"| {name} | {found['rho']:+.2f} | {found['p']:.3f} | {beside} |")
+        p = f"{found['p']:.3f}" if found["p"] >= 0.001 else "< 0.001"
+        lines.append(f"| {name} | {found['rho']:+.2f} | {p} | {beside} |")
     return "\n".join(lines) + "\n"
 
 
