@@ -1,6 +1,6 @@
 """The README's table of artefacts on devices, out of finished benchmarks.
 
-    python benchmarks/device_table.py runs/benchmark/mri4p-mobilenetv2 runs/benchmark/mri4p-efficientnet-lite0 runs/benchmark/mri4p-mobilenetv2-small
+    python benchmarks/device_table.py runs/benchmark/mri4p-mobilenetv2 runs/benchmark/mri4p-efficientnet-lite0 ...
 
 Writes results/devices.json and results/devices.md, and each whole report with its raw samples as results/NAME.report.json.gz.
 p is that of the test by group, McNemar's in reports of older versions. An emulated row has no time; what it tells instead is
