@@ -5,11 +5,12 @@ import importlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgekd.benchmarking.schema import read_report
 from edgekd.runtimes import formats
-from edgekd.studies import comparison, result
+from edgekd.studies import comparison, result, table
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
@@ -102,6 +103,18 @@ def test_the_readme_quotes_what_each_loss_gains(monkeypatch):
 def test_the_readme_quotes_the_studies_on_phantoms(name):
     stored = (ROOT / f"benchmarks/results/study_{name}.md").read_text(encoding="utf-8")
     assert stored.split("\n\n")[1] in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_quotes_relevance_and_cosine_against_their_baseline():
+    found = result.load(ROOT / "benchmarks/results/study_s2-phantoms.json")
+    groups, rows = np.array([image.group for image in found.images]), list(range(len(found.images)))
+    baseline, own = (table.answers(found, name).of(found.study.seeds, rows) for name in ("gradcam-l2", "lrp-cosine"))
+    gain = table.gain(baseline, own, groups)
+    low, high = gain.interval_pp
+    more, less = gain.nll_interval
+    said = f"{gain.change_pp:+.2f} pp [{low:.1f}, {high:.1f}] more than `gradcam-l2` rightly"
+    said += f" (sign-flip by patient p = {gain.p:.3f}), with an NLL lower by {-gain.nll_change:.3f} [{-less:.3f}, {-more:.3f}]"
+    assert said in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_quotes_how_well_a_ranking_foretells(monkeypatch):
