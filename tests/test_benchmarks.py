@@ -145,6 +145,11 @@ def test_the_readme_quotes_what_an_accuracy_owes_to_known_patients():
     assert change.gain.p < 0.001
 
 
+def test_the_readme_quotes_the_study_of_few_labels():
+    stored = (ROOT / "benchmarks/results/study_mri4p-few-labels-10.md").read_text(encoding="utf-8")
+    assert stored.split("\n\n")[1] in (ROOT / "models/README.md").read_text(encoding="utf-8")
+
+
 def test_the_readme_quotes_the_study_on_slices_and_its_teachers():
     readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
     stored = (ROOT / "benchmarks/results/study_mri4p-small.md").read_text(encoding="utf-8")

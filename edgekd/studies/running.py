@@ -169,7 +169,7 @@ def _recalled(place: Place, earlier: Result | None) -> RunRecord | None:
     found = [run for run in earlier.runs if run.asked == place.asked and run.images] if earlier else []
     if not earlier or not found:
         return None
-    index = {s.name: i for i, s in enumerate(_answered(place))}
+    index = {name: i for i, name in enumerate(_names(place))}
     images = tuple(index[earlier.images[i].name] for i in found[0].images)
     return found[0].model_copy(update={"variant": place.cell.variant, "images": images})
 
@@ -247,9 +247,9 @@ def records(found: Sequence[Place]) -> list[RunRecord]:
 
 
 def record(place: Place, made: Bundle, teacher: Bundle | None) -> RunRecord:
-    """What a finished run answers."""
+    """What a finished run answers; images are counted by their names' order until `result` numbers them."""
     cell, out = place.cell, place.prepared.folder
-    index = {s.name: i for i, s in enumerate(_answered(place))}
+    index = {name: i for i, name in enumerate(_names(place))}
     with safe_open(made.file("evaluation/test.safetensors"), framework="np") as file:
         names, logits = file.metadata()["names"], file.get_tensor("logits")
     return RunRecord(
@@ -280,15 +280,27 @@ def _below(out: Path, bundle: Bundle | None) -> str:
     return ""
 
 
-def _answered(place: Place) -> Iterator[Sample]:
-    """The images that the study's runs answer: all of the set, or the test split of its own."""
-    dataset = place.prepared.pixels.dataset
-    return iter(dataset.labelled().samples if place.cell.recipe.data.folds else dataset.split("test"))
+def _names(place: Place) -> list[str]:
+    """Of all images of the set: the same in every fold, whichever images have lost their labels there."""
+    return sorted(sample.name for sample in place.prepared.pixels.dataset.samples)
+
+
+def _answered(found: Sequence[Place]) -> list[Sample]:
+    """The images that the study's runs may answer: those with a label in a fold at least, or the test split of the set."""
+    first = found[0].prepared.pixels.dataset
+    if not found[0].cell.recipe.data.folds:
+        return list(first.split("test"))
+    known: dict[str, Sample] = {}
+    for place in found:
+        for sample in place.prepared.pixels.dataset.labelled().samples:
+            known.setdefault(sample.name, sample)
+    return [known[sample.name] for sample in first.samples if sample.name in known]
 
 
 def result(study: Study, found: Sequence[Place], runs: Sequence[RunRecord]) -> Result:
     """The study's answers, without the table."""
-    samples = list(_answered(found[0]))
+    samples, names = _answered(found), _names(found[0])
+    numbered = {sample.name: i for i, sample in enumerate(samples)}
     groups = groups_of(samples)
     numbers = members(groups, len(samples)).tolist() if groups else [None] * len(samples)
     return Result(
@@ -298,5 +310,5 @@ def result(study: Study, found: Sequence[Place], runs: Sequence[RunRecord]) -> R
         images=tuple(
             ImageRecord(name=s.name, label=s.label, group=number) for s, number in zip(samples, numbers, strict=True)
         ),
-        runs=tuple(runs),
+        runs=tuple(run.model_copy(update={"images": tuple(numbered[names[i]] for i in run.images)}) for run in runs),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
 
 from edgekd import study as command
 from edgekd.bundle import Bundle
@@ -18,6 +19,7 @@ from edgekd.studies import result as results
 from edgekd.studies import running
 from edgekd.training import teachers
 
+FEW = "data.labelled_fraction = 0.5\n"
 MANIFESTS = "*/*/manifest.json"
 
 
@@ -54,6 +56,25 @@ def test_only_what_is_missing_runs_and_a_failure_is_a_row(write_study, run_study
     assert [r.reason for r in read.runs if r.seed == 2] == ["not run yet"] * 4
     assert times(tmp_path / "out") == later
     check_a_bundle(tmp_path / "out", second)
+
+
+def test_images_without_labels_in_one_fold_are_answered_in_another(write_study, run_study, tmp_path):
+    """Each fold takes the labels of other patients away; all have theirs where they are tested."""
+    path = write_study()
+    path.write_text(path.read_text().replace("folds = 2", "folds = 3").replace("[variants.kd]", FEW + "[variants.kd]"))
+    found = run_study(path)
+    assert [run.reason for run in found.runs] == [""] * 6
+    assert len(found.images) == 48
+    for variant in ("control", "kd"):
+        assert sorted(i for run in found.runs if run.variant == variant for i in run.images) == list(range(48))
+    for run in found.runs:
+        with safe_open(tmp_path / "out" / run.folder / "evaluation/test.safetensors", framework="np") as file:
+            names, labels = json.loads(file.metadata()["names"]), file.get_tensor("labels")
+        assert names == [found.images[i].name for i in run.images]
+        assert labels.tolist() == [found.images[i].label for i in run.images]
+    (tmp_path / "new").mkdir()
+    (tmp_path / "out" / results.NAME).rename(tmp_path / "new" / results.NAME)
+    assert run_study(path, "new", trains=False).runs == found.runs
 
 
 def test_answers_in_study_json_count_though_the_bundles_are_gone(write_study, run_study, tmp_path, capsys):
