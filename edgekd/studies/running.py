@@ -286,15 +286,9 @@ def _names(place: Place) -> list[str]:
 
 
 def _answered(found: Sequence[Place]) -> list[Sample]:
-    """The images that the study's runs may answer: those with a label in a fold at least, or the test split of the set."""
-    first = found[0].prepared.pixels.dataset
-    if not found[0].cell.recipe.data.folds:
-        return list(first.split("test"))
-    known: dict[str, Sample] = {}
-    for place in found:
-        for sample in place.prepared.pixels.dataset.labelled().samples:
-            known.setdefault(sample.name, sample)
-    return [known[sample.name] for sample in first.samples if sample.name in known]
+    """The images that the study's runs answer: of the test split of a fold that runs, or of the recipe's own."""
+    tested = {s.name: s for place in found for s in place.prepared.pixels.dataset.split("test")}
+    return [tested[s.name] for s in found[0].prepared.pixels.dataset.samples if s.name in tested]
 
 
 def result(study: Study, found: Sequence[Place], runs: Sequence[RunRecord]) -> Result:

@@ -23,6 +23,10 @@ FEW = "data.labelled_fraction = 0.5\n"
 MANIFESTS = "*/*/manifest.json"
 
 
+def part_of(found: results.Result, folds: tuple[int, ...]) -> set[int]:
+    return {i for run in found.runs if run.fold in folds for i in run.images}
+
+
 def times(out: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in out.glob(MANIFESTS)}
 
@@ -75,6 +79,9 @@ def test_images_without_labels_in_one_fold_are_answered_in_another(write_study, 
     (tmp_path / "new").mkdir()
     (tmp_path / "out" / results.NAME).rename(tmp_path / "new" / results.NAME)
     assert run_study(path, "new", trains=False).runs == found.runs
+    path.write_text(path.read_text().replace("folds = 3", "folds = 3\nonly_folds = [0, 2]"))
+    part = run_study(path, "new", trains=False)  # of images it counts those that it answers
+    assert [i.name for i in part.images] == [found.images[i].name for i in sorted(part_of(found, (0, 2)))]
 
 
 def test_answers_in_study_json_count_though_the_bundles_are_gone(write_study, run_study, tmp_path, capsys):
