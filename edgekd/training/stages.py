@@ -25,7 +25,7 @@ from edgekd.errors import EdgekdError
 from edgekd.networks import PixelNetwork, build, cost, from_bundle, taps
 from edgekd.networks.committee import COMMITTEE, members_of
 from edgekd.preprocess import InputContract
-from edgekd.recipe import DistillationRecipe, InputRecipe, StageRecipe, TrainingRecipe
+from edgekd.recipe import DistillationRecipe, InputRecipe, StageRecipe, TrainingRecipe, recorded
 from edgekd.reports.progress import Screen
 from edgekd.training import fine_tuning, finish, identity
 from edgekd.training.log import Log
@@ -109,22 +109,34 @@ def distilling(run: Run, labels: LabelObjective, network: nn.Module, teacher_bun
 def teacher_outputs(run: Run, teacher: Bundle, precision: str | None = None) -> TeacherOutputs | CommitteeOutputs:
     """A teacher's outputs on the run's training views, from the store where they are kept already; each sees its own size.
 
-    `precision` is by default the teacher's own, whatever the student's is.
+    `precision` is by default what each of its networks was trained in, whatever the student is.
     """
     check_labels(teacher, run.label_names)
     m = teacher.manifest
     if m.network.network != COMMITTEE:
-        return outputs_of(run, lambda: from_bundle(teacher), identity.of_bundle(teacher), m.input, precision)
+        (own,) = [precision] if precision else _precisions(run, teacher, 1)
+        return outputs_of(run, lambda: from_bundle(teacher), identity.of_bundle(teacher), m.input, own)
     members = members_of(m.network.options)
+    owns = [precision] * len(members) if precision else _precisions(run, teacher, len(members))
 
     def load(number: int) -> nn.Module:
         return from_bundle(teacher).body.members[number]  # type: ignore[index, return-value] # of a Committee
 
     outputs = [
-        outputs_of(run, functools.partial(load, n), identity.of_member(member), member.input, precision)
-        for n, member in enumerate(members)
+        outputs_of(run, functools.partial(load, n), identity.of_member(member), member.input, own)
+        for n, (member, own) in enumerate(zip(members, owns, strict=True))
     ]
     return CommitteeOutputs(outputs, [member.weight for member in members], run.recipe.distillation.kd_temperature)
+
+
+def _precisions(run: Run, teacher: Bundle, count: int) -> list[str]:
+    """What each of a teacher's `count` networks was trained in: by the recipe, or by that of a finished bundle."""
+    settings = run.recipe.teacher
+    if settings.bundle and settings.training.precision == "auto":
+        settings = recorded(teacher.manifest.recipe, str(teacher.folder)).teacher
+    found: list[str] = [network.training.precision for network in settings.sections.values()]
+    own: str = settings.training.precision
+    return found if len(found) == count else [own] * count
 
 
 def outputs_of(

@@ -13,7 +13,7 @@ from edgekd.errors import EdgekdError
 from edgekd.measures.calibration import softmax as probabilities
 from edgekd.networks import from_bundle
 from edgekd.networks.committee import log_mean
-from edgekd.training import check, stages, teachers
+from edgekd.training import check, precision, stages, teachers
 
 SMALL = 'network="mobilenetv2", width=0.35, training={epochs=1, batch_size=16}'
 RESNET = 'network="resnet10t", input_size=64, training={epochs=1, batch_size=16}'
@@ -89,6 +89,23 @@ def test_a_committee_is_trained_evaluated_and_teaches_and_a_new_member_leaves_th
     three = teachers.teacher(prepare(*members(SMALL + ", seed=3", RESNET, SMALL)), tmp_path / "teacher")
     assert [folder.stat().st_mtime_ns for f in folders for folder in f.rglob("*.safetensors")] == times
     assert len(from_bundle(three).body.members) == 3
+
+
+def test_each_member_answers_in_the_precision_that_it_was_trained_in(prepare, tmp_path, monkeypatch):
+    """Of members in the recipe, of a committee that is read as a bundle, and of a committee of one."""
+    monkeypatch.setattr(precision, "has_bf16", lambda device: True)
+    half = SMALL.replace("epochs=1", 'epochs=1, precision="bf16"')
+    run = prepare(*members(half, RESNET))
+    made = teachers.teacher(run, tmp_path / "teacher")
+    again = prepare(f"teacher.bundle={made.folder}")
+    for asked in (run, again):
+        assert [o.precision for o in stages.teacher_outputs(asked, made).members] == [torch.bfloat16, None]
+    assert {o.precision for o in stages.teacher_outputs(run, made, "fp32").members} == {None}
+    wholly = prepare(f"teacher.bundle={made.folder}", "teacher.training.precision=bf16")
+    assert {o.precision for o in stages.teacher_outputs(wholly, made).members} == {torch.bfloat16}
+    alone = prepare(*members(half))
+    one = teachers.teacher(alone, tmp_path / "one")
+    assert stages.teacher_outputs(alone, one).precision is torch.bfloat16
 
 
 def test_a_member_sees_the_picture_at_its_own_size_and_not_an_enlarged_view(prepare, tmp_path):
