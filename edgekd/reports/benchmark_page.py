@@ -114,7 +114,7 @@ def _place(name: str, report: Report) -> dict[str, Any]:
         "rows": rows,
         "timed": timed,
         "reference": reference,
-        "has_sets": any(row.numerics.evaluation.sets for row in rows),
+        "sets": list(dict.fromkeys((row.format, e.sets.all) for row in rows if (e := row.numerics.evaluation).sets)),
         "has_pss": any(m.memory.pss_after_mib is not None for _, m in timed),
         "trade_off": figures.trade_off(rows, reference, name) if rows else "",
         "distributions": figures.distributions(timed, name) if timed else "",
