@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from edgekd.networks import build
+from edgekd.recipe import Network
 from edgekd.training import precision, stages
 
 CPU = torch.device("cpu")
@@ -14,6 +16,45 @@ def test_a_processor_without_bfloat16_takes_float32(monkeypatch, bf16, expected)
     assert precision.autocast_dtype("bf16", CPU) is expected
     assert precision.autocast_dtype("auto", CPU) is None
     assert precision.autocast_dtype("fp32", CPU) is None
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "groups", "in_float32"),
+    [(3, 2, 8, True), (5, 1, 8, True), (3, 1, 8, False), (3, 2, 4, False), (5, 2, 1, False)],
+)
+def test_depthwise_convolutions_with_a_slow_gradient_are_of_float32_and_no_others(kernel, stride, groups, in_float32):
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(8, 8, kernel, stride, padding=1, groups=groups)
+    x = torch.randn(2, 8, 9, 9).bfloat16().requires_grad_()
+    with precision.autocast(CPU, torch.bfloat16):
+        found = layer(x)
+        with torch.autocast("cpu", enabled=False):
+            apart = layer(x.float())
+    assert found.dtype is torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16, enabled=not in_float32):
+        expected = layer(x.float() if in_float32 else x)
+    assert torch.equal(found, expected.bfloat16())
+    assert torch.equal(apart, layer(x.float()))  # float32 where autocast is off
+    weights = torch.randn(found.shape)
+    parts = [torch.autograd.grad((y.float() * weights).sum(), (x, *layer.parameters())) for y in (found, expected)]
+    tolerance = 2**-7 if in_float32 else 0.0  # what bfloat16 rounds in the gradient that goes in
+    for one, other in zip(*parts, strict=True):
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * float(other.abs().max()))
+
+
+def test_a_step_in_bfloat16_learns_what_one_in_float32_does():
+    torch.manual_seed(0)
+    network = build(
+        Network(network="efficientnet_lite0", width=0.5), 4, 32
+    ).eval()  # of so few pixels statistics are chance
+    views = (torch.rand(8, 3, 32, 32) * 255).contiguous(memory_format=torch.channels_last)
+    gradients = []
+    for dtype in (None, torch.bfloat16):
+        with precision.autocast(CPU, dtype):
+            logits = network(views)
+        found = torch.autograd.grad(logits.float().square().mean(), list(network.parameters()))
+        gradients.append(torch.cat([g.flatten() for g in found]))
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
 
 
 @pytest.mark.parametrize(
