@@ -36,34 +36,45 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
     if dtype is None:
         yield
         return
-    with torch.autocast(device.type, dtype), _Depthwise() if device.type == "cpu" else contextlib.nullcontext():
+    with torch.autocast(device.type, dtype), _FastGradients() if device.type == "cpu" else contextlib.nullcontext():
         yield
 
 
-class _Depthwise(TorchFunctionMode):
-    """Under autocast, computes in float32 the depthwise convolutions whose gradient is slower in bfloat16.
+class _FastGradients(TorchFunctionMode):
+    """Under autocast, computes in float32 what has a slower gradient in bfloat16; the result is rounded as the rest is.
 
-    These are the strided ones and those of 5 x 5: oneDNN has fast kernels for the gradient of depthwise convolutions in
-    float32 alone, and with the others MobileNetV2 and EfficientNet train slower in bfloat16 than in float32
-    (`benchmarks/training_precision.py`). What comes out is rounded as the rest is.
+    These are depthwise convolutions with a stride or of 5 x 5, whose gradient oneDNN has fast kernels for in float32 alone, and
+    attention. Without it MobileNetV2 and EfficientNet train slower in bfloat16 than in float32
+    (`benchmarks/training_precision.py`).
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        return (_convolution if func is functional.conv2d else func)(*args, **(kwargs or {}))
+        if func is functional.conv2d:
+            return _convolution(*args, **(kwargs or {}))
+        if func is functional.scaled_dot_product_attention and torch.is_autocast_enabled("cpu"):
+            return _in_float32(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
 
 
 def _convolution(input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **options: Any) -> Tensor:
-    given: Mapping[str, Any] = dict(zip(("stride", "padding", "dilation", "groups"), args, strict=False)) | options
-    if not (torch.is_autocast_enabled("cpu") and _is_slow(weight, given)):
-        return functional.conv2d(input, weight, bias, **given)
-    with torch.autocast("cpu", enabled=False):
-        found = functional.conv2d(input.float(), weight.float(), None if bias is None else bias.float(), **given)
-    return found.to(torch.get_autocast_dtype("cpu"))
+    given: dict[str, Any] = dict(zip(("stride", "padding", "dilation", "groups"), args, strict=False)) | options
+    if torch.is_autocast_enabled("cpu") and _is_slow(weight, given):
+        return _in_float32(functional.conv2d, (input, weight, bias), given)
+    return functional.conv2d(input, weight, bias, **given)
 
 
 def _is_slow(weight: Tensor, given: Mapping[str, Any]) -> bool:
-    stride = given.get("stride", 1)
     is_depthwise = given.get("groups", 1) > 1 and weight.shape[1] == 1
-    return is_depthwise and (stride not in (1, (1, 1)) or max(weight.shape[2:]) > 3)
+    return is_depthwise and (given.get("stride", 1) not in (1, (1, 1)) or max(weight.shape[2:]) > 3)
+
+
+def _in_float32(func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:
+    with torch.autocast("cpu", enabled=False):
+        found = func(*map(_full, args), **{name: _full(value) for name, value in kwargs.items()})
+    return found.to(torch.get_autocast_dtype("cpu"))
+
+
+def _full(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value

@@ -42,6 +42,18 @@ def test_depthwise_convolutions_with_a_slow_gradient_are_of_float32_and_no_other
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * float(other.abs().max()))
 
 
+def test_attention_is_of_float32_while_training():
+    torch.manual_seed(0)
+    given = [torch.randn(2, 3, 10, 16).bfloat16() for _ in range(3)]
+    with precision.autocast(CPU, torch.bfloat16):
+        found = torch.nn.functional.scaled_dot_product_attention(*given, dropout_p=0.0)
+        with torch.autocast("cpu", enabled=False):
+            apart = torch.nn.functional.scaled_dot_product_attention(*given)
+    expected = torch.nn.functional.scaled_dot_product_attention(*[x.float() for x in given])
+    assert torch.equal(found, expected.bfloat16())
+    assert torch.equal(apart, torch.nn.functional.scaled_dot_product_attention(*given))
+
+
 def test_a_step_in_bfloat16_learns_what_one_in_float32_does():
     torch.manual_seed(0)
     network = build(
