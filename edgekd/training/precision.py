@@ -16,7 +16,7 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """The autocast type for a recipe's `precision`, None for float32.
 
     `bf16` is bfloat16 where the device computes it, and float32 on a processor that would have to imitate it, several times
-    slower. `auto` is bfloat16 on GPUs alone: processors with bfloat16 instructions gain on large images only.
+    slower. `auto` is bfloat16 on GPUs alone: what a recipe gives shall not hang on which processor it meets unless it says so.
     """
     wanted = precision == "bf16" or (precision == "auto" and device.type == "cuda")
     return torch.bfloat16 if wanted and has_bf16(device) else None
