@@ -117,6 +117,16 @@ def test_the_readme_quotes_relevance_and_cosine_against_their_baseline():
     assert said in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
 
 
+def test_the_readme_quotes_the_speed_of_training_in_bfloat16(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    script = importlib.import_module("training_precision")
+    rows = json.loads((ROOT / "benchmarks/results/training_precision.json").read_text(encoding="utf-8"))["rows"]
+    assert script.markdown(rows) in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    networks = [row for row in rows if not row["network"].startswith("deit")]
+    speeds = [{way: float(np.median(found)) for way, found in row["images_per_s"].items()} for row in networks]
+    assert (sum(s["autocast alone"] < s["float32"] for s in speeds), len(speeds)) == (4, 4)
+
+
 def test_the_readme_quotes_how_well_a_ranking_foretells(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     script = importlib.import_module("rank_correlation")
