@@ -155,9 +155,19 @@ def test_the_readme_quotes_what_an_accuracy_owes_to_known_patients():
     assert change.gain.p < 0.001
 
 
-def test_the_readme_quotes_the_study_of_few_labels():
-    stored = (ROOT / "benchmarks/results/study_mri4p-few-labels-10.md").read_text(encoding="utf-8")
-    assert stored.split("\n\n")[1] in (ROOT / "models/README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("share", "told", "teacher"), [(10, "80.5 % (74 to 90", 80.5), (25, "85.9 % (83 to 90", 85.9)])
+def test_the_readme_quotes_the_studies_of_few_labels(share, told, teacher):
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
+    stored = (ROOT / f"benchmarks/results/study_mri4p-few-labels-{share}.md").read_text(encoding="utf-8")
+    assert stored.split("\n\n")[1] in readme
+    found = result.load(ROOT / f"benchmarks/results/study_mri4p-few-labels-{share}.json")
+    gain = next(row.gain for row in found.table if row.gain)
+    low, high = gain.interval_pp
+    assert f"**{gain.change_pp:+.2f} pp [{low:.1f}, {high:.1f}]**" in readme
+    right = [run.teacher_accuracy for run in found.runs if run.variant == "kd"]  # of as many images in each fold
+    assert told in readme
+    assert round(100 * sum(right) / 5, 1) == teacher
+    assert f"({100 * min(right):.0f} to {100 * max(right):.0f}" in told
 
 
 def test_the_readme_quotes_the_study_on_slices_and_its_teachers():
