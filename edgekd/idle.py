@@ -33,7 +33,7 @@ def left_out(recipe: Recipe, values: Values, given: Values, where: str) -> Value
     problems = [
         f"{setting} has no effect, as {reason} {_said(reduce(_inner, reason.split('.'), recipe))}"
         for setting, reason in found
-        if setting not in yielding
+        if setting not in yielding and reason not in yielding
     ]
     if problems:
         raise several(where, problems, "take it out, or change the other one", shown=len(problems))
@@ -78,6 +78,9 @@ def _teacher(teacher: TeacherRecipe) -> Iterator[Pair]:
     if teacher.members:
         for name in (*OF_A_NETWORK, "bundle", "checkpoint", *_settings_of(teacher)):
             yield f"teacher.{name}", "teacher.members"
+        for name in ("bundle", "checkpoint"):
+            if getattr(teacher, name):
+                yield "teacher.members", f"teacher.{name}"  # one of them is too much
         return
     for name, reason in _member(teacher):
         yield f"teacher.{name}", f"teacher.{reason}"

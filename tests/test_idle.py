@@ -166,6 +166,22 @@ def test_what_an_override_leaves_idle_in_a_file_is_left_out(tmp_path):
     assert found.training == recipe.TrainingRecipe()
 
 
+MEMBERS = "[[teacher.members]]\nnetwork = 'a'\n[[teacher.members]]\nnetwork = 'b'\n"
+
+
+@pytest.mark.parametrize("name", ["bundle", "checkpoint"])
+def test_a_finished_teacher_takes_the_place_of_a_committee_and_a_committee_its(tmp_path, name):
+    (tmp_path / "r.toml").write_text(MEMBERS)
+    found = recipe.load(tmp_path / "r.toml", [f"teacher.{name}=b"])
+    assert found.teacher == recipe.TeacherRecipe(**{name: "b"})
+    (tmp_path / "r.toml").write_text(f"[teacher]\n{name} = 'b'\n")
+    found = recipe.load(tmp_path / "r.toml", ["teacher.members=[{network='a'}, {network='b'}]"])
+    assert [getattr(found.teacher, name), len(found.teacher.members)] == ["", 2]
+    (tmp_path / "r.toml").write_text(f"[teacher]\n{name} = 'b'\n{MEMBERS}")
+    with pytest.raises(EdgekdError, match=rf"teacher\.members has no effect, as teacher\.{name} = 'b'"):
+        recipe.load(tmp_path / "r.toml")
+
+
 def test_an_override_that_a_file_leaves_idle_is_an_error(tmp_path):
     (tmp_path / "r.toml").write_text("[teacher]\nbundle = 'b'")
     with pytest.raises(EdgekdError, match=r"teacher\.weights has no effect, as teacher\.bundle = 'b'"):

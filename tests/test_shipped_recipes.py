@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -29,6 +30,20 @@ def test_what_lies_outside_the_repository_is_said_at_the_top(path):
         assert outside in top
     assert f"--recipe models/recipes/{path.name}" in top
     assert r.name == path.stem
+
+
+def test_settings_that_recipes_and_readme_advise_can_be_set():
+    """Each `--set` at the top of a recipe, alone, and each command of models/README.md that names a recipe."""
+    tops = {path: path.read_text(encoding="utf-8").split("\n\n")[0] for path in RECIPES}
+    advised = [
+        (path, [given]) for path, top in tops.items() for given in re.findall(r"--set (\S+=(?![A-Z]\b)\S*\w)", top)
+    ]
+    readme = (RECIPES[0].parents[1] / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    .*--recipe models/recipes/(\S+)(.*)$", readme, re.MULTILINE)
+    advised += [(RECIPES[0].parent / name, re.findall(r"--set (\S+)", rest)) for name, rest in commands]
+    assert len(advised) > 8
+    for path, settings in advised:
+        assert recipe.load(path, settings).name == path.stem
 
 
 @BY_NAME
