@@ -155,6 +155,20 @@ def test_the_readme_quotes_what_an_accuracy_owes_to_known_patients():
     assert change.gain.p < 0.001
 
 
+def test_the_readme_quotes_the_study_of_teachers_and_losses():
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
+    stored = (ROOT / "benchmarks/results/study_mri4p-students.md").read_text(encoding="utf-8")
+    assert stored.split("\n\n")[1] in readme
+    found = result.load(ROOT / "benchmarks/results/study_mri4p-students.json")
+    assert f"{len(found.images):,}\nslices of {len(set(found.groups.tolist()))} patient groups" in readme
+    means = []
+    for variant in ("kd", "kd-deit-tiny", "kd-lite2"):
+        right = [run.teacher_accuracy for run in found.runs if run.variant == variant]  # of as many images in each fold
+        means.append(f"{100 * sum(right) / len(right):.2f} %")
+    told = f"the committee is right on {means[0]}, DeiT-Tiny on {means[1]}, EfficientNet-Lite2 on {means[2]}."
+    assert told in " ".join(readme.split())
+
+
 @pytest.mark.parametrize(("share", "told", "teacher"), [(10, "80.5 % (74 to 90", 80.5), (25, "85.9 % (83 to 90", 85.9)])
 def test_the_readme_quotes_the_studies_of_few_labels(share, told, teacher):
     readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
