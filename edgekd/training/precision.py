@@ -51,23 +51,29 @@ class _FastGradients(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        if func is functional.conv2d:
-            return _convolution(*args, **(kwargs or {}))
-        if func is functional.scaled_dot_product_attention and torch.is_autocast_enabled("cpu"):
-            return _in_float32(func, args, kwargs or {})
-        return func(*args, **(kwargs or {}))
+        given = kwargs or {}
+        if torch.is_autocast_enabled("cpu") and func in _SLOW and _SLOW[func](*args, **given):
+            return _in_float32(func, args, given)
+        return func(*args, **given)
 
 
-def _convolution(input: Tensor, weight: Tensor, bias: Tensor | None = None, *args: Any, **options: Any) -> Tensor:
-    given: dict[str, Any] = dict(zip(("stride", "padding", "dilation", "groups"), args, strict=False)) | options
-    if torch.is_autocast_enabled("cpu") and _is_slow(weight, given):
-        return _in_float32(functional.conv2d, (input, weight, bias), given)
-    return functional.conv2d(input, weight, bias, **given)
+def _is_slow(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: int | tuple[int, ...] = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> bool:
+    is_depthwise = groups > 1 and weight.shape[1] == 1
+    return is_depthwise and (stride not in (1, (1, 1)) or max(weight.shape[2:]) > 3)
 
 
-def _is_slow(weight: Tensor, given: Mapping[str, Any]) -> bool:
-    is_depthwise = given.get("groups", 1) > 1 and weight.shape[1] == 1
-    return is_depthwise and (given.get("stride", 1) not in (1, (1, 1)) or max(weight.shape[2:]) > 3)
+_SLOW: Mapping[Callable[..., Tensor], Callable[..., bool]] = {  # and for which arguments
+    functional.conv2d: _is_slow,
+    functional.scaled_dot_product_attention: lambda *_, **__: True,
+}
 
 
 def _in_float32(func: Callable[..., Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor:

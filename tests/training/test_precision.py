@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from edgekd.explainers.lrp import relevance
 from edgekd.networks import build
 from edgekd.recipe import Network
 from edgekd.training import precision, stages
@@ -52,6 +53,16 @@ def test_attention_is_of_float32_while_training():
     expected = torch.nn.functional.scaled_dot_product_attention(*[x.float() for x in given])
     assert torch.equal(found, expected.bfloat16())
     assert torch.equal(apart, torch.nn.functional.scaled_dot_product_attention(*given))
+
+
+def test_relevance_inside_a_step_is_of_float32_as_elsewhere():
+    torch.manual_seed(0)
+    network = build(Network(network="mobilenetv2", width=0.35), 4, 32).eval()
+    views, classes = torch.rand(2, 3, 32, 32) * 255, torch.tensor([0, 2])
+    expected = relevance(network, views, classes, create_graph=True)
+    with precision.autocast(CPU, torch.bfloat16):
+        found = relevance(network, views, classes, create_graph=True)
+    assert torch.equal(found, expected)
 
 
 def test_a_step_in_bfloat16_learns_what_one_in_float32_does():
