@@ -36,4 +36,4 @@ def test_a_stored_table_is_that_of_its_answers(path):
     assert path.stem == f"study_{found.study.name}"
     stored = path.with_suffix(".md").read_text(encoding="utf-8")
     assert stored == study.markdown(with_table(found)) == study.markdown(found)
-    assert all(not run.reason for run in found.runs)
+    assert {run.reason for run in found.runs} <= {"", "not run yet"}
