@@ -12,6 +12,8 @@ from edgekd.studies.table import with_table
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((*(ROOT / "benchmarks/studies").glob("*.toml"), *(ROOT / "models/studies").glob("*.toml")))
 
+LACKING = {"mri4p-students": [("control-40", 0, "not run yet")]}  # runs of a stored study that are still to come
+
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_it_starts_beside_links_to_data_and_weights(path, shared, tmp_path, monkeypatch):
@@ -36,4 +38,5 @@ def test_a_stored_table_is_that_of_its_answers(path):
     assert path.stem == f"study_{found.study.name}"
     stored = path.with_suffix(".md").read_text(encoding="utf-8")
     assert stored == study.markdown(with_table(found)) == study.markdown(found)
-    assert {run.reason for run in found.runs} <= {"", "not run yet"}
+    lacking = [(run.variant, run.fold, run.reason) for run in found.runs if run.reason]
+    assert lacking == LACKING.get(found.study.name, [])
