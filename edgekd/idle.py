@@ -103,6 +103,9 @@ def _stage(section: str, stage: StageRecipe | TrainingRecipe) -> Iterator[Pair]:
     if getattr(stage, "images_per_class", None):  # there are as many of each
         yield f"{section}.class_weights", f"{section}.images_per_class"
     fine_tuning = getattr(stage, "stages", None)
+    epochs = sum(one.epochs for one in fine_tuning or (stage,))
+    if (getattr(stage, "view_epochs", None) or 0) >= epochs:  # training ends before a view comes again
+        yield f"{section}.view_epochs", f"{section}.stages" if fine_tuning else f"{section}.epochs"
     if fine_tuning:
         yield from _in_stages(section, stage, fine_tuning)
         return

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from edgekd import idle, named
 from edgekd.bundle import MANIFEST, DisplayNames, read_manifest
@@ -158,8 +158,15 @@ class TrainingRecipe(StageRecipe):
     images_per_class: int | None = Field(
         None, ge=1
     )  # drawn for every epoch, whatever a class has; None: each image once
+    # Epochs whose images and views come again, so that a teacher answers no others; None or 0: every epoch has its own.
+    view_epochs: int | None = Field(None, ge=0)
     # One after the other, each from the best weights of the one before; None: everything learns in all epochs.
     stages: tuple[FineTuningStage, ...] | None = Field(None, strict=False)
+
+    @field_validator("view_epochs")
+    @classmethod
+    def _none_come_again(cls, value: int | None) -> int | None:
+        return value or None  # 0 is how a study takes back what its recipe says
 
     @model_validator(mode="after")
     def _some_stage(self) -> TrainingRecipe:
@@ -238,6 +245,7 @@ class QatTrainingRecipe(StageRecipe):
         "mixup_alpha": "the stage sees the float stage's views; set training.mixup_alpha",
         "head_learning_rate_factor": "the stage has one rate for all weights; set qat.range_learning_rate_factor for the "
         "ranges, or training.head_learning_rate_factor for the float stage",
+        "view_epochs": "the stage sees the float stage's first views; set training.view_epochs for the float stage",
         "images_per_class": "the stage shows every image once; set training.images_per_class for the float stage",
         "stages": "all weights learn on the int8 grid at once; set training.stages for the float stage",
     }

@@ -24,6 +24,7 @@ IDLE = [
     ("training", "plateau_factor=0.5, schedule='cosine'", "plateau_factor", "training.schedule"),
     ("training", "epochs=3, early_stopping_patience=2", "early_stopping_patience", "training.epochs"),
     ("training", "images_per_class=9, class_weights=true", "class_weights", "training.images_per_class"),
+    ("training", "epochs=3, view_epochs=3", "view_epochs", "training.epochs"),
     ("qat", "training={plateau_factor=0.5}", "training.plateau_factor", "qat.training.schedule"),
     ("qat", "training={label_smoothing=0.2}", "training.label_smoothing", "qat.taught_by"),
     ("qat", "training={class_weights=false}", "training.class_weights", "qat.taught_by"),
@@ -43,6 +44,7 @@ IDLE = [
 
 IDLE_BY_STAGES = [
     (f"epochs=3, stages=[{HEAD}]", "epochs"),
+    (f"view_epochs=5, stages=[{HEAD}, {TOP}]", "view_epochs"),
     (f"learning_rate=0.1, stages=[{HEAD}, {TOP}]", "learning_rate"),
     (f"plateau_factor=0.5, stages=[{HEAD}]", "plateau_factor"),
     (f"schedule='plateau', stages=[{TOP}]", "schedule"),

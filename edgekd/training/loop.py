@@ -112,8 +112,8 @@ class Trainer:
         keep_freed_memory()
         self.network, self.objective, self.task, self.settings = network, objective, task, settings
         self.processes, self.folder, self.identity = processes, folder, identity
-        per_class = getattr(settings, "images_per_class", None)
-        self.sampler = Sampler(task.train_rows, task.labels, per_class, task.seed)
+        drawing = {name: getattr(settings, name, None) for name in ("images_per_class", "view_epochs")}
+        self.sampler = Sampler(task.train_rows, task.labels, seed=task.seed, **drawing)
         self.steps = self.sampler.count // settings.batch_size
         if not self.steps:
             found = f"{settings.batch_size} for {self.sampler.count} training images"

@@ -35,10 +35,19 @@ class Sampler:
 
     With `images_per_class` each class is shown so many times an epoch: of its n images every one is shown as often as any
     other, or once more, and which ones are is drawn anew. Images without a label are shown once.
+
+    With `view_epochs` the images and views of so many epochs come again and again, each time in another order.
     """
 
-    def __init__(self, rows: np.ndarray, labels: np.ndarray, images_per_class: int | None, seed: int) -> None:
-        self.rows, self.images_per_class, self.seed = rows, images_per_class, seed
+    def __init__(
+        self,
+        rows: np.ndarray,
+        labels: np.ndarray,
+        images_per_class: int | None,
+        seed: int,
+        view_epochs: int | None = None,
+    ) -> None:
+        self.rows, self.images_per_class, self.seed, self.view_epochs = rows, images_per_class, seed, view_epochs
         found = labels[rows]
         self.unlabelled = rows[found == NO_LABEL]
         self.classes = [rows[found == k] for k in np.unique(found) if k != NO_LABEL]
@@ -52,6 +61,14 @@ class Sampler:
 
     def draws(self, epoch: int) -> Draws:
         """What `epoch` shows."""
+        if self.view_epochs is None or epoch < self.view_epochs:
+            return self._new(epoch)
+        shown = self._new(epoch % self.view_epochs)
+        order = epoch_order(np.arange(len(shown.rows)), self.seed, epoch)
+        return Draws(shown.rows[order], shown.epochs if isinstance(shown.epochs, int) else shown.epochs[order])
+
+    def _new(self, epoch: int) -> Draws:
+        """What `epoch` shows where no epoch comes again."""
         if self.images_per_class is None:
             return Draws(epoch_order(self.rows, self.seed, epoch), epoch)
         rng = np.random.default_rng(derived_seed(self.seed, "balanced", epoch))

@@ -16,7 +16,7 @@ from edgekd.files import sha256_file
 from edgekd.networks import build
 from edgekd.recipe import AugmentRecipe, StageRecipe, TrainingRecipe
 from edgekd.training import check, distributed, stages
-from edgekd.training.objective import LabelObjective
+from edgekd.training.objective import DistillationObjective, LabelObjective
 from edgekd.training.sampling import AGAIN, Sampler, epoch_order
 
 LABELS = np.array([0] * 3 + [1] * 10 + [2] * 25 + [NO_LABEL] * 4)
@@ -54,6 +54,33 @@ def test_without_it_an_epoch_is_as_it_was():
     assert sampler.count == len(ROWS)
     assert np.array_equal(drawn.rows, epoch_order(ROWS, 7, 2))
     assert drawn.part(4, 8, slice(0, 2)).epochs == drawn.epochs == 2
+
+
+@pytest.mark.parametrize("images_per_class", [None, 10])
+def test_views_that_come_again_are_the_same_in_another_order(images_per_class):
+    def pairs(drawn):
+        return list(zip(drawn.rows.tolist(), np.broadcast_to(drawn.epochs, drawn.rows.shape).tolist(), strict=True))
+
+    plain = Sampler(ROWS, LABELS, images_per_class, 7)
+    sampler = Sampler(ROWS, LABELS, images_per_class, 7, view_epochs=3)
+    shown = [pairs(sampler.draws(epoch)) for epoch in range(9)]
+    assert shown[:3] == [pairs(plain.draws(epoch)) for epoch in range(3)]
+    for epoch, found in enumerate(shown):
+        assert sorted(found) == sorted(shown[epoch % 3])
+        assert found not in shown[:epoch]
+    assert shown == [pairs(Sampler(ROWS, LABELS, images_per_class, 7, view_epochs=3).draws(e)) for e in range(9)]
+
+
+def test_a_teacher_answers_no_view_twice(prepare, tmp_path):
+    run = prepare("training={epochs=4, batch_size=16, images_per_class=16, view_epochs=2}", f"cache='{tmp_path}'")
+    torch.manual_seed(0)
+    network, teacher = build(run.recipe.student, 4, 32), build(run.recipe.student, 4, 32)
+    outputs = stages.outputs_of(run, lambda: teacher, "a teacher", run.recipe.input)
+    labels = LabelObjective(run.recipe.training, run.labels[run.labelled_rows], 4, run.processes)
+    losses = stages.build_losses(run.recipe.distillation, network, lambda: teacher)
+    objective = DistillationObjective(labels, run.recipe.distillation, outputs, losses)
+    stages.train_float(run, "student", network, objective, run.recipe.training, tmp_path / "student", "identity")
+    assert outputs.calls == 2 * 64 // 16
 
 
 def test_processes_share_a_batch():
