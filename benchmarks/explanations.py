@@ -6,7 +6,8 @@
 
 Each bundle under models/ is copied, gets its phone file with the heat map, and is measured by `edgekd.evaluate --faithfulness`
 on pictures that lie evenly over the test split; LIME and RISE, whose maps take thousands of inferences, on fewer. Writes
-results/explanations.json, and results/explanations.md with one table per bundle.
+results/explanations.json, where a bundle that was not measured keeps its rows, and results/explanations.md with one table per
+bundle.
 """
 
 from __future__ import annotations
@@ -140,8 +141,10 @@ def main(argv=None):
         for part in PARTS:
             for name in args.bundle or BUNDLES:
                 measure(name, part, args.data)
-    results = collected()
-    (RESULTS / "explanations.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    path, found = RESULTS / "explanations.json", collected()
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results = {name: found.get(name) or stored[name] for name in BUNDLES if name in found or name in stored}
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     (RESULTS / "explanations.md").write_text(markdown(results))
     print(markdown(results))
 

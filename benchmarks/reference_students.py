@@ -108,14 +108,15 @@ def drift_of(name: str) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
-def network_row(row: dict[str, Any]) -> str:
-    """One network as a row of Markdown."""
+def network_row(row: dict[str, Any], again: bool = False) -> str:
+    """One network as a row of Markdown; a teacher that was trained once more, `again`, teaches what follows."""
     width = "" if row["width"] == 1 else f" × {row['width']:g}"
     name = (
         "committee of both"
         if row["role"] == "committee"
         else f"{row['role']} `{row['network']}`{width}, {row['size']} px"
     )
+    name += ", trained once more for the next" if again else ""
     cells = [name, f"{row['parameters'] / 1e6:.2f} M", f"{row['macs'] / 1e6:,.0f} M", *answered(row)]
     return line(cells)
 
@@ -178,8 +179,13 @@ def tables(results: dict[str, Any], latency: dict[str, Any]) -> list[str]:
     """The tables of models/README.md, in Markdown."""
     first = next(iter(results.values()))["rows"]
     labels = " / ".join(first[0]["recalls"])
-    networks = [network_row(row) for row in first if row["role"] in ("teacher", "committee")]
+    networks, shown = [], list[list[Any]]()
     for found in results.values():
+        teaching = [row for row in found["rows"] if row["role"] in ("teacher", "committee")]
+        answers = [{name: value for name, value in row.items() if name != "seconds"} for row in teaching]
+        if answers not in shown:  # a student whose committee was trained apart from the others'
+            networks += [network_row(row, again=bool(shown)) for row in teaching]
+            shown.append(answers)
         networks += [network_row(row) for row in found["rows"] if row["role"] in ("control", "student")]
         networks.append(line([f"its `{FILE}`", "", "", *answered(found["file"])]))
     gains = [gain_row(name, found, latency) for name, found in results.items()]

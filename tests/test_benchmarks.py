@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgekd.benchmarking.schema import read_report
+from edgekd.measures import paired
 from edgekd.runtimes import formats
 from edgekd.studies import comparison, result, table
 
@@ -166,7 +167,18 @@ def test_the_readme_quotes_the_study_of_teachers_and_losses():
         right = [run.teacher_accuracy for run in found.runs if run.variant == variant]  # of as many images in each fold
         means.append(f"{100 * sum(right) / len(right):.2f} %")
     told = f"the committee is right on {means[0]}, DeiT-Tiny on {means[1]}, EfficientNet-Lite2 on {means[2]}."
-    assert told in " ".join(readme.split())
+    words = " ".join(readme.split()).replace("−", "-")
+    assert told in words
+    longer, matched = (table.answers(found, name) for name in ("control-40", "function-matching"))
+    against, gain = (
+        table.gain(longer, matched, found.groups),
+        table.gain(table.answers(found, "control"), longer, found.groups),
+    )
+    assert f"against it is {paired.words(against.change_pp, against.interval_pp)}, p = {against.p:.3f}" in words
+    told = paired.words(gain.change_pp, gain.interval_pp).replace(" pp", "")
+    assert f"`control-40`, gains {told}" in words
+    for file in ("README.md", "models/README.md"):
+        assert f"worth {told.replace(' [', ' points [')}" in (ROOT / file).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("share", "told", "teacher"), [(10, "80.5 % (74 to 90", 80.5), (25, "85.9 % (83 to 90", 85.9)])

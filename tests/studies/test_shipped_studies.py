@@ -12,8 +12,6 @@ from edgekd.studies.table import with_table
 ROOT = Path(__file__).parents[2]
 STUDIES = sorted((*(ROOT / "benchmarks/studies").glob("*.toml"), *(ROOT / "models/studies").glob("*.toml")))
 
-LACKING = {"mri4p-students": [("control-40", 0, "not run yet")]}  # runs of a stored study that are still to come
-
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_it_starts_beside_links_to_data_and_weights(path, shared, tmp_path, monkeypatch):
@@ -39,4 +37,4 @@ def test_a_stored_table_is_that_of_its_answers(path):
     stored = path.with_suffix(".md").read_text(encoding="utf-8")
     assert stored == study.markdown(with_table(found)) == study.markdown(found)
     lacking = [(run.variant, run.fold, run.reason) for run in found.runs if run.reason]
-    assert lacking == LACKING.get(found.study.name, [])
+    assert lacking == []

@@ -67,9 +67,8 @@ def test_relevance_inside_a_step_is_of_float32_as_elsewhere():
 
 def test_a_step_in_bfloat16_learns_what_one_in_float32_does():
     torch.manual_seed(0)
-    network = build(
-        Network(network="efficientnet_lite0", width=0.5), 4, 32
-    ).eval()  # of so few pixels statistics are chance
+    # In eval mode: a batch's own statistics of so few pixels are chance.
+    network = build(Network(network="efficientnet_lite0", width=0.5), 4, 32).eval()
     views = (torch.rand(8, 3, 32, 32) * 255).contiguous(memory_format=torch.channels_last)
     gradients = []
     for dtype in (None, torch.bfloat16):
