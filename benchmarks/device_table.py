@@ -2,7 +2,8 @@
 
     python benchmarks/device_table.py runs/benchmark/mri4p-mobilenetv2 runs/benchmark/mri4p-efficientnet-lite0 ...
 
-Writes results/devices.json and results/devices.md, and each whole report with its raw samples as results/NAME.report.json.gz.
+Networks of which no benchmark is given keep their rows. Writes results/devices.json and results/devices.md, and each whole
+report with its raw samples as results/NAME.report.json.gz.
 p is that of the test by group, McNemar's in reports of older versions. An emulated row has no time; what it tells instead is
 how its probabilities differ from this machine's on the same images.
 """
@@ -109,19 +110,28 @@ def emulated_line(r: dict) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def put(rows: list[dict], network: str, new: list[dict]) -> None:
+    """Set a network's rows where it has some already, or at the end."""
+    places = [place for place, row in enumerate(rows) if row["network"] == network]
+    rows[:] = [row for row in rows if row["network"] != network]
+    begin = places[0] if places else len(rows)
+    rows[begin:begin] = new
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", help="folders of finished benchmarks")
     parser.add_argument("--here", default="local", help="the device whose times are shown (default: local)")
     args = parser.parse_args()
-    results: dict[str, list[dict]] = {"measured": [], "emulated": []}
+    path = RESULTS / "devices.json"
+    results = json.loads(path.read_text()) if path.exists() else {"measured": [], "emulated": []}
     for folder in map(Path, args.folders):
         report, answers = read_report(folder), load_file(folder / ANSWERS)
-        results["measured"] += measured_rows(report, args.here)
-        results["emulated"] += emulated_rows(report, args.here, answers)
+        put(results["measured"], report.bundle.name, measured_rows(report, args.here))
+        put(results["emulated"], report.bundle.name, emulated_rows(report, args.here, answers))
         packed = gzip.compress((folder / "report.json").read_bytes(), mtime=0)
         (RESULTS / f"{report.bundle.name}.report.json.gz").write_bytes(packed)
-    (RESULTS / "devices.json").write_text(json.dumps(results, indent=1) + "\n")
+    path.write_text(json.dumps(results, indent=1) + "\n")
     text = "\n".join(readme_rows(results)) + "\n"
     (RESULTS / "devices.md").write_text(text)
     sys.stdout.write(text)

@@ -35,6 +35,15 @@ def test_the_readme_quotes_the_measured_devices(monkeypatch):
     assert {r["network"] for r in results["emulated"]} == set(NETWORKS)
 
 
+def test_rows_of_a_network_take_the_place_of_its_earlier_ones(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    put = importlib.import_module("device_table").put
+    rows = [{"network": network, "row": number} for number, network in enumerate("aabbc")]
+    put(rows, "b", [{"network": "b", "row": 5}])
+    put(rows, "d", [{"network": "d", "row": 6}])
+    assert [(row["network"], row["row"]) for row in rows] == [("a", 0), ("a", 1), ("b", 5), ("c", 4), ("d", 6)]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_reports_are_stored_whole(name, tmp_path):
     packed = (ROOT / "benchmarks/results" / f"{name}.report.json.gz").read_bytes()

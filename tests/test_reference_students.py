@@ -70,6 +70,20 @@ def test_a_run_is_read_from_its_bundles(script, tmp_path):
     assert rows[1][0] == "| committee of both"
 
 
+def test_a_committee_that_was_trained_once_more_has_rows_of_its_own(script, stored):
+    shared = dict.fromkeys(("one", "two"), stored[NAMES[0]])
+    apart = shared | {"two": json.loads(json.dumps(stored[NAMES[0]]))}
+    for row in apart["two"]["rows"]:
+        row["seconds"] += 1
+    assert script.tables(apart, {}) == script.tables(shared, {})
+    apart["two"]["rows"][0]["accuracy"] = 0.5
+    more = script.tables(apart, {})[0].splitlines()
+    assert [line for line in script.tables(shared, {})[0].splitlines() if line not in more] == []
+    again = [n for n, line in enumerate(more) if "trained once more for the next" in line]
+    assert again == [8, 9, 10]  # after head, rule, three that teach, control, student and file
+    assert " | 50.00 [" in more[8]
+
+
 def test_a_ratio_is_of_the_same_turn_and_its_interval_of_rounds(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     table = importlib.import_module("student_latency").table
