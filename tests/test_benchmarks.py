@@ -184,6 +184,8 @@ def test_the_readme_quotes_the_study_of_teachers_and_losses():
         table.gain(table.answers(found, "control"), longer, found.groups),
     )
     assert f"against it is {paired.words(against.change_pp, against.interval_pp)}, p = {against.p:.3f}" in words
+    taught = table.gain(longer, table.answers(found, "kd-deit-tiny-40"), found.groups)
+    assert f"{paired.words(taught.change_pp, taught.interval_pp)}, p = {taught.p:.3f}" in words
     told = paired.words(gain.change_pp, gain.interval_pp).replace(" pp", "")
     assert f"`control-40`, gains {told}" in words
     for file in ("README.md", "models/README.md"):
