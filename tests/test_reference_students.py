@@ -35,6 +35,16 @@ def test_the_readme_quotes_the_tables(script, stored):
     assert (RESULTS / "reference_students.md").read_text(encoding="utf-8") == "\n\n".join(made) + "\n"
 
 
+def test_the_readme_quotes_the_other_processor(script):
+    table = json.loads((RESULTS / "student_latency_xeon.json").read_text(encoding="utf-8"))["table"]
+    ratios = [table[f"{name} tflite-int8"] for name in NAMES]
+    told = ["{times_as_fast:.1f} [{interval[0]:.1f}, {interval[1]:.1f}]".format(**ratio) for ratio in ratios]
+    assert f"gives {told[0]}, {told[1]} and {told[2]} times" in (ROOT / "models/README.md").read_text(encoding="utf-8")
+    assert f"{ratios[2]['times_as_fast']:.1f} times on an Intel Xeon" in (ROOT / "README.md").read_text(
+        encoding="utf-8"
+    )
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_results_are_those_of_the_bundles(stored, name):
     bundle, found = Bundle.open(ROOT / "models" / name), stored[name]
