@@ -141,9 +141,9 @@ def main(argv=None):
         for part in PARTS:
             for name in args.bundle or BUNDLES:
                 measure(name, part, args.data)
-    path, found = RESULTS / "explanations.json", collected()
-    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    results = {name: found.get(name) or stored[name] for name in BUNDLES if name in found or name in stored}
+    path = RESULTS / "explanations.json"
+    found = (json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}) | collected()
+    results = {name: found[name] for name in BUNDLES if name in found}
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     (RESULTS / "explanations.md").write_text(markdown(results))
     print(markdown(results))

@@ -164,8 +164,9 @@ def test_two_processes_give_the_losses_of_one(tmp_path, tiny_settings):
         assert len(one) == len(two) >= 1
         for a, b in zip(one, two, strict=True):
             for name in ("train_loss", "train_accuracy", "loss_task", "loss_kd", "loss_dist", "val_nll"):
-                # `dist` correlates what a teacher of one epoch answers, almost the same to all: it magnifies roundings.
-                magnified = part == "." and name in ("train_loss", "loss_dist")
+                # After some steps `dist`, which correlates answers of a teacher of one epoch, almost the same to all,
+                # magnifies roundings: 1.4e-3 on an Intel Xeon with AMX, where the task's loss differs by 1e-4.
+                magnified = part == "." and a["epoch"] > 1 and name in ("train_loss", "loss_dist")
                 if name in a:
                     assert b[name] == pytest.approx(a[name], rel=5e-3 if magnified else 1e-3), (part, name)
     assert Bundle.open(tmp_path / "two").manifest.role == "student"

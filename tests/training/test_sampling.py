@@ -71,6 +71,10 @@ def test_views_that_come_again_are_the_same_in_another_order(images_per_class):
     assert shown == [pairs(Sampler(ROWS, LABELS, images_per_class, 7, view_epochs=3).draws(e)) for e in range(9)]
 
 
+def test_a_study_takes_back_what_its_recipe_says():
+    assert TrainingRecipe(view_epochs=0) == TrainingRecipe()
+
+
 def test_a_teacher_answers_no_view_twice(prepare, tmp_path):
     run = prepare("training={epochs=4, batch_size=16, images_per_class=16, view_epochs=2}", f"cache='{tmp_path}'")
     torch.manual_seed(0)
