@@ -102,9 +102,14 @@ def test_all_formats_ship_with_record_and_report(shipped):
         assert list(record.files) == [f"{name}{suffix}" for suffix in format.suffixes]
         for file, facts in record.files.items():
             assert m.files[f"artefacts/{file}"] == facts
-        assert record.source == ("qat" if format.is_int8 else "float")
         assert record.report in m.files
         report = json.loads((run / record.report).read_text())
+        expected = "qat" if format.is_int8 else "float"
+        if name == "openvino-int8" and "qat" in report["instead_of"]:
+            # its kernels are the processor's own, and this network's logits lie as near each other as their rounding
+            assert report["instead_of"]["qat"]
+            expected = "ptq-percentile"
+        assert record.source == expected
         assert (report["format"], report["source"]) == (name, record.source)
         assert report["drift"]["images"] == record.val_images
         assert len(report["drift"]["flips"]) == record.flips
