@@ -6,6 +6,7 @@ passes gradients straight through. Weights are on the per-channel grid of max|w|
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -156,13 +157,43 @@ class LearntRange(nn.Module):
 
     def quantize(self, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
         """`x` activated and rounded to the grid: clamping to a grid from 0 to at most 6 is the activation already."""
-        if not torch.is_grad_enabled():  # the same values, without a mask for gradients
-            return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, LOW, HIGH)
-        return _Quantize.apply(x, self.low, self.high, scale, zero_point)
+        rounding = _Quantize if x.device.type == "cpu" else _QuantizeAtOnce
+        return rounding.apply(x, self.low, self.high, scale, zero_point)
 
 
 class _Quantize(torch.autograd.Function):
-    """Rounds to the grid. Gradients: straight through inside the range; clipped values pass theirs to the bound."""
+    """Rounds to the grid. Gradients: straight through inside the range; clipped values pass theirs to the bound.
+
+    For processors: torch's own operator goes value by value there and takes half of a training step, and so do products with
+    masks. Each of these goes over vectors, and gives the same to the bit.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, low: Tensor, high: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+        lowest, highest = float(LOW - zero_point), float(HIGH - zero_point)  # of what codes are above the zero point
+        steps = (x * (1 / scale)).round_()
+        ctx.save_for_backward(steps)
+        ctx.bounds = lowest - 0.5, highest + 0.5  # the gradients below leave out bounds themselves
+        return steps.clamp(lowest, highest).mul_(scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (steps,), (lowest, highest) = ctx.saved_tensors, ctx.bounds
+
+        def between(low: float, high: float) -> Tensor:
+            """The gradient where the value lies between both, 0 elsewhere."""
+            return torch.ops.aten.hardtanh_backward(grad, steps, low, high)
+
+        above = below = None
+        if ctx.needs_input_grad[2]:  # a bound at 0 stays there
+            above = between(highest, math.inf).sum() if highest > 0.5 else grad.new_zeros(())
+        if ctx.needs_input_grad[1]:
+            below = between(-math.inf, lowest).sum() if lowest < -0.5 else grad.new_zeros(())
+        return between(lowest, highest), below, above, None, None
+
+
+class _QuantizeAtOnce(torch.autograd.Function):
+    """The same for other devices, where one operator is one pass and a bound as a number would have to be waited for."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, low: Tensor, high: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:

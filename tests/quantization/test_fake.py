@@ -128,6 +128,37 @@ def test_after_relu6_the_grid_is_the_activation():
     assert not learnt.low.requires_grad
 
 
+@pytest.mark.parametrize(
+    ("activation", "low", "high"),
+    [("none", -1.3, 2.1), ("none", 0.0, 2.0), ("none", -3.0, 0.0), ("relu", 0.0, 1.7), ("relu6", 0.0, 6.0)],
+)
+def test_processors_round_as_the_operator_of_other_devices_does(activation, low, high):
+    from edgekd.quantization.fake import _Quantize, _QuantizeAtOnce
+
+    generator = torch.Generator().manual_seed(0)
+    values = 2.5 * torch.randn(4, 6, 9, 9, generator=generator)
+    learnt = LearntRange(activation)
+    learnt.set(low, high)
+    scale, zero_point = learnt.parameters_of_grid()
+    halves = (torch.arange(-300, 300) + 0.5) * scale  # where rounding has to choose
+    values.view(-1)[: len(halves)] = halves
+    weights = torch.randn(values.shape, generator=generator)
+    found = []
+    for rounding in (_Quantize, _QuantizeAtOnce):
+        learnt.zero_grad()
+        x = values.clone().contiguous(memory_format=torch.channels_last).requires_grad_()
+        y = rounding.apply(x, learnt.low, learnt.high, scale, zero_point)
+        (y * weights).sum().backward()
+        bounds = [p.grad.item() for p in learnt.parameters() if p.requires_grad]
+        found.append((y.detach(), x.grad, bounds))
+    (y, gradient, bounds), (expected, expected_gradient, expected_bounds) = found
+    assert torch.equal(y, expected)
+    assert torch.equal(gradient, expected_gradient)
+    assert gradient.count_nonzero() > 100
+    assert bounds == pytest.approx(expected_bounds, rel=1e-5, abs=1e-4)  # sums, in any order
+    assert [b == 0 for b in bounds] == [b == 0 for b in expected_bounds]
+
+
 def test_a_dead_channel_keeps_its_bias():
     from edgekd.quantization.fake import _Linear
 
