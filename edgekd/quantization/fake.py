@@ -19,7 +19,6 @@ from edgekd.networks.taps import EMBEDDING, Outputs
 from edgekd.quantization.graph import (
     HIGH,
     LOW,
-    PIXELS,
     Activation,
     Add,
     AnyNode,
@@ -28,6 +27,7 @@ from edgekd.quantization.graph import (
     FullyConnected,
     Graph,
     Grid,
+    Input,
     Mean,
     no_rule,
 )
@@ -49,9 +49,9 @@ class FakeQuantNetwork(nn.Module):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        if graph.is_quantized or any(graph.input.mean) or graph.input.std != (1.0, 1.0, 1.0):
+        if graph.is_quantized or graph.input.pixel_grid is None:
             raise ValueError("expected a float graph whose normalization is folded")
-        self.structure, self.size = graph.nodes, graph.input.size
+        self.structure, self.size, self.grey = graph.nodes, graph.input.size, graph.input.mean[0]
         self.layers = nn.ModuleList(layer_of(graph, node) for node in graph.nodes[1:])
         self.ranges = nn.ModuleList(LearntRange(getattr(node, "activation", "none")) for node in graph.nodes[1:])
         self.quantizing = False
@@ -83,7 +83,7 @@ class FakeQuantNetwork(nn.Module):
         if views.shape[-1] != self.size or views.shape[-2] != self.size:
             views = functional.interpolate(views, (self.size, self.size), mode="bilinear", antialias=True)
         # A view may lie between two grey values; the file sees bytes.
-        first = views.clamp(0, 255).round()
+        first = views.clamp(0, 255).round() - self.grey
         values, scales = {self.structure[0].name: first}, {self.structure[0].name: torch.ones((), device=views.device)}
         for node, layer, learnt in self._steps():
             given = [values[name] for name in node.inputs]
@@ -112,7 +112,9 @@ class FakeQuantNetwork(nn.Module):
     @torch.no_grad()
     def graph(self) -> Graph:
         """The graph on the int8 grid, with just the scales, zero points and codes that `forward` uses now."""
-        nodes: list[AnyNode] = [self.structure[0].model_copy(update={"grid": PIXELS})]
+        first = self.structure[0]
+        assert isinstance(first, Input)
+        nodes: list[AnyNode] = [first.model_copy(update={"grid": first.pixel_grid})]
         arrays: dict[str, np.ndarray] = {}
         scales: dict[str, Tensor] = {nodes[0].name: torch.ones(())}
         for node, layer, learnt in self._steps():

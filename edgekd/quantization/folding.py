@@ -15,7 +15,18 @@ from pydantic import Field
 
 from edgekd.errors import EdgekdError, several
 from edgekd.files import write_atomic
-from edgekd.quantization.graph import MAX_NODES, AnyNode, Array, Conv, DepthwiseConv, Graph, Name, Weighted
+from edgekd.quantization.graph import (
+    HIGH,
+    LOW,
+    MAX_NODES,
+    AnyNode,
+    Array,
+    Conv,
+    DepthwiseConv,
+    Graph,
+    Name,
+    Weighted,
+)
 from edgekd.section import Section, validate
 
 SCHEMA: Final = "edgekd.float_graph/1"
@@ -164,13 +175,14 @@ def _float32(tensors: Tensors, key: str, shape: tuple[int, ...] | None = None) -
 
 
 def fold_normalization(graph: Graph) -> Graph:
-    """The same graph on bare pixels: (x - mean) / std goes into the convolutions that read the input.
+    """The same graph on pixels less one grey, the mean's: what is left of (x - mean) / std goes into the convolutions after it.
 
-    Only where the input is zero-padded do the two differ: the border is then black instead of the mean colour. So this
-    comes before quantization-aware training, which lets the weights settle with the borders that the file will have.
+    Only where the input is zero-padded do the two differ: the border is then that grey instead of the mean colour. Were the
+    grey black, int8 codes would hold the pixels as well, but a student's logits move by as much as all rounding moves them.
     """
     source = graph.input
-    mean, std = np.array(source.mean, np.float64), np.array(source.std, np.float64)
+    grey = float(np.clip(np.rint(np.mean(source.mean)), 0, HIGH - LOW))
+    mean, std = np.array(source.mean, np.float64) - grey, np.array(source.std, np.float64)
     arrays = dict(graph.arrays)
     for node in graph.nodes:
         if source.name not in node.inputs:
@@ -182,5 +194,5 @@ def fold_normalization(graph: Graph) -> Graph:
         weight = graph.weight(node).astype(np.float64) / std
         bias = graph.bias(node) - (weight * mean).sum((1, 2, 3) if isinstance(node, Conv) else (0, 1))
         arrays[f"{node.name}.weight"], arrays[f"{node.name}.bias"] = weight.astype(np.float32), bias.astype(np.float32)
-    bare = source.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
-    return Graph((bare, *graph.nodes[1:]), arrays)
+    centred = source.model_copy(update={"mean": (grey, grey, grey), "std": (1.0, 1.0, 1.0)})
+    return Graph((centred, *graph.nodes[1:]), arrays)

@@ -52,7 +52,7 @@ class Grid(Section):
         return np.float32(self.scale) * (codes.astype(np.float32) - np.float32(self.zero_point))
 
 
-PIXELS = Grid(scale=1.0, zero_point=-128)  # uint8 pixels 0..255 as int8 codes: exact
+PIXELS = Grid(scale=1.0, zero_point=LOW)  # uint8 pixels 0..255 as int8 codes: exact
 
 
 class Node(Section):
@@ -71,6 +71,22 @@ class Input(Node):
     size: Count
     mean: tuple[Finite, Finite, Finite] = (0.0, 0.0, 0.0)
     std: tuple[Finite, Finite, Finite] = (1.0, 1.0, 1.0)
+
+    @property
+    def pixel_grid(self) -> Grid | None:
+        """The int8 grid on which `pixel - mean` is exact, with code `pixel - 128`; None where there is none.
+
+        Zeros that a convolution pads with are pixels of the mean. There is such a grid for one mean of all channels, a whole
+        one, and no deviation.
+        """
+        mean = self.mean[0]
+        if (
+            self.std != (1.0, 1.0, 1.0)
+            or set(self.mean) != {mean}
+            or not (mean.is_integer() and 0 <= mean <= HIGH - LOW)
+        ):
+            return None
+        return Grid(scale=1.0, zero_point=LOW + int(mean))
 
 
 class Convolution(Node):
@@ -247,6 +263,10 @@ def _check(graph: Graph) -> None:
             raise EdgekdError(where, "inputs that were computed before", f"{missing[0]!r}")
         if (node.grid is not None) != quantized:
             raise EdgekdError(where, "a grid on all nodes or on none", "a mixture")
+        if quantized and isinstance(node, Input) and node.grid != node.pixel_grid:
+            raise EdgekdError(
+                where, "the int8 grid of pixels less one whole grey", f"{node.grid}, mean {node.mean}, std {node.std}"
+            )
         if isinstance(node, Weighted):
             _check_arrays(graph, node, where, quantized)
     expected = {f"{n.name}.{part}" for n in graph.nodes if isinstance(n, Weighted) for part in _parts(quantized)}

@@ -39,7 +39,7 @@ def run(graph: Graph, pixels: Array) -> dict[str, Array]:
 
 
 def run_input(pixels: Array) -> Array:
-    """int8 codes of pixels uint8."""
+    """int8 codes of pixels uint8, whatever grey stands for zero."""
     return (pixels.astype(np.int16) + PIXELS.zero_point).astype(np.int8)
 
 

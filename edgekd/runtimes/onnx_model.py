@@ -122,11 +122,15 @@ class _Builder:
         source = self.graph.input
         x = self.op("Transpose", f"{source.name}.planes", [INPUT], perm=[0, 3, 1, 2])
         if facts.io == "int8":
+            scale = self.constant("codes.scale", np.float32(PIXELS.scale))
             zero_point = self.constant("codes.zero_point", np.int8(PIXELS.zero_point))
-            x = self.op("DequantizeLinear", "codes.real", [x, *self.scale(source.name, PIXELS)[:1], zero_point])
+            x = self.op("DequantizeLinear", "codes.real", [x, scale, zero_point])
         else:
             x = self.op("Cast", f"{source.name}.float", [x], to=TensorProto.FLOAT)
         if source.grid is not None:
+            if any(source.mean):
+                grey = self.constant(f"{source.name}.mean", np.float32(source.mean[0]))
+                x = self.op("Sub", f"{source.name}.centred", [x, grey])
             return self.on_grid(source.name, x, source.grid)  # exact, and tells runtimes that the first layer is int8
         mean, std = (np.array(v, np.float32).reshape(1, 3, 1, 1) for v in (source.mean, source.std))
         x = self.op("Sub", f"{source.name}.centred", [x, self.constant(f"{source.name}.mean", mean)])

@@ -14,6 +14,7 @@ from edgekd.runtimes.sessions import metadata
 from edgekd.runtimes.tflite_model import INPUT, OPERATORS, entries
 
 BODY = {"INT8", "INT32"}
+HEAD = {"DEQUANTIZE", "SUB", "QUANTIZE"}  # from bytes to the int8 body
 TAIL = {"DEQUANTIZE", "MUL", "SOFTMAX"}  # after the int8 logits, on a handful of numbers
 
 
@@ -106,14 +107,15 @@ def _full_int8(view: _View, graph: Graph, facts: FileFacts) -> list[str]:
         name = view.codes[operator.opcodeIndex]
         touched = [view.subgraph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
         floats = [t.name.decode() for t in touched if view.type(t) not in BODY]
-        if floats and name not in TAIL | {"QUANTIZE"}:
+        if floats and name not in TAIL | HEAD:
             problems.append(f"{name} is a float island: {floats[0]} is {view.type(view.tensors[floats[0]])}")
     if facts.io == "int8" and (tail := sorted(TAIL & set(view.operators))):
         problems.append(f"io int8 leaves no place for {', '.join(tail)}")
     for node in graph.nodes:
         grid = graph.grid(node.name)
         is_first = node is graph.input
-        tensor = view.tensors.get(INPUT if is_first and facts.io == "int8" else f"{node.name}{'_int8' * is_first}")
+        is_entry = is_first and facts.io == "int8" and not any(graph.input.mean)
+        tensor = view.tensors.get(INPUT if is_entry else f"{node.name}{'_int8' * is_first}")
         if (
             tensor is None
             or view.type(tensor) != "INT8"

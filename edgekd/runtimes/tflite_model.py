@@ -107,18 +107,28 @@ class _Writer:
     # Ends
 
     def _quantized_input(self) -> None:
-        size, name = self.graph.input.size, self.graph.input.name
-        shape = (1, size, size, 3)
+        source, name = self.graph.input, self.graph.input.name
+        shape, grey = (1, source.size, source.size, 3), source.mean[0]
         if self.facts.io == "int8":
-            self.tensors[name] = self._tensor(INPUT, shape, "INT8", grid=PIXELS)
-            self.subgraph.inputs = [self.tensors[name]]
+            value = self._tensor(INPUT, shape, "INT8", grid=PIXELS)
+            self.subgraph.inputs = [value]
+            if grey:  # whole numbers all the way: the codes stay, and stand for pixels less the grey
+                constant = np.array([PIXELS.zero_point], np.int8)  # on this grid the negative of the grey
+                mean = self._tensor("mean", (1,), "INT8", grid=source.grid, data=constant)
+                centred = self._tensor(f"{name}_int8", shape, "INT8", grid=source.grid)
+                self._operator("ADD", [value, mean], centred, "AddOptions", {})
+                value = centred
+            self.tensors[name] = value
             return
         pixels = self._tensor(INPUT, shape, "UINT8", scale=np.array([1.0], np.float32), zero_point=0)
         self.subgraph.inputs = [pixels]
         # By way of float32, exactly: XNNPACK has both steps, but not the one from uint8 to int8, which costs a tenth of a
         # millisecond without it.
         value = self._apply("DEQUANTIZE", [pixels], f"{name}_float", shape, "DequantizeOptions", {}, is_float=True)
-        self.tensors[name] = self._tensor(f"{name}_int8", shape, "INT8", grid=PIXELS)
+        if grey:
+            mean = self._constant("mean", np.array([grey], np.float32))
+            value = self._apply("SUB", [value, mean], "centred", shape, "SubOptions", {}, is_float=True)
+        self.tensors[name] = self._tensor(f"{name}_int8", shape, "INT8", grid=source.grid)
         self._operator("QUANTIZE", [value], self.tensors[name], "QuantizeOptions", {}, version=1)
 
     def _float_input(self) -> None:

@@ -44,7 +44,7 @@ from edgekd.training.optimizer import Parts
 from edgekd.training.run import Run
 from edgekd.training.sampling import epoch_order
 
-VERSION = 1  # to be raised when the same student and settings give another graph: an old one is not taken for it
+VERSION = 2  # to be raised when the same student and settings give another graph: an old one is not taken for it
 GRAPH, PTQ_GRAPH = "int8/qat.safetensors", "int8/ptq.safetensors"
 COMPARISON = "int8/comparison.json"
 BATCH = 32  # images of the representative set at a time

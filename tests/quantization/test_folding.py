@@ -129,6 +129,28 @@ def test_the_normalization_goes_into_whatever_convolution_reads_the_pixels(kind)
     np.testing.assert_allclose(reference.logits(after, pixels), reference.logits(before, pixels), atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("mean", "grey"), [((100.0, 110.0, 120.0), 110), ((0.4, 0.0, 0.0), 0), ((255.0,) * 3, 255), ((-3.0, 0.0, 0.0), 0)]
+)
+def test_padding_is_a_pixel_of_the_grey_next_to_the_mean(mean, grey):
+    rng = np.random.default_rng(5)
+    nodes = (
+        Input(name="pixels", size=5, mean=mean, std=(50.0, 60.0, 70.0)),
+        Conv(name="first", inputs=("pixels",), padding=(1, 1, 1, 1)),
+        Mean(name="pool", inputs=("first",)),
+    )
+    arrays = {"first.weight": rng.normal(size=(3, 2, 2, 3)), "first.bias": rng.normal(size=3)}
+    before = Graph(nodes, {name: array.astype(np.float32) for name, array in arrays.items()})
+    after, pixels = folding.fold_normalization(before), rng.integers(0, 256, (2, 5, 5, 3), dtype=np.uint8)
+    assert after.input.mean == (grey, grey, grey)
+    bordered = np.pad(pixels, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=grey)
+    wide = Graph(
+        (nodes[0].model_copy(update={"size": 7}), nodes[1].model_copy(update={"padding": (0,) * 4}), nodes[2]),
+        before.arrays,
+    )
+    np.testing.assert_allclose(reference.logits(after, pixels), reference.logits(wide, bordered), atol=1e-4)
+
+
 def test_a_graph_on_the_grid_is_no_float_graph():
     grid = Grid(scale=1.0, zero_point=0)
     with pytest.raises(EdgekdError, match="int8"):

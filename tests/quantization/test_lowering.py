@@ -10,7 +10,7 @@ from edgekd.errors import EdgekdError
 from edgekd.networks import PixelNetwork, build, cost
 from edgekd.quantization import reference
 from edgekd.quantization.folding import fold_normalization
-from edgekd.quantization.graph import Add, DepthwiseConv, macs
+from edgekd.quantization.graph import Add, DepthwiseConv, Grid, macs
 from edgekd.quantization.lowering import lower
 from edgekd.recipe import Network
 
@@ -93,7 +93,9 @@ def test_folding_the_normalization_changes_padded_borders_only():
     network = PixelNetwork(shake(Plain()), 21, MEAN, STD)
     graph, images = lower(network), pixels(21, 1)
     folded = fold_normalization(graph)
-    assert folded.input.mean == (0, 0, 0)
+    grey = round(255 * np.mean(MEAN))
+    assert folded.input.mean == (grey, grey, grey)
+    assert folded.input.pixel_grid == Grid(scale=1.0, zero_point=grey - 128)
     stem = graph.nodes[1].name
     a, b = reference.run(graph, images)[stem], reference.run(folded, images)[stem]
     assert a[:, 1:-1] == pytest.approx(b[:, 1:-1], abs=2e-4)  # padded above and below, not left and right

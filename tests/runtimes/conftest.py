@@ -8,7 +8,6 @@ import pytest
 from edgekd.preprocess import InputContract
 from edgekd.quantization import integers
 from edgekd.quantization.graph import (
-    PIXELS,
     Add,
     Conv,
     DepthwiseConv,
@@ -70,7 +69,7 @@ def quantized(graph: Graph, pixels: np.ndarray) -> Graph:
             high = 7.5  # a grid that reaches beyond 6, where ReLU6 has to clip
         scale = float(np.float32((high - low) / 255))
         zero_point = int(np.clip(np.rint(-128 - low / scale), -128, 127))
-        grids[node.name] = PIXELS if isinstance(node, Input) else Grid(scale=scale, zero_point=zero_point)
+        grids[node.name] = node.pixel_grid if isinstance(node, Input) else Grid(scale=scale, zero_point=zero_point)
         nodes.append(node.model_copy(update={"grid": grids[node.name]}))
     for node in graph.nodes:
         if isinstance(node, Weighted):
@@ -117,14 +116,17 @@ def float_logits(float_graph, pixels) -> np.ndarray:
     return real_run(float_graph, pixels)["head"]
 
 
-@pytest.fixture(scope="session")
-def int8_graph(float_graph, pixels) -> Graph:
-    """The network on the int8 grid, the normalization folded into its first convolution."""
+@pytest.fixture(scope="session", params=[0.0, 112.0, 255.0], ids=["black", "grey", "white"])
+def int8_graph(float_graph, pixels, request) -> Graph:
+    """The network on the int8 grid, the normalization folded into its first convolution but for one grey."""
+    grey = request.param
     source, arrays = float_graph.input, dict(float_graph.arrays)
     weight = float_graph.arrays["stem.weight"] / np.float32(source.std)
-    arrays["stem.bias"] = (arrays["stem.bias"] - (weight * np.float32(source.mean)).sum((1, 2, 3))).astype(np.float32)
+    arrays["stem.bias"] = (
+        arrays["stem.bias"] - (weight * (np.float32(source.mean) - np.float32(grey))).sum((1, 2, 3))
+    ).astype(np.float32)
     arrays["stem.weight"] = weight
-    bare = source.model_copy(update={"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
+    bare = source.model_copy(update={"mean": (grey, grey, grey), "std": (1.0, 1.0, 1.0)})
     return quantized(Graph((bare, *float_graph.nodes[1:]), arrays), pixels)
 
 
