@@ -174,14 +174,16 @@ def _float32(tensors: Tensors, key: str, shape: tuple[int, ...] | None = None) -
     return array.astype(np.float32)
 
 
-def fold_normalization(graph: Graph) -> Graph:
-    """The same graph on pixels less one grey, the mean's: what is left of (x - mean) / std goes into the convolutions after it.
+def fold_normalization(graph: Graph, grey: float | None = None) -> Graph:
+    """The same graph on pixels less one whole `grey`: what is left of (x - mean) / std goes into the convolutions after it.
 
-    Only where the input is zero-padded do the two differ: the border is then that grey instead of the mean colour. Were the
-    grey black, int8 codes would hold the pixels as well, but a student's logits move by as much as all rounding moves them.
+    Only where the input is zero-padded do the two differ: the border is then that grey instead of the mean colour. So it is
+    by default the one next to the mean. With 0, black, a student's logits move by more than all rounding moves them
+    (`benchmarks/int8_flips.py`).
     """
     source = graph.input
-    grey = float(np.clip(np.rint(np.mean(source.mean)), 0, HIGH - LOW))
+    if grey is None:
+        grey = float(np.clip(np.rint(np.mean(source.mean)), 0, HIGH - LOW))
     mean, std = np.array(source.mean, np.float64) - grey, np.array(source.std, np.float64)
     arrays = dict(graph.arrays)
     for node in graph.nodes:
