@@ -1,11 +1,12 @@
 """The reference students: who taught them, what they gained, and what their int8 files keep, on one test split.
 
-    python benchmarks/reference_students.py RUN ... [--seed-of RUN ...]
+    python benchmarks/reference_students.py RUN ... [--seed-of RUN ...] [--file-of BUNDLE ...]
 
 RUN is a finished run of a recipe `models/recipes/mri4p-*` with its control: its teachers, control and student are compared in
 pairs on the patients of the test split, where its int8 file answers too. How the file's answers differ is read from
-results/int8_drift.json, how fast it is from results/student_latency.json. Runs with other seeds add a row each. Names that are
-not given keep their rows. Writes results/reference_students.json, .md and .png.
+results/int8_drift.json, how fast it is from results/student_latency.json. Runs with other seeds add a row each. Of a bundle
+whose int8 file alone was made anew, that file is measured again. Names that are not given keep their rows. Writes
+results/reference_students.json, .md and .png.
 """
 
 from __future__ import annotations
@@ -246,6 +247,7 @@ def main() -> None:
     parser.add_argument(
         "--seed-of", nargs="+", metavar="RUN", default=[], help="runs of the same recipes with other seeds"
     )
+    parser.add_argument("--file-of", nargs="+", metavar="BUNDLE", default=[], help="bundles with a new int8 file")
     args = parser.parse_args()
     path = RESULTS / "reference_students.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -256,6 +258,8 @@ def main() -> None:
     for folder in map(Path, args.seed_of):
         name, found = Bundle.open(folder).manifest.name, of_run(folder)
         results[name]["seeds"][str(found["seed"])] = of_seed(found)
+    for folder in map(Path, args.file_of):
+        results[Bundle.open(folder).manifest.name]["file"] = of_file(folder)
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     timed = RESULTS / "student_latency.json"
     latency = json.loads(timed.read_text(encoding="utf-8"))["table"] if timed.exists() else {}

@@ -17,7 +17,8 @@ WORST = 5
 
 def worst_layers(bundle: Bundle, graph: Graph, pixels: Array) -> dict[str, float]:
     """The layers that add most noise to the float student, with their signal-to-noise ratio in dB, the worst first."""
-    ratios = signal_to_noise(fold_normalization(float_graph(bundle)), graph, pixels[:IMAGES])
+    reference = fold_normalization(float_graph(bundle), graph.input.mean[0])
+    ratios = signal_to_noise(reference, graph, pixels[:IMAGES])
     worst = sorted(ratios.items(), key=lambda item: item[1])[:WORST]
     return {name: round(value, 2) for name, value in worst}
 

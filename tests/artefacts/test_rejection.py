@@ -32,7 +32,7 @@ def test_a_destroyed_layer_is_named(layer, explained):
 
 
 def test_an_intact_graph_has_little_noise(float_graph, int8_graph, pixels):
-    ratios = reference.signal_to_noise(fold_normalization(float_graph), int8_graph, pixels)
+    ratios = reference.signal_to_noise(fold_normalization(float_graph, int8_graph.input.mean[0]), int8_graph, pixels)
     assert list(ratios) == [n.name for n in int8_graph.nodes[1:]]
     assert min(ratios.values()) > 20
 
