@@ -121,7 +121,7 @@ def trained(grey: float | None, last_rounding: bool = True, **settings: Any) -> 
     """The quantization-aware stage, taught by the float student; `settings` of the recipe, a dot as two underscores."""
 
     def made(bench: Bench) -> dict[str, Any]:
-        run = bench.prepared({name.replace("__", "."): value for name, value in settings.items()})
+        run = qat.with_own_views(bench.prepared({name.replace("__", "."): value for name, value in settings.items()}))
         network = bench.network(grey)
         network.set_ranges(ranges.running(network, qat.observed(run)))
         objective = qat.objective_of(run, network, bench.student, bench.student)
@@ -139,14 +139,15 @@ WAYS = {
     "post-training, black border": calibrated(BLACK, 256),
     "post-training, grey border": calibrated(None, 256),
     "post-training, grey border, 1,024 images": calibrated(None, 1024),
-    "stage, black border": trained(BLACK),
-    "stage, black border, mixed pictures": trained(BLACK, training__mixup_alpha=1.0),
+    "stage, black border": trained(BLACK, qat__mixup_alpha=0.0),
+    "stage, black border, mixed pictures": trained(BLACK, qat__mixup_alpha=1.0),
     "stage, black border, mixed pictures, 12 epochs at 1e-4": trained(
-        BLACK, training__mixup_alpha=1.0, qat__training__epochs=12, qat__training__learning_rate=1e-4
+        BLACK, qat__mixup_alpha=1.0, qat__training__epochs=12, qat__training__learning_rate=1e-4
     ),
-    "stage, grey border": trained(None),
-    "stage, grey border, mixed pictures": trained(None, training__mixup_alpha=1.0),
-    "stage, grey border, 9 epochs": trained(None, qat__training__epochs=9),
+    "stage, grey border": trained(None, qat__mixup_alpha=0.0),
+    "stage, grey border, mixed pictures": trained(None, qat__mixup_alpha=1.0),
+    "stage, grey border, at 3e-6": trained(None, qat__mixup_alpha=0.0, qat__training__learning_rate=3e-6),
+    "stage, grey border, mixed pictures, 9 epochs": trained(None, qat__mixup_alpha=1.0, qat__training__epochs=9),
 }
 
 

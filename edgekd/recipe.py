@@ -242,7 +242,7 @@ class QatTrainingRecipe(StageRecipe):
     """The training of the quantization-aware stage: short, gentle, in float32, so that the grid is the only rounding."""
 
     elsewhere = {
-        "mixup_alpha": "the stage sees the float stage's views; set training.mixup_alpha",
+        "mixup_alpha": "set qat.mixup_alpha, or training.mixup_alpha for both stages",
         "head_learning_rate_factor": "the stage has one rate for all weights; set qat.range_learning_rate_factor for the "
         "ranges, or training.head_learning_rate_factor for the float stage",
         "view_epochs": "the stage sees the float stage's first views; set training.view_epochs for the float stage",
@@ -263,16 +263,26 @@ class QatRecipe(Section):
     """The quantization-aware stage after the float one, with the distillation loss on; it sees the float stage's views.
 
     Taught by the float student itself, answers change least: what it learns is to say the same on the int8 grid. Taught by
-    the run's teacher, and by labels, it goes on learning, and more answers flip.
+    the run's teacher, and by labels, it goes on learning, and more answers flip. With `mixup_alpha` the pictures that the
+    student teaches itself on are mixed in pairs: they lie between classes, where rounding decides.
     """
 
     enabled: bool = True
     taught_by: Literal["student", "teacher"] = "student"
+    mixup_alpha: float | None = Field(None, ge=0)  # of the stage's own views; unset: training.mixup_alpha
     training: QatTrainingRecipe = QatTrainingRecipe()
     range_learning_rate_factor: float = Field(10.0, ge=0)  # activation ranges, as a multiple of the weights' rate
     observed_batches: int = Field(32, ge=1)  # whose running minima and maxima the ranges start from
     frozen_epochs: int = Field(1, ge=0)  # at the end, with fixed ranges
     representative_images: int = Field(256, ge=1)  # of the training images, for post-training quantization
+
+    @model_validator(mode="after")
+    def _own_views(self) -> QatRecipe:
+        if self.mixup_alpha is not None and self.taught_by == "teacher":
+            raise ValueError(
+                "qat.mixup_alpha needs qat.taught_by = 'student': the teacher answered the float stage's views"
+            )
+        return self
 
 
 class AuditRecipe(Section):

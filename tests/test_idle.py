@@ -192,7 +192,7 @@ def test_an_override_that_a_file_leaves_idle_is_an_error(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "instead"),
-    [("mixup_alpha=0.2", "training.mixup_alpha"), ("head_learning_rate_factor=2.0", "qat.range_learning_rate_factor")],
+    [("mixup_alpha=0.2", "qat.mixup_alpha"), ("head_learning_rate_factor=2.0", "qat.range_learning_rate_factor")],
 )
 def test_what_only_the_float_stage_has_is_looked_for_in_vain_in_the_other(name, instead):
     with pytest.raises(EdgekdError, match=f"qat.training.{name.partition('=')[0]}: .*set {instead}"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ def check(recipe: Recipe, classes: int = 2) -> None:
 
 def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
     """Add the int8 graphs of quantization-aware training and of its control to the student's bundle."""
+    run = with_own_views(run)
     recipe, folder = run.recipe, student.folder
     told = identity.of_distillation(recipe.distillation)
     facts: dict[str, Any] = {"qat": recipe.qat.model_dump(), "distillation": told, "version": VERSION}
@@ -89,6 +90,15 @@ def quantize(run: Run, student: Bundle, teacher: Bundle) -> Bundle:
         write(run, student, ptq, Quantized.of(run, network), rows, progress)
         write_atomic(done, named)
     return finish.opened(run.processes, folder)
+
+
+def with_own_views(run: Run) -> Run:
+    """The run with the views of the stage, which are the float stage's but for `qat.mixup_alpha`."""
+    recipe = run.recipe
+    if recipe.qat.mixup_alpha is None:
+        return run
+    training = recipe.training.model_copy(update={"mixup_alpha": recipe.qat.mixup_alpha})
+    return replace(run, recipe=recipe.model_copy(update={"training": training}))
 
 
 def quantize_after_training(run: Run, student: Bundle) -> Bundle:
@@ -196,7 +206,7 @@ def train(run: Run, network: FakeQuantNetwork, objective: Objective, folder: Pat
         recipe.qat.training,
         folder / "training/qat",
         identity,
-        mixup=recipe.training.mixup_alpha,  # the views are those of the float stage, for which the teacher was asked
+        mixup=recipe.training.mixup_alpha,  # the views are those that whoever teaches was asked for
         parts=parts(network, recipe.qat),
         before_epoch=lambda trainer: freeze(trainer, recipe.qat),
     )

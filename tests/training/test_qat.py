@@ -202,6 +202,28 @@ def test_the_student_teaches_itself_what_it_said(folder, copy):
     )  # (9 + 3 * 1) / 4 / 2
 
 
+def test_the_stage_may_mix_pictures_that_the_float_stage_does_not(folder, copy, monkeypatch):
+    seen = []
+    monkeypatch.setattr(qat.stages, "train", lambda run, *_, mixup, **__: seen.append(mixup))
+    monkeypatch.setattr(qat, "write", lambda *_: None)
+    run = prepare(folder, "qat.mixup_alpha=0.8")
+    rows = run.rows("train")[:8]
+    plain = run.task(run.recipe.training.mixup_alpha).augmenter.views(0, rows, run.processes.device)
+    mixed = qat.with_own_views(run).task(qat.with_own_views(run).recipe.training.mixup_alpha).augmenter
+    assert ((plain.targets == 0) | (plain.targets == 1)).all()
+    shares = mixed.views(0, rows, run.processes.device).targets
+    assert ((shares > 0.01) & (shares < 0.99)).any()
+    assert qat.with_own_views(prepare(folder)).recipe == prepare(folder).recipe
+    qat.quantize(run, Bundle.open(copy), Bundle.open(folder / "run/teacher"))
+    qat.quantize(prepare(folder, "qat.training.epochs=1"), Bundle.open(copy), Bundle.open(folder / "run/teacher"))
+    assert seen == [0.8, 0.0]
+
+
+def test_a_teacher_has_not_answered_views_of_the_stages_own():
+    with pytest.raises(EdgekdError, match=r"qat\.taught_by = 'student'"):
+        recipe.load(None, ["qat.mixup_alpha=1.0", "qat.taught_by=teacher"])
+
+
 def test_the_stage_can_be_left_out(folder, copy):
     distill.main([*arguments(folder, copy), "--no-qat"])
     assert Bundle.open(copy).manifest.quantization is None
