@@ -3,7 +3,7 @@
     python models/ship.py runs/mri4p-mobilenetv2 models/mri4p-mobilenetv2
 
 Left out are teachers, control and states of training, the files of all formats but `tflite-int8` (their records stay, so
-that files written again are known by their hashes), and the graph of post-training quantization.
+that files written again are known by their hashes), and the graph of post-training quantization where no file is of it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ def ship(run: Path, folder: Path) -> Bundle:
         todo = f"python -m edgekd.export {run} --format all"
         raise EdgekdError(str(run), f"a student with its {KEPT}", "none", todo)
     left = {f"{ARTEFACTS}/{name}" for form, record in records.items() if form != KEPT for name in record.files}
-    left = (left | {quantization.control_graph}) & bundle.manifest.files.keys()
+    if all(record.source != f"ptq-{quantization.control}" for record in records.values()):
+        left.add(quantization.control_graph)
+        quantization = quantization.model_copy(update={"control_graph": ""})
+    left &= bundle.manifest.files.keys()
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     for name in (MANIFEST, *bundle.manifest.files):
         (temporary / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run / name, temporary / name)
-    smaller = quantization.model_copy(update={"control_graph": ""})
-    Bundle.open(temporary).without(left, quantization=smaller)
+    Bundle.open(temporary).without(left, quantization=quantization)
     for name in left:
         (temporary / name).unlink()
     shutil.rmtree(folder, ignore_errors=True)

@@ -137,6 +137,47 @@ def test_the_readme_quotes_the_speed_of_training_in_bfloat16(monkeypatch):
     assert (sum(s["autocast alone"] < s["float32"] for s in speeds), len(speeds)) == (4, 4)
 
 
+def test_the_readme_quotes_the_speed_of_the_quantization_aware_stage(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    script = importlib.import_module("fake_quantization_speed")
+    found = json.loads((ROOT / "benchmarks/results/fake_quantization_speed.json").read_text(encoding="utf-8"))
+    assert script.markdown(found["rows"]) in (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    told = [f"{row['ratio']['median']:.1f}" for row in found["rows"]]
+    assert min(told) == "2.0"
+
+
+def test_the_readme_quotes_what_changes_an_int8_files_answers(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    script = importlib.import_module("int8_flips")
+    results = json.loads((ROOT / "benchmarks/results/int8_flips.json").read_text(encoding="utf-8"))
+    table = script.markdown(results)
+    assert table == (ROOT / "benchmarks/results/int8_flips.md").read_text(encoding="utf-8")
+    assert table.split("\n\n", 1)[1].strip() in (ROOT / "models/README.md").read_text(encoding="utf-8")
+    (found,) = results.values()
+    assert found["rows"]["float, black border"]["test"]["flips"] == 17
+    assert set(found["rows"]) <= set(script.WAYS)
+
+
+def test_how_far_logits_move_by_hand(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    distance = importlib.import_module("int8_flips").distance
+    first = np.array([[3.0, 0, 0], [1.0, 0.5, 0]])
+    second = first + np.array([[5.0, 5, 5], [0.0, 0.6, 0.0]])  # the first moves as a whole: no softmax sees it
+    found = distance(first, second)
+    assert (found["images"], found["flips"], found["undecided"]) == (2, 1, 1)
+    of_the_second = (2 * 0.2**2 + 0.4**2) / 3
+    assert found["moved_undecided"] == pytest.approx(of_the_second**0.5)
+    assert found["moved"] == pytest.approx((of_the_second / 2) ** 0.5)
+
+
+def test_the_readme_quotes_the_controls_out_of_fold():
+    table = (ROOT / "benchmarks/results/study_mri4p-mobilenetv2.md").read_text(encoding="utf-8").split("\n\n")[1]
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
+    assert table in readme
+    assert "on 95.33 % [93.4, 97.2] of the 2,334 slices" in readme
+    assert "| control | 95.33 [93.4, 97.2] |" in table
+
+
 def test_the_readme_quotes_how_well_a_ranking_foretells(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     script = importlib.import_module("rank_correlation")
