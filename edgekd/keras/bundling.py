@@ -56,7 +56,7 @@ def to_bundle(
 
 
 def _check(lowered: Lowered, images: Images) -> None:
-    graph = fold_normalization(lowered.fold())  # or an error: the int8 graph reads bare pixels
+    graph = fold_normalization(lowered.fold())  # or an error: the int8 graph reads pixels
     expected = images.run.recipe.input.size, len(images.label_names)
     found = graph.input.size, *graph.shapes[graph.output.name]
     if found != expected:

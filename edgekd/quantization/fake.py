@@ -42,7 +42,7 @@ Observer = Callable[[str, Tensor], None]
 
 
 class FakeQuantNetwork(nn.Module):
-    """A float graph on bare pixels, computed in float or, with `quantizing`, on the int8 grid.
+    """A float graph on pixels less one grey, computed in float or, with `quantizing`, on the int8 grid.
 
     Shapes: views [B, 3, H, W] float, 0..255 -> logits [B, K]. In float `observer` sees every activation.
     """

@@ -61,7 +61,7 @@ def real_run(graph: Graph, pixels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def quantized(graph: Graph, pixels: np.ndarray) -> Graph:
-    """A float graph on bare pixels as an int8 one, each range from what the node gives for `pixels`."""
+    """A float graph on pixels less one grey as an int8 one, each range from what the node gives for `pixels`."""
     nodes, grids, arrays = [], {}, {}
     for node, values in zip(graph.nodes, real_run(graph, pixels).values(), strict=True):
         low, high = min(values.min(), 0.0), max(values.max(), 0.0)
