@@ -117,7 +117,7 @@ def calibrated(grey: float | None, images: int) -> Callable[[Bench], dict[str, A
     return made
 
 
-def trained(grey: float | None, last_rounding: bool = True, **settings: Any) -> Callable[[Bench], dict[str, Any]]:
+def trained(grey: float | None, **settings: Any) -> Callable[[Bench], dict[str, Any]]:
     """The quantization-aware stage, taught by the float student; `settings` of the recipe, a dot as two underscores."""
 
     def made(bench: Bench) -> dict[str, Any]:
@@ -147,7 +147,6 @@ WAYS = {
     "stage, grey border": trained(None, qat__mixup_alpha=0.0),
     "stage, grey border, mixed pictures": trained(None, qat__mixup_alpha=1.0),
     "stage, grey border, at 3e-6": trained(None, qat__mixup_alpha=0.0, qat__training__learning_rate=3e-6),
-    "stage, grey border, mixed pictures, 9 epochs": trained(None, qat__mixup_alpha=1.0, qat__training__epochs=9),
 }
 
 

@@ -27,9 +27,6 @@ from edgekd.reports.pictures import BLUE, GREEN, GREY, ORANGE, new_figure, save,
 from edgekd.training.comparison import changed, paired
 
 RESULTS, MODELS = Path(__file__).parent / "results", Path(__file__).parents[1] / "models"
-GRAPHS = {
-    f"ptq-{method}": f"ptq ({method})" for method in ("minmax", "percentile", "mse")
-}  # as int8_drift.py calls them
 FILE = "tflite-int8"
 COLOURS = {"committee": GREY, "control": ORANGE, "student": BLUE, FILE: GREEN}
 NETWORKS = (
@@ -108,8 +105,9 @@ def drift_of(name: str) -> dict[str, Any] | None:
     """How the int8 file's answers differ from the float student's, where that was measured; of the graph that it ships from."""
     path = RESULTS / "int8_drift.json"
     rows = json.loads(path.read_text(encoding="utf-8")).get(name, []) if path.exists() else []
-    record = Bundle.open(MODELS / name).manifest.artefacts[FILE] if (MODELS / name).exists() else None
-    graph = "qat" if record is None else GRAPHS.get(record.source, record.source)
+    source = Bundle.open(MODELS / name).manifest.artefacts[FILE].source if (MODELS / name).exists() else "qat"
+    kind, _, method = source.partition("-")
+    graph = f"{kind} ({method})" if method else kind  # as int8_drift.py calls them
     found = [row for row in rows if (row["graph"], row["runtime_format"]) == (graph, FILE)]
     return found[0] if found else None
 
