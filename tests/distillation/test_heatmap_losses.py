@@ -116,7 +116,9 @@ def test_each_falls_when_it_is_trained_alone(name, settings, size):
     )
     trained = Taught(student, modules).train()
     optimizer, values = torch.optim.AdamW(trained.parameters(), lr=2e-3), []
-    for _ in range(30):
+    # Three values, as steps are noisy: where it ends differs by a processor's roundings.
+    while len(values) < 4 or np.mean(sorted(values)[:3]) >= 0.8 * values[0]:
+        assert len(values) < 30, values
         _, said = trained(views, targets)
         loss = modules[name].compare(said[name], told[name], targets, 1.0)
         optimizer.zero_grad()
@@ -124,9 +126,6 @@ def test_each_falls_when_it_is_trained_alone(name, settings, size):
         nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         optimizer.step()
         values.append(loss.item())
-    assert (
-        np.mean(sorted(values)[:3]) < 0.8 * values[0]
-    )  # where it ends differs by a processor's roundings: steps are noisy
 
 
 @pytest.mark.parametrize("teacher", [STUDENT, VIT], ids=["cnn", "vit"])

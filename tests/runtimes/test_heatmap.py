@@ -13,7 +13,7 @@ from edgekd.runtimes import find, formats, tflite, tflite_model
 from edgekd.runtimes.isolated import Isolated
 from edgekd.runtimes.sessions import KEY, heatmap_of
 
-from .conftest import real_run
+from .conftest import each_grey, real_run
 
 NAMES = ("tflite", "tflite-int8", "onnx", "onnx-int8", "openvino", "openvino-int8")
 onnx = pytest.importorskip("onnx")
@@ -58,6 +58,7 @@ def test_float_maps_are_the_last_map_times_the_weights(name, limit, written, pix
     assert session.probs(pixels) == pytest.approx(scores / scores.sum(1, keepdims=True), abs=1e-5)
 
 
+@each_grey
 @pytest.mark.parametrize(("name", "share"), [("tflite-int8", 0.01), ("onnx-int8", 0.01), ("openvino-int8", 0.1)])
 def test_int8_maps_are_the_exact_integers(name, share, written, pixels):
     mapped, *_, module, path, _ = written(name)

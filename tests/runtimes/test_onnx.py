@@ -13,6 +13,8 @@ from edgekd.quantization import integers
 from edgekd.runtimes import cpu, find
 from edgekd.runtimes.sessions import BATCH
 
+from .conftest import each_grey
+
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 FLOAT, RUNTIME = find("onnx")
@@ -58,6 +60,7 @@ def test_float_probabilities_are_those_computed_by_hand(float_graph, float_logit
     np.testing.assert_allclose(found, softmax(float_logits, 1.7), atol=1e-5)
 
 
+@each_grey
 def test_int8_logits_are_the_oracles_within_one_step(int8_graph, facts, pixels, tmp_path):
     facts, path = replace(facts, io="int8"), tmp_path / "tiny.onnx"
     RUNTIME.write(int8_graph, INT8, facts, path)
@@ -71,6 +74,7 @@ def test_int8_logits_are_the_oracles_within_one_step(int8_graph, facts, pixels, 
     assert len(np.unique(oracle)) > 15  # the network does something
 
 
+@each_grey
 @pytest.mark.parametrize("io", ["uint8", "int8"])
 def test_int8_probabilities_are_calibrated_inside_or_by_the_session(int8_graph, facts, pixels, tmp_path, io):
     facts, path = replace(facts, io=io), tmp_path / "tiny.onnx"
@@ -106,6 +110,7 @@ def test_the_same_graph_gives_the_same_bytes(written, int8_graph, facts):
     assert [p.name for p in written.parent.iterdir()] == ["tiny.onnx"]
 
 
+@each_grey
 def test_lint_is_silent_about_what_was_written(written, int8_graph, facts):
     assert RUNTIME.lint(int8_graph, INT8, facts, written) == []
 

@@ -13,6 +13,8 @@ from edgekd.measures.calibration import softmax
 from edgekd.quantization import integers
 from edgekd.runtimes import cpu, find
 
+from .conftest import each_grey
+
 pytest.importorskip("onnx")
 openvino = pytest.importorskip("openvino")
 FLOAT, RUNTIME = find("openvino")
@@ -69,6 +71,7 @@ def test_biases_of_zeros_are_not_looked_for_and_weights_still_are(float_graph, f
     assert RUNTIME.lint(other, FLOAT, facts, path) == ["dilated: no such operator with weight and bias"]
 
 
+@each_grey
 def test_int8_logits_are_the_oracles_within_one_step(int8_graph, facts, pixels, tmp_path):
     facts, path = replace(facts, io="int8"), tmp_path / "tiny.xml"
     RUNTIME.write(int8_graph, INT8, facts, path)
@@ -80,6 +83,7 @@ def test_int8_logits_are_the_oracles_within_one_step(int8_graph, facts, pixels, 
     assert np.abs(codes.astype(int) - oracle).max() <= 1
 
 
+@each_grey
 @pytest.mark.parametrize("io", ["uint8", "int8"])
 def test_int8_probabilities_are_calibrated_inside_or_by_the_session(int8_graph, facts, pixels, tmp_path, io):
     facts, path = replace(facts, io=io), tmp_path / "tiny.xml"

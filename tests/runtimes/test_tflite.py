@@ -8,6 +8,8 @@ from edgekd.measures.calibration import softmax
 from edgekd.quantization import integers
 from edgekd.runtimes import find, tflite, tflite_model
 
+from .conftest import each_grey
+
 FORMATS = {f.name: f for f in tflite.FORMATS}
 
 
@@ -32,6 +34,7 @@ def test_float_files_give_the_networks_probabilities(name, limit, written, pixel
     assert found == pytest.approx(softmax(float_logits, facts.calibration_temperature), abs=limit)
 
 
+@each_grey
 @pytest.mark.parametrize("io", ["uint8", "int8"])
 def test_int8_files_give_the_integers_codes(io, written, pixels, facts):
     graph, *_, path = written("tflite-int8", io)
@@ -40,6 +43,7 @@ def test_int8_files_give_the_integers_codes(io, written, pixels, facts):
     assert found == pytest.approx(softmax(expected, facts.calibration_temperature), abs=1e-5)
 
 
+@each_grey
 def test_every_operator_gives_the_integers_codes(written, pixels):
     graph, *_, path = written("tflite-int8", "int8")
     codes = tflite.load(path, keep=True).codes(pixels)
@@ -90,6 +94,7 @@ def test_names_and_metadata_are_in_the_file(written, facts):
         assert archive.read("labels.txt").decode().split() == list(facts.label_names)
 
 
+@each_grey
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_the_lint_finds_nothing_in_what_was_written(name, written):
     assert tflite.lint(*written(name)) == []
