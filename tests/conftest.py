@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import runpy
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +13,10 @@ import pytest
 
 # Runs a real command with one function replaced by one that kills the process at its nth call.
 KILLER = """
-import importlib, os, pkgutil, signal, sys
-command, place, calls = sys.argv[1], sys.argv[2], int(sys.argv[3])
+import importlib, os, pkgutil, signal
+os.environ["EDGEKD_DEBUG"] = "1"
+for stream in (1, 2):
+    os.dup2(os.open(said, os.O_WRONLY | os.O_APPEND | os.O_CREAT), stream)
 if place != "never":
     owner, _, name = place.rpartition(".")
     owner = pkgutil.resolve_name(owner)
@@ -27,7 +28,16 @@ if place != "never":
             os.kill(os.getpid(), signal.SIGKILL)
         return original(*args, **kwargs)
     setattr(owner, name, counted)
-importlib.import_module(f"edgekd.{command}").main(sys.argv[4:])
+import torch
+torch.set_num_threads(threads)
+importlib.import_module(f"edgekd.{command}").main(arguments)
+"""
+
+# Bundles whose pictures are empty files: drawing them takes longer than all else of a tiny run.
+WITHOUT_PICTURES = """
+from pathlib import Path
+from edgekd.reports import pictures
+pictures.curves = pictures.confusion = pictures.reliability = lambda _, path: Path(path).write_bytes(b"")
 """
 
 
@@ -48,18 +58,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def killed_at():
+def killed_at(tmp_path_factory):
     """A function that runs a command in a process which SIGKILL ends at the nth call of a function, if ever.
 
-    `before` is Python that the process runs first.
+    All are forked from one process that has read the large packages already.
     """
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["timm", "edgekd.training.stages"])
+    folder = tmp_path_factory.mktemp("said")
 
-    def run(
-        command: str, place: str, calls: int, arguments: Sequence[str], threads: int = 1, before: str = ""
-    ) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, "-c", before + KILLER, command, place, str(calls), *arguments]
-        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "EDGEKD_DEBUG": "1"}
-        return subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    def run(command: str, place: str, calls: int, arguments: Sequence[str], threads: int = 1) -> SimpleNamespace:
+        said = folder / f"{len(list(folder.iterdir()))}.txt"
+        names = {"command": command, "place": place, "calls": calls, "arguments": list(arguments), "threads": threads}
+        process = forks.Process(target=exec, args=(WITHOUT_PICTURES + KILLER, names | {"said": str(said)}))
+        process.start()
+        process.join()
+        return SimpleNamespace(returncode=process.exitcode, stderr=said.read_text())
 
     return run
 

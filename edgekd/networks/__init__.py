@@ -32,6 +32,7 @@ VERSION = (
     1  # to be raised when the same settings and weights give other logits: what was stored of them is not read then
 )
 Builder = Callable[..., nn.Module]
+_fitting: set[str] = set()  # what this process tried already and found to run: a trial takes as long as a small epoch
 
 
 class PixelNetwork(nn.Module):
@@ -121,7 +122,10 @@ def _try(builder: Builder, settings: Network, num_classes: int, size: int) -> No
     def make(size: int) -> nn.Module:
         return builder(num_classes, size, settings.width, False, **settings.options)
 
-    fitting.require(f"network {settings.network!r}", make, size, num_classes, own_sizes(settings.network))
+    asked = repr((settings.network, settings.width, settings.options, num_classes, size))
+    if asked not in _fitting:
+        fitting.require(f"network {settings.network!r}", make, size, num_classes, own_sizes(settings.network))
+        _fitting.add(asked)
 
 
 def _call(builder: Builder, settings: Network, num_classes: int, size: int) -> nn.Module:

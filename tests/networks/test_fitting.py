@@ -6,8 +6,9 @@ import pytest
 import timm
 import torch
 
+from edgekd import networks
 from edgekd.errors import EdgekdError
-from edgekd.networks import build, check_network
+from edgekd.networks import build, check_network, fitting
 from edgekd.recipe import Network
 
 # Of each of timm's modules the network with the fewest parameters.
@@ -100,3 +101,16 @@ def test_a_trial_leaves_the_random_start_as_it_is():
 def test_students_take_odd_sizes(name, size):
     network = build(Network(network=name, width=0.35), 3, size).eval()
     assert network(torch.rand(2, 3, size, size) * 255).shape == (2, 3)
+
+
+def test_what_runs_is_tried_once(monkeypatch):
+    tried = []
+    require = fitting.require
+    monkeypatch.setattr(fitting, "require", lambda *a: (tried.append(a[2:4]), require(*a)))
+    monkeypatch.setattr(networks, "_fitting", set())
+    for size, classes in [(32, 3), (32, 3), (64, 3), (32, 2)]:
+        build(Network(width=0.35), classes, size)
+    assert tried == [(32, 3), (64, 3), (32, 2)]
+    for _ in range(2):  # what does not run is no more known than before
+        with pytest.raises(EdgekdError, match="do not divide it"):
+            build(Network(network="vit_tiny_patch16_224"), 3, 40)

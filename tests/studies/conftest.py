@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,11 +30,6 @@ distillation.losses = {{ kd = 1.0 }}
 [variants.control]
 control = true
 """
-WITHOUT_PICTURES = """
-from pathlib import Path
-from edgekd.reports import pictures
-pictures.curves = pictures.confusion = pictures.reliability = lambda _, path: Path(path).write_bytes(b"")
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +43,8 @@ def no_pictures(monkeypatch):
 def study_killed_at(killed_at):
     """A function that runs `edgekd.study` until a call of a function kills it, if ever."""
 
-    def run(place: str, calls: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return killed_at("study", place, calls, arguments, before=WITHOUT_PICTURES)
+    def run(place: str, calls: int, *arguments: str) -> SimpleNamespace:
+        return killed_at("study", place, calls, arguments)
 
     return run
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -29,7 +29,7 @@ TINY = (
 def distill_killed_at(killed_at):
     """A function that runs `edgekd.distill` until a call of a function kills it, if ever."""
 
-    def run(place: str, calls: int, arguments: Sequence[str], threads: int) -> subprocess.CompletedProcess[str]:
+    def run(place: str, calls: int, arguments: Sequence[str], threads: int) -> SimpleNamespace:
         return killed_at("distill", place, calls, arguments, threads)
 
     return run
