@@ -10,9 +10,11 @@ from edgekd.measures.intervals import LEVEL, Interval
 from edgekd.measures.paired import nll_words, words
 from edgekd.reports.screen import Table
 from edgekd.studies.comparison import Comparison
+from edgekd.studies.hardest import Hard, hardest
 from edgekd.studies.result import Gain, Result, Row
 
 DASH = "–"
+ON_SCREEN, ON_PAGE = 3, 12  # groups to look at
 
 
 def show(result: Result, console: Console) -> None:
@@ -30,6 +32,8 @@ def show(result: Result, console: Console) -> None:
         console.print(escape(note), highlight=False, soft_wrap=True)
     for text in unanswered(result):
         console.print(f"[yellow]no answers:[/] {escape(text)}", highlight=False, soft_wrap=True)
+    for hard in hardest(result, ON_SCREEN):
+        console.print(f"look at: {escape(hard_words(hard, result))}", highlight=False, soft_wrap=True)
 
 
 def headline(result: Result) -> str:
@@ -128,6 +132,26 @@ def unanswered(result: Result) -> list[str]:
         if run.reason:
             found.setdefault((run.variant, run.reason), []).append(f"fold {run.fold} seed {run.seed}")
     return [f"{variant} ({', '.join(runs)}): {reason}" for (variant, reason), runs in found.items()]
+
+
+def hard_header(result: Result) -> list[str]:
+    """The columns of `hard_cells`."""
+    unit = "image" if result.groups is None else "group, by one of its images"
+    return [unit, "images", "label", "called", "wrong answers", "of all wrong", "probability of the label"]
+
+
+def hard_cells(hard: Hard, result: Result) -> list[str]:
+    """One group to look at as text, in the order of `hard_header`."""
+    label, called = result.label_names[hard.label], result.label_names[hard.called]
+    wrong = f"{hard.wrong} of {hard.answers}"
+    return [hard.example, f"{hard.images}", label, called, wrong, f"{100 * hard.share:.1f} %", f"{hard.confidence:.2f}"]
+
+
+def hard_words(hard: Hard, result: Result) -> str:
+    """images/a.png and 15 more of its group, labelled "a", called "b": 24 of 32 answers are wrong (32.0 % of all wrong)."""
+    example, _, label, called, wrong, share, _ = hard_cells(hard, result)
+    more = "" if hard.images == 1 else f" and {hard.images - 1} more of its group"
+    return f"{example}{more}, labelled {label!r}, called {called!r}: {wrong} answers are wrong ({share} of all wrong)"
 
 
 def show_comparison(found: Comparison, names: tuple[str, str], console: Console) -> None:

@@ -13,6 +13,7 @@ from edgekd.measures.paired import words
 from edgekd.reports import study
 from edgekd.reports.lettering import lettering
 from edgekd.reports.pictures import BLUE, DPI, GREY, ORANGE
+from edgekd.studies.hardest import hardest
 from edgekd.studies.result import Result
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def write(result: Result, folder: Path) -> None:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(resources.files(__package__).joinpath("study_page.html.j2").read_text("utf-8"))
     url = "data:image/png;base64," + base64.b64encode(picture).decode("ascii")
-    text = template.render(result=result, study=study, forest=url)
+    text = template.render(result=result, study=study, forest=url, hard=hardest(result, study.ON_PAGE))
     write_atomic(folder / FOREST, picture)
     write_atomic(folder / TABLE, study.markdown(result))
     write_atomic(folder / NAME, text)
