@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from edgekd.benchmarking.schema import read_report
+from edgekd.bundle import Bundle
 from edgekd.measures import paired
+from edgekd.reports import study as study_report
 from edgekd.runtimes import formats
 from edgekd.studies import comparison, result, table
+from edgekd.studies.hardest import hardest
 
 ROOT = Path(__file__).parents[1]
 NETWORKS = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
@@ -152,10 +156,25 @@ def test_the_readme_quotes_what_changes_an_int8_files_answers(monkeypatch):
     results = json.loads((ROOT / "benchmarks/results/int8_flips.json").read_text(encoding="utf-8"))
     table = script.markdown(results)
     assert table == (ROOT / "benchmarks/results/int8_flips.md").read_text(encoding="utf-8")
-    assert table.split("\n\n", 1)[1].strip() in (ROOT / "models/README.md").read_text(encoding="utf-8")
-    (found,) = results.values()
-    assert found["rows"]["float, black border"]["test"]["flips"] == 17
-    assert set(found["rows"]) <= set(script.WAYS)
+    assert table.strip() in (ROOT / "models/README.md").read_text(encoding="utf-8")
+    alone = {name: found["rows"]["float, black border"]["test"]["flips"] for name, found in results.items()}
+    assert alone == {"mri4p-mobilenetv2-small": 17, "mri4p-mobilenetv2": 0, "mri4p-efficientnet-lite0": 1}
+    for name, found in results.items():
+        assert set(found["rows"]) <= set(script.WAYS)
+        assert (
+            found["student_sha256"] == Bundle.open(ROOT / "models" / name).manifest.files["weights.safetensors"].sha256
+        )
+
+
+def test_the_readme_quotes_the_224_px_graphs_with_grey_borders():
+    found = json.loads((ROOT / "benchmarks/results/int8_drift_grey_224.json").read_text(encoding="utf-8"))
+    rows = [next(row for row in rows if row["runtime_format"] == "tflite-int8") for rows in found.values()]
+    flips, changes = ([row[key] for row in rows] for key in ("flips", "accuracy_change_pp"))
+    told = f"the new ones {flips[0]} and {flips[1]}, by {changes[0]:+.2f} and {changes[1]:+.2f} pp"
+    assert told in (ROOT / "models/README.md").read_text(encoding="utf-8")
+    for name, of_shipped in zip(found, (4, 0), strict=True):
+        record = json.loads((ROOT / "models" / name / "artefacts/tflite-int8.json").read_text(encoding="utf-8"))
+        assert len(record["drift"]["flips"]) == of_shipped
 
 
 def test_how_far_logits_move_by_hand(monkeypatch):
@@ -174,8 +193,31 @@ def test_the_readme_quotes_the_controls_out_of_fold():
     table = (ROOT / "benchmarks/results/study_mri4p-mobilenetv2.md").read_text(encoding="utf-8").split("\n\n")[1]
     readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
     assert table in readme
-    assert "on 95.33 % [93.4, 97.2] of the 2,334 slices" in readme
-    assert "| control | 95.33 [93.4, 97.2] |" in table
+    assert "on 93.96 % [91.9, 96.0] of 3,890 slices" in readme
+    assert "| control | 93.96 [91.9, 96.0] |" in table
+
+
+def test_the_readme_names_where_the_wrong_answers_are():
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
+    found = result.load(ROOT / "benchmarks/results/study_mri4p-mobilenetv2.json")
+    every = hardest(found, len(found.images))
+    rows = [study_report.hard_header(found), *(study_report.hard_cells(hard, found) for hard in every[:6])]
+    for row in rows:
+        assert f"| {' | '.join(row)} |" in readme
+    wrong = [hard.wrong for hard in every]
+    assert (sum(wrong), sum(wrong[:2]), round(100 * sum(wrong[:10]) / sum(wrong))) == (235, 39, 42)
+    assert "Two groups of the fourth fold have 39 of the 235 wrong answers" in readme
+    assert "Ten groups of 494 have 42 %" in readme
+
+
+def test_the_readme_counts_the_pictures_without_a_tumour_that_are_missed():
+    students = ("mri4p-mobilenetv2", "mri4p-efficientnet-lite0", "mri4p-mobilenetv2-small")
+    kept = [load_file(ROOT / "models" / name / "evaluation/test.safetensors") for name in students]
+    healthy = kept[0]["labels"] == 2
+    missed = np.stack([answers["logits"].argmax(1)[healthy] != 2 for answers in kept])
+    assert (healthy.sum(), missed.any(0).sum(), missed.all(0).sum()) == (83, 17, 2)
+    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
+    assert "miss 17 of the 83 pictures" in readme
 
 
 def test_the_readme_quotes_how_well_a_ranking_foretells(monkeypatch):
