@@ -43,7 +43,7 @@ def hardest(result: Result, most: int) -> list[Hard]:
     answers, right = said.sum(1), said[np.arange(len(units)), label]
     wrong = answers - right
     confidence = probs[np.arange(len(units)), label] / np.maximum(answers, 1)
-    order = np.lexsort((np.arange(len(units)), confidence, -wrong))
+    order = np.lexsort((confidence, -wrong))
     return [
         Hard(
             example=result.images[int((of == i).argmax())].name,
