@@ -32,14 +32,27 @@ def test_int8_of_a_known_network(route: str, pixels: np.ndarray, tmp_path: Path)
     converted(route, network, facts, "static_wi8_ai8", pixels[REPRESENTATIVE], tmp_path / "int8.tflite")
     found = find("tflite")[1].load(tmp_path / "int8.tflite", 1).probs(pixels[TESTED])
     expected = probs(network, facts, pixels[TESTED])
-    # Phantoms are not what this network knows, and post-training ranges cost it some answers: what goes wrong in a
-    # conversion (channels, layout, normalization) costs most of them.
-    ordered = np.sort(expected, axis=1)
-    sure = ordered[:, -1] - ordered[:, -2] > 0.2
-    assert sure.sum() >= 32
-    assert (found.argmax(1) == expected.argmax(1))[sure].mean() >= 0.85
+    # Phantoms are not what this network knows: our own post-training quantization from the same images says what may change.
+    kept, ours = ((made.argmax(1) == expected.argmax(1)).mean() for made in (found, by_ranges(bundle, pixels)))
+    assert kept >= min(0.9, ours - 0.05), (kept, ours)
     assert np.abs(found - expected).mean() < 0.08
     assert (tmp_path / "int8.tflite").stat().st_size < 1.5 * manifest.network.parameters
+
+
+def by_ranges(bundle: Bundle, pixels: np.ndarray) -> np.ndarray:
+    """Logits [N, K] of our own post-training quantization, by minimum and maximum of the same images."""
+    import torch
+
+    from edgekd.artefacts.graphs import float_graph
+    from edgekd.quantization import ranges
+    from edgekd.quantization.fake import FakeQuantNetwork
+    from edgekd.quantization.folding import fold_normalization
+
+    network = FakeQuantNetwork(fold_normalization(float_graph(bundle))).eval()
+    views = [torch.tensor(part).permute(0, 3, 1, 2).float() for part in (pixels[REPRESENTATIVE], pixels[TESTED])]
+    network.set_ranges(ranges.post_training(network, lambda: [views[0]])["minmax"])
+    with torch.no_grad():
+        return network(views[1]).numpy()
 
 
 @pytest.mark.parametrize("route", ["litert_torch", "onnx2tf"])
