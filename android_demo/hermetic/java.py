@@ -10,6 +10,7 @@ from android_demo.hermetic.fetch import cache, unpacked
 from android_demo.hermetic.tools import need, run
 
 TODO = "sudo apt-get install openjdk-17-jdk-headless"
+SHORT = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # for what runs a minute at most, more costs more than it gains
 
 
 def class_path(parts: Iterable[Path]) -> str:
@@ -21,8 +22,8 @@ def compile_java(sources: Sequence[Path], libraries: Iterable[Path], out: Path, 
     """Compile to class files of a language level; returns their folder."""
     need("javac", "a JDK, 17 or later", TODO)
     out.mkdir(parents=True, exist_ok=True)
-    options = ["-encoding", "UTF-8", "-Xlint:-options", "--release", str(release), "-proc:none"]
-    run(["javac", *options, "-cp", class_path(libraries), "-d", out, *sources], "Java sources")
+    options = [*(f"-J{option}" for option in SHORT), "-encoding", "UTF-8", "-Xlint:-options", "--release", str(release)]
+    run(["javac", *options, "-proc:none", "-cp", class_path(libraries), "-d", out, *sources], "Java sources")
     return out
 
 
@@ -30,6 +31,7 @@ def java(libraries: Iterable[Path], main: str, *arguments: str | Path, options: 
     """The command that runs a class."""
     return [
         need("java", "a JDK, 17 or later", TODO),
+        *SHORT,
         *options,
         "-cp",
         class_path(libraries),
