@@ -8,15 +8,24 @@ import runpy
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from edgekd.reports import pictures
+
+# The beginning of a process that is forked: its own environment, and a file for what it says.
+FORKED = """
+import os, torch
+os.environ.update(environment, EDGEKD_DEBUG="1")
+for stream in (1, 2):
+    os.dup2(os.open(said, os.O_WRONLY | os.O_APPEND | os.O_CREAT), stream)
+torch.set_num_threads(threads)
+"""
 
 # Runs a real command with one function replaced by one that kills the process at its nth call.
 KILLER = """
 import importlib, os, pkgutil, signal
-os.environ["EDGEKD_DEBUG"] = "1"
-for stream in (1, 2):
-    os.dup2(os.open(said, os.O_WRONLY | os.O_APPEND | os.O_CREAT), stream)
 if place != "never":
     owner, _, name = place.rpartition(".")
     owner = pkgutil.resolve_name(owner)
@@ -28,16 +37,16 @@ if place != "never":
             os.kill(os.getpid(), signal.SIGKILL)
         return original(*args, **kwargs)
     setattr(owner, name, counted)
-import torch
-torch.set_num_threads(threads)
 importlib.import_module(f"edgekd.{command}").main(arguments)
 """
 
-# Bundles whose pictures are empty files: drawing them takes longer than all else of a tiny run.
+# Pictures are empty files: drawing them takes longer than all else of a tiny run.
 WITHOUT_PICTURES = """
 from pathlib import Path
 from edgekd.reports import pictures
-pictures.curves = pictures.confusion = pictures.reliability = lambda _, path: Path(path).write_bytes(b"")
+def blank(found, path, *more):
+    Path(path).write_bytes(b"")
+pictures.curves = pictures.confusion = pictures.reliability = pictures.comparison = blank
 """
 
 
@@ -57,9 +66,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pictures_are_blank(request):
+    """Bundles and evaluations have empty files for pictures, but in modules that look at them."""
+    if request.node.get_closest_marker("pictures"):
+        yield
+        return
+    drawn = {name: getattr(pictures, name) for name in ("curves", "confusion", "reliability", "comparison")}
+    exec(WITHOUT_PICTURES, {})
+    yield
+    for name, function in drawn.items():
+        setattr(pictures, name, function)
+
+
 @pytest.fixture(scope="session")
-def killed_at(tmp_path_factory):
-    """A function that runs a command in a process which SIGKILL ends at the nth call of a function, if ever.
+def forked(tmp_path_factory):
+    """A function that runs scripts side by side, each with variables of its own, in processes that draw no pictures.
 
     All are forked from one process that has read the large packages already.
     """
@@ -67,13 +89,30 @@ def killed_at(tmp_path_factory):
     forks.set_forkserver_preload(["timm", "edgekd.training.stages"])
     folder = tmp_path_factory.mktemp("said")
 
+    def run(script: str, *variables: dict[str, Any], threads: int = 1) -> list[SimpleNamespace]:
+        text, started = FORKED + WITHOUT_PICTURES + script, []
+        for own in variables:
+            said = folder / f"{len(list(folder.iterdir()))}.txt"
+            said.touch()
+            names = {"environment": {}, "threads": threads, "said": str(said)} | own
+            process = forks.Process(target=exec, args=(text, names))
+            process.start()
+            started.append((process, said))
+        for process, _ in started:
+            process.join()
+        return [SimpleNamespace(returncode=process.exitcode, stderr=said.read_text()) for process, said in started]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def killed_at(forked):
+    """A function that runs a command in a process which SIGKILL ends at the nth call of a function, if ever."""
+
     def run(command: str, place: str, calls: int, arguments: Sequence[str], threads: int = 1) -> SimpleNamespace:
-        said = folder / f"{len(list(folder.iterdir()))}.txt"
-        names = {"command": command, "place": place, "calls": calls, "arguments": list(arguments), "threads": threads}
-        process = forks.Process(target=exec, args=(WITHOUT_PICTURES + KILLER, names | {"said": str(said)}))
-        process.start()
-        process.join()
-        return SimpleNamespace(returncode=process.exitcode, stderr=said.read_text())
+        names = {"command": command, "place": place, "calls": calls, "arguments": list(arguments)}
+        [ended] = forked(KILLER, names, threads=threads)
+        return ended
 
     return run
 

@@ -16,6 +16,8 @@ from edgekd.data.phantom import LABEL_NAMES, phantom
 from edgekd.errors import EdgekdError
 from edgekd.measures.evaluation import Evaluation
 
+pytestmark = pytest.mark.pictures
+
 TINY = [
     "data.options={train=32, val=0, test=16, size=48}",
     "data.validation_fraction=0.25",

@@ -11,6 +11,8 @@ from edgekd.measures.drift import drift
 from edgekd.measures.evaluation import evaluate
 from edgekd.reports import lettering, pictures
 
+pytestmark = pytest.mark.pictures
+
 LONG = ("no finding at all in this picture", "cardiomegaly, moderate to severe", "Ελληνικά", "кардиомегалия", "a" * 60)
 
 

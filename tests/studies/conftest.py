@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgekd.reports import pictures
 from edgekd.studies import plan, schema
 from edgekd.studies.result import ImageRecord, Result, RunRecord
 from edgekd.studies.schema import Study
@@ -30,13 +29,6 @@ distillation.losses = {{ kd = 1.0 }}
 [variants.control]
 control = true
 """
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Bundles whose pictures are empty files: drawing them takes longer than all else here."""
-    for name in ("curves", "confusion", "reliability"):
-        monkeypatch.setattr(pictures, name, lambda _, path: Path(path).write_bytes(b""))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import socket
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from edgekd.bundle import Bundle
 # Gradients and not weights: AdamW divides by their size, and would hide a factor. The network is in float64, so that rounding
 # hides none either.
 STEP = """
-import sys, numpy as np, torch, safetensors.torch
+import numpy as np, torch, safetensors.torch
 from edgekd.distillation import losses
 from edgekd.distillation.batch import Batch
 from edgekd.networks import build, taps
@@ -61,12 +62,12 @@ row = trainer._step(trained, Batch(0, np.arange(8)[own], pixels[own], targets[ow
 tensors = {n: p.grad for n, p in trainer.taught.named_parameters()} | {n: b.double() for n, b in network.named_buffers()}
 if processes.is_first:
     tensors |= {n: torch.tensor(v) for n, v in row.items()}
-    safetensors.torch.save_file({n: t.contiguous() for n, t in tensors.items()}, sys.argv[1])
+    safetensors.torch.save_file({n: t.contiguous() for n, t in tensors.items()}, out)
 distributed.stop()
 """
 # Training's own messages may take a second here; the first process takes three before each of two meetings.
 WAITING = """
-import sys, time
+import time
 from datetime import timedelta
 from pathlib import Path
 from torch.distributed import distributed_c10d
@@ -77,17 +78,17 @@ for meeting in (processes.barrier, lambda: processes.decide(processes.is_first))
     if processes.is_first:
         time.sleep(3)
     found = meeting()
-Path(sys.argv[1]).with_name(f"{processes.rank}").write_text(str(found))
+Path(out).with_name(f"{processes.rank}").write_text(str(found))
 distributed.stop()
 """
 # The first process takes its time to write a bundle, the second to read it; and once read it is written anew.
 REWRITING = """
-import sys, time
+import time
 from pathlib import Path
 from edgekd import bundle, files
 from edgekd.preprocess import InputContract
 from edgekd.training import distributed, finish
-processes, folder = distributed.start(), Path(sys.argv[1])
+processes, folder = distributed.start(), Path(out)
 check = bundle._check
 bundle._check = lambda *arguments: (None if processes.is_first else time.sleep(1), check(*arguments))
 network = bundle.NetworkRecord(network="mobilenetv2", parameters=1, macs=1)
@@ -101,6 +102,10 @@ for content in ("first", "second", "third"):
     found = finish.opened(processes, folder).manifest.files["file"]
     assert found.sha256 == files.sha256_bytes(content.encode())
 distributed.stop()
+"""
+DISTILL = """
+from edgekd import distill
+distill.main(["--out", out, *arguments])
 """
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 SETTINGS = [
@@ -120,15 +125,25 @@ def call(command):
     assert "Warning: " not in found.stderr, found.stderr[-3000:]
 
 
-def call_script(text, out, prefix):
-    script = out.with_suffix(".py")
-    script.write_text(text)
-    call([*prefix, str(script), str(out)])
+@pytest.fixture
+def processes(forked):
+    """A function that runs a script in one process, or in several that know of each other as torchrun lets them."""
+
+    def run(count, script, out, **names):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        known = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        places = [known | {"RANK": str(i), "LOCAL_RANK": str(i)} if count > 1 else {} for i in range(count)]
+        for ended in forked(script, *({"environment": place, "out": str(out)} | names for place in places)):
+            assert ended.returncode == 0, ended.stderr[-3000:]
+            assert "Warning: " not in ended.stderr, ended.stderr[-3000:]
+
+    return run
 
 
-def test_gradients_statistics_and_accuracy_are_those_of_the_whole_batch(tmp_path):
-    call_script(STEP, tmp_path / "one", [sys.executable])
-    call_script(STEP, tmp_path / "two", TORCHRUN)
+def test_gradients_statistics_and_accuracy_are_those_of_the_whole_batch(tmp_path, processes):
+    processes(1, STEP, tmp_path / "one")
+    processes(2, STEP, tmp_path / "two")
     one, two = load_file(tmp_path / "one"), load_file(tmp_path / "two")
     assert one.keys() == two.keys()
     terms = {f"loss_{name}" for name in ("task", "kd", "l2", "cross_arch", "gradcam_semantic", "lrp_semantic")}
@@ -139,13 +154,13 @@ def test_gradients_statistics_and_accuracy_are_those_of_the_whole_batch(tmp_path
         assert abs(two[name] - expected).max() <= 1e-6 * scale, name  # the trainer's loss is in float32
 
 
-def test_waiting_for_the_first_process_outlasts_the_time_limit_of_training(tmp_path):
-    call_script(WAITING, tmp_path / "out", TORCHRUN)
+def test_waiting_for_the_first_process_outlasts_the_time_limit_of_training(tmp_path, processes):
+    processes(2, WAITING, tmp_path / "out")
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["True", "True"]
 
 
-def test_a_bundle_is_opened_when_it_is_whole_and_not_rewritten_before_all_have_read_it(tmp_path):
-    call_script(REWRITING, tmp_path / "bundle", TORCHRUN)
+def test_a_bundle_is_opened_when_it_is_whole_and_not_rewritten_before_all_have_read_it(tmp_path, processes):
+    processes(2, REWRITING, tmp_path / "bundle")
 
 
 def losses(folder):
@@ -153,12 +168,11 @@ def losses(folder):
         return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
-def test_two_processes_give_the_losses_of_one(tmp_path, tiny_settings):
-    for name, prefix in (("one", [sys.executable]), ("two", TORCHRUN)):
-        command = [*prefix, "-m", "edgekd.distill", "--out", str(tmp_path / name), "--control"]
-        for setting in [*tiny_settings[:-1], *SETTINGS, f"cache={tmp_path / name / 'cache'}"]:
-            command += ["--set", setting]
-        call(command)
+def test_two_processes_give_the_losses_of_one(tmp_path, tiny_settings, processes):
+    for name, count in (("one", 1), ("two", 2)):
+        settings = [*tiny_settings[:-1], *SETTINGS, f"cache={tmp_path / name / 'cache'}"]
+        arguments = [part for setting in settings for part in ("--set", setting)]
+        processes(count, DISTILL, tmp_path / name, arguments=["--control", *arguments])
     for part in ("teacher", "control", "."):
         one, two = losses(tmp_path / "one" / part), losses(tmp_path / "two" / part)
         assert len(one) == len(two) >= 1

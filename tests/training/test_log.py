@@ -2,7 +2,11 @@
 
 import csv
 
+import pytest
+
 from edgekd.training import log
+
+pytestmark = pytest.mark.pictures
 
 
 def row(epoch):
