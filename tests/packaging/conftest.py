@@ -28,8 +28,8 @@ class Environment:
         return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
     def install(self, *what: str | Path) -> subprocess.CompletedProcess[str]:
-        """What pip makes of it, from wheels, in the versions that were tested together."""
-        options = ("--quiet", "--only-binary", ":all:", "--constraint", ROOT / "constraints.txt")
+        """What pip makes of it, from wheels, in the versions that were tested together; compiled is what is imported."""
+        options = ("--quiet", "--no-compile", "--only-binary", ":all:", "--constraint", ROOT / "constraints.txt")
         return self.run("python", "-m", "pip", "install", *options, *what, cwd=self.folder)
 
 
