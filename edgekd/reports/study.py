@@ -113,6 +113,10 @@ def notes(result: Result) -> list[str]:
         f"gain: over {control}, paired by image, fold and seed; p: sign-flip test by {unit}, of each variant alone; "
         f"p (Holm): {holm}."
     )
+    if len({row.runs for row in result.table if row.runs}) > 1:
+        lines.append(
+            "runs are lacking: accuracies are each of a variant's own images, and only gains compare variants."
+        )
     return [*lines, *_verdict(rows, control)]
 
 

@@ -24,12 +24,15 @@ class Hard:
     called: int  # the other class that is answered most, or has the highest mean probability where two are equal
     answers: int
     wrong: int
-    share: float  # of all wrong answers of the study
+    share: float  # of all wrong answers of the study, where an image counts once, however many runs answer it
     confidence: float  # mean calibrated probability of the label
 
 
 def hardest(result: Result, most: int) -> list[Hard]:
-    """Up to `most` groups (images, where no groups are known) with wrong answers, those with the most first."""
+    """Up to `most` groups (images, where no groups are known) with wrong answers, those with the most first.
+
+    Of a study that lacks runs some images have more answers than others: what counts is how many images a run gets wrong.
+    """
     labels, count = np.array([image.label for image in result.images]), len(result.label_names)
     units, of = np.unique(np.stack([members(result.groups, len(labels)), labels], 1), axis=0, return_inverse=True)
     of = of.reshape(-1)
@@ -43,16 +46,18 @@ def hardest(result: Result, most: int) -> list[Hard]:
     answers, right = said.sum(1), said[np.arange(len(units)), label]
     wrong = answers - right
     confidence = probs[np.arange(len(units)), label] / np.maximum(answers, 1)
-    order = np.lexsort((confidence, -wrong))
+    images = np.bincount(of)
+    lost = images * wrong / np.maximum(answers, 1)
+    order = np.lexsort((confidence, -lost))
     return [
         Hard(
             example=result.images[int((of == i).argmax())].name,
-            images=int((of == i).sum()),
+            images=int(images[i]),
             label=int(label[i]),
             called=max((k for k in range(count) if k != label[i]), key=lambda k: (said[i, k], probs[i, k])),
             answers=int(answers[i]),
             wrong=int(wrong[i]),
-            share=float(wrong[i] / wrong.sum()),
+            share=float(lost[i] / lost.sum()),
             confidence=float(confidence[i]),
         )
         for i in order[:most].tolist()

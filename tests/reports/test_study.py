@@ -43,6 +43,13 @@ def test_the_screen_says_who_is_better_and_what_is_missing(result):
     assert "for 1 variants" not in text
 
 
+def test_variants_with_other_images_are_compared_by_gains_alone(result, by_hand):
+    partly = {"control": {0: [0, 1] * 6, 1: [1, 0] * 6}, "kd": {0: [1] * 12, 1: [None] * 12}}
+    said = "only gains compare variants"
+    assert said in shown(with_table(by_hand(partly, list(range(12)))))
+    assert said not in shown(result)  # what has no answer at all has no accuracy either
+
+
 def test_the_page_is_one_file_without_scripts_or_addresses(result, tmp_path):
     study_page.write(result, tmp_path)
     page = (tmp_path / study_page.NAME).read_text(encoding="utf-8")
