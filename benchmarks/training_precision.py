@@ -38,7 +38,7 @@ def main():
     args = arguments.parse_args()
     import torch
 
-    from edgekd.training.precision import has_bf16
+    from edgekd.networks.precision import has_bf16
 
     if not has_bf16(torch.device("cpu")):
         sys.exit("this processor does not compute bfloat16: edgekd trains in float32 on it")
@@ -62,8 +62,8 @@ def measure(network, width, size, rounds, steps):
 
     from edgekd import recipe
     from edgekd.networks import build
+    from edgekd.networks.precision import autocast
     from edgekd.training.memory import keep_freed_memory
-    from edgekd.training.precision import autocast
 
     keep_freed_memory()
     device = torch.device("cpu")

@@ -14,6 +14,7 @@ from edgekd.distillation.batch import Batch, taught
 from edgekd.distillation.loss import LOGITS, Loss, Values
 from edgekd.distillation.store import TeacherStore
 from edgekd.networks import taps
+from edgekd.networks.precision import autocast
 from edgekd.networks.taps import Outputs
 
 Views = Callable[[int | np.ndarray, np.ndarray, torch.device], Tensor]
@@ -94,7 +95,7 @@ class TeacherOutputs:
         self.calls += 1
         differentiates = any(loss.needs_teacher_gradient for loss in reading.values())
         with torch.set_grad_enabled(differentiates):
-            with torch.autocast(device.type, self.precision or torch.bfloat16, enabled=self.precision is not None):
+            with autocast(device, self.precision):
                 found = taps.outputs(teacher, pixels.requires_grad_(differentiates), names)
             features = {name: feature.float() for name, feature in found.features.items()}
             found = Outputs(found.logits.float(), features, teacher, pixels, found.features)

@@ -25,6 +25,7 @@ from edgekd.distillation.loss import Values
 from edgekd.errors import EdgekdError
 from edgekd.files import write_atomic
 from edgekd.measures.calibration import nll, softmax
+from edgekd.networks.precision import autocast, autocast_dtype
 from edgekd.networks.prediction import predict
 from edgekd.recipe import StageRecipe
 from edgekd.training import checkpoint
@@ -36,7 +37,6 @@ from edgekd.training.means import Means
 from edgekd.training.memory import keep_freed_memory
 from edgekd.training.objective import Objective, penalty, weighted_sum
 from edgekd.training.optimizer import Parts, make_optimizer
-from edgekd.training.precision import autocast, autocast_dtype
 from edgekd.training.sampling import Sampler, derived_seed
 from edgekd.training.schedule import Schedule
 from edgekd.training.taught import Taught

@@ -24,6 +24,7 @@ from edgekd.distillation.teacher_outputs import TeacherOutputs, Views
 from edgekd.errors import EdgekdError
 from edgekd.networks import PixelNetwork, build, cost, from_bundle, taps
 from edgekd.networks.committee import COMMITTEE, members_of
+from edgekd.networks.precision import autocast_dtype
 from edgekd.preprocess import InputContract
 from edgekd.recipe import DistillationRecipe, InputRecipe, StageRecipe, TrainingRecipe, recorded
 from edgekd.reports.progress import Screen
@@ -32,7 +33,6 @@ from edgekd.training.log import Log
 from edgekd.training.loop import Row, Trainer, TrainingProgress
 from edgekd.training.objective import DistillationObjective, LabelObjective, Objective
 from edgekd.training.optimizer import classifier_apart
-from edgekd.training.precision import autocast_dtype
 from edgekd.training.run import Run, seen_as
 from edgekd.training.sampling import derived_seed
 

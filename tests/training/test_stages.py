@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 from edgekd.bundle import Bundle
 from edgekd.errors import EdgekdError
 from edgekd.files import sha256_file
-from edgekd.networks import from_bundle
+from edgekd.networks import from_bundle, precision
 from edgekd.networks.prediction import predict
 from edgekd.preprocess import decode, to_pixels
 from edgekd.training import check, finish, stages, teachers
@@ -144,3 +144,16 @@ def test_too_few_images_for_a_batch_is_one_error(prepare, tmp_path):
 def test_batches_larger_than_the_training_set_are_refused_before_any_training(prepare, section):
     with pytest.raises(EdgekdError, match=rf"(?s){section}.batch_size.*100 for 48 training images"):
         check.batches(prepare(f"{section}.batch_size=100"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bf16", "said"), [("bf16", False, True), ("bf16", True, False), ("auto", False, False)]
+)
+def test_what_the_device_lacks_is_said_before_training(prepare, monkeypatch, tmp_path, wanted, bf16, said):
+    monkeypatch.setattr(precision, "has_bf16", lambda device: bf16)
+    run = prepare()
+    with run.console.capture() as screen:
+        run.console.quiet = False
+        stages.announce_network(run, "student", stages.build(run.recipe.student, 4, 32), wanted)
+    assert ("in float32 (nothing here computes bfloat16)" in " ".join(screen.get().split())) == said
+    assert "parameters" in screen.get()

@@ -1,12 +1,13 @@
 """bfloat16 is for devices that compute it: elsewhere it is imitated, several times slower than float32."""
 
+import contextlib
+
 import pytest
 import torch
 
 from edgekd.explainers.lrp import relevance
-from edgekd.networks import build
+from edgekd.networks import build, precision
 from edgekd.recipe import Network
-from edgekd.training import precision, stages
 
 CPU = torch.device("cpu")
 
@@ -55,6 +56,39 @@ def test_attention_is_of_float32_while_training():
     assert torch.equal(apart, torch.nn.functional.scaled_dot_product_attention(*given))
 
 
+@pytest.mark.parametrize("layer", [torch.nn.ReLU6, torch.nn.ReLU, torch.nn.SiLU, torch.nn.Hardswish])
+@pytest.mark.parametrize(
+    ("dtype", "learns", "in_place"),
+    [
+        (torch.bfloat16, True, False),
+        (torch.bfloat16, False, False),
+        (None, True, False),
+        (None, False, True),
+    ],
+)
+def test_only_what_answers_in_float32_works_in_place(layer, dtype, learns, in_place):
+    torch.manual_seed(0)
+    given = (torch.randn(2, 4, 5, 5) * 4).to(dtype or torch.float32)
+    overwritten = given.clone()
+    with precision.autocast(CPU, dtype), torch.set_grad_enabled(learns):
+        found = layer(inplace=True)(overwritten)
+    assert torch.equal(found, layer()(given))
+    assert torch.equal(overwritten, found if in_place else given)
+
+
+def test_gradients_of_what_is_not_done_in_place_are_the_same_to_the_bit():
+    network = build(Network(network="mobilenetv2", width=0.35), 4, 32).train()
+    views = (torch.rand(4, 3, 32, 32) * 255).contiguous(memory_format=torch.channels_last)
+    assert sum(getattr(layer, "inplace", False) for layer in network.modules()) > 30
+    gradients = []
+    for context in (contextlib.nullcontext(), precision.autocast(CPU, None)):
+        torch.manual_seed(0)  # of dropout
+        with context:
+            logits = network(views)
+        gradients.append(torch.autograd.grad(logits.square().mean(), list(network.parameters())))
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
 def test_relevance_inside_a_step_is_of_float32_as_elsewhere():
     torch.manual_seed(0)
     network = build(Network(network="mobilenetv2", width=0.35), 4, 32).eval()
@@ -77,16 +111,3 @@ def test_a_step_in_bfloat16_learns_what_one_in_float32_does():
         found = torch.autograd.grad(logits.float().square().mean(), list(network.parameters()))
         gradients.append(torch.cat([g.flatten() for g in found]))
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
-
-
-@pytest.mark.parametrize(
-    ("wanted", "bf16", "said"), [("bf16", False, True), ("bf16", True, False), ("auto", False, False)]
-)
-def test_what_the_device_lacks_is_said_before_training(prepare, monkeypatch, tmp_path, wanted, bf16, said):
-    monkeypatch.setattr(precision, "has_bf16", lambda device: bf16)
-    run = prepare()
-    with run.console.capture() as screen:
-        run.console.quiet = False
-        stages.announce_network(run, "student", stages.build(run.recipe.student, 4, 32), wanted)
-    assert ("in float32 (nothing here computes bfloat16)" in " ".join(screen.get().split())) == said
-    assert "parameters" in screen.get()

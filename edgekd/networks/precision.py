@@ -32,27 +32,33 @@ def has_bf16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def autocast(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
-    """The context in which training passes run forward; none at all for float32."""
-    if dtype is None:
+    """The context in which networks run forward, one that learns or one that answers; of float32, no autocast at all."""
+    with (
+        torch.autocast(device.type, dtype) if dtype else contextlib.nullcontext(),
+        _FastOnProcessors() if device.type == "cpu" else contextlib.nullcontext(),
+    ):
         yield
-        return
-    with torch.autocast(device.type, dtype), _FastGradients() if device.type == "cpu" else contextlib.nullcontext():
-        yield
 
 
-class _FastGradients(TorchFunctionMode):
-    """Under autocast, computes in float32 what has a slower gradient in bfloat16; the result is rounded as the rest is.
+class _FastOnProcessors(TorchFunctionMode):
+    """Takes another way where a processor is slow (`benchmarks/training_precision.py`).
 
-    These are depthwise convolutions with a stride or of 5 x 5, whose gradient oneDNN has fast kernels for in float32 alone, and
-    attention. Without it MobileNetV2 and EfficientNet train slower in bfloat16 than in float32
-    (`benchmarks/training_precision.py`).
+    What learns, and what is of bfloat16, does nothing in place: bfloat16 takes four times as long there, and of what ReLU6
+    overwrites autograd makes a copy first. The values are the same.
+
+    What learns under autocast is computed in float32 where bfloat16 has the slower gradient, and its result rounded as the rest
+    is: depthwise convolutions with a stride or of 5 x 5, whose gradient oneDNN has fast kernels for in float32 alone, and
+    attention. Without it MobileNetV2 and EfficientNet train slower in bfloat16 than in float32.
     """
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         given = kwargs or {}
-        if torch.is_autocast_enabled("cpu") and func in _SLOW and _SLOW[func](*args, **given):
+        learns, is_rounded = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
+        if given.get("inplace") and (learns or is_rounded):
+            given = {**given, "inplace": False}
+        if learns and is_rounded and func in _SLOW and _SLOW[func](*args, **given):
             return _in_float32(func, args, given)
         return func(*args, **given)
 
