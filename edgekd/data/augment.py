@@ -122,16 +122,11 @@ class Augmenter:
             grey = pixels.mean(1, keepdim=True)
             pixels = (pixels - grey) * factor(10, r.saturation) + grey
         if r.noise:
-            noise = np.stack(
-                [
-                    self._generator(e, row, stream + 16).standard_normal(pixels.shape[1:])
-                    for e, row in zip(epochs, rows, strict=True)
-                ]
-            )
+            noise = np.empty(pixels.shape, np.float32)
+            for number, (e, row) in enumerate(zip(epochs, rows, strict=True)):
+                noise[number] = self._generator(e, row, stream + 16).standard_normal(noise.shape[1:])
             strength = torch.from_numpy((255 * r.noise * draws[:, 11]).astype(np.float32)).to(pixels.device)
-            pixels = (
-                pixels + torch.from_numpy(noise.astype(np.float32)).to(pixels.device) * strength[:, None, None, None]
-            )
+            pixels = torch.from_numpy(noise).to(pixels.device).mul_(strength[:, None, None, None]).add_(pixels)
         if r.erase:
             pixels = erase(pixels, draws[:, 12:17], r.erase)
         return pixels.clamp(0, 255)
