@@ -71,7 +71,7 @@ def test_the_readme_quotes_neurotriads_table(monkeypatch):
         (entry.name, entry.recipe, entry.role) for entry in script.TABLE
     ]
     assert all(row["here"] for row in results["rows"])
-    assert script.markdown(results) in (ROOT / "models/README.md").read_text(encoding="utf-8")
+    assert script.markdown(results) in (ROOT / "models/recipes/README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_quotes_how_far_explanations_can_be_trusted(monkeypatch):
@@ -96,7 +96,7 @@ def test_the_readme_quotes_the_published_systems(monkeypatch):
     assert [row["recipe"] for row in results["rows"]] == [system.recipe for system in script.SYSTEMS]
     lacking = [(row["recipe"], role) for row in results["rows"] for role, found in row["networks"].items() if not found]
     assert not lacking
-    assert script.markdown(results) in (ROOT / "models/README.md").read_text(encoding="utf-8")
+    assert script.markdown(results) in (ROOT / "models/recipes/README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_quotes_what_each_loss_gains(monkeypatch):

@@ -22,7 +22,7 @@ from edgekd.quantization.graph import Array, Graph
 
 IMAGES, SEED = 2, 20260
 PROBABILITY = 1e-3  # that the model and its graph may differ by on random pixels
-TODO = "build the student of the layers that models/README.md lists for Keras users"
+TODO = "build the student of the layers that edgekd/keras/README.md lists"
 
 
 @dataclass(frozen=True)
