@@ -190,21 +190,33 @@ def test_how_far_logits_move_by_hand(monkeypatch):
 
 
 def test_the_readme_quotes_the_reference_students_out_of_fold():
-    readme = (ROOT / "models/README.md").read_text(encoding="utf-8")
-    said, committees = [], set()
-    for network in NETWORKS[:2]:
-        found = result.load(ROOT / f"benchmarks/results/study_{network}.json")
-        assert study_report.markdown(found).split("\n\n")[1] in readme
-        row = {row.variant: row for row in found.table}["kd"]
-        said.append(paired.words(row.gain.change_pp, row.gain.interval_pp))
-        committees |= {run.teacher_accuracy for run in found.runs if run.variant == "kd" and run.images}
-    assert " and ".join(said).replace("-", "−") in readme
-    first, second = said
-    assert f"by {first}, and EfficientNet-Lite0's by {second}" in (ROOT / "README.md").read_text(encoding="utf-8")
-    [committee] = committees
-    assert f"is right on {100 * committee:.2f} % there" in readme
-    assert "on 93.96 % [91.9, 96.0] of 3,890 slices" in readme
-    assert "is right on 94.47 % [90.1, 98.8] of 778 slices (100 groups)" in readme
+    words = " ".join((ROOT / "models/README.md").read_text(encoding="utf-8").split()).replace("−", "-")
+    studies = [result.load(ROOT / f"benchmarks/results/study_{name}.json") for name in NETWORKS]
+    committees: dict[int, float] = {}
+    for found in studies:
+        assert " ".join(study_report.markdown(found).split("\n\n")[1].split()).replace("−", "-") in words
+        rows = {row.variant: row for row in found.table}
+        taught, gain = rows["kd"], rows["kd"].gain
+        said = paired.words(gain.change_pp, gain.interval_pp)
+        assert f"{100 * taught.accuracy:.2f} %" in words
+        assert said in words
+        assert "{:+z.3f} [{:z.3f}, {:z.3f}]".format(gain.nll_change, *gain.nll_interval) in words
+        assert said in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+        for run in found.runs:
+            if run.teacher_accuracy:  # the same committee teaches all three
+                assert committees.setdefault(run.fold, run.teacher_accuracy) == pytest.approx(run.teacher_accuracy)
+    shares = [f"{100 * committees[fold]:.2f}" for fold in sorted(committees)]
+    assert f"{' and '.join(shares)} % of the two folds" in words
+    assert "93.96 % [91.9, 96.0] of 3,890 slices" in words
+
+
+@pytest.mark.parametrize("other", NETWORKS[1:])
+def test_the_readme_compares_the_reference_students_out_of_fold(other):
+    words = " ".join((ROOT / "models/README.md").read_text(encoding="utf-8").split()).replace("−", "-")
+    largest, found = (result.load(ROOT / f"benchmarks/results/study_{name}.json") for name in (NETWORKS[0], other))
+    for change in comparison.compare(largest, found).changes:
+        p = "p < 0.001" if change.gain.p < 0.001 else f"p = {change.gain.p:.3f}"
+        assert f"{paired.words(change.gain.change_pp, change.gain.interval_pp)} ({p})" in words
 
 
 def test_the_readme_names_where_the_wrong_answers_are():
