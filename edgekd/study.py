@@ -15,7 +15,7 @@ from edgekd.reports import screen
 
 if TYPE_CHECKING:
     from edgekd.studies.plan import Cell
-    from edgekd.studies.result import Result
+    from edgekd.studies.result import Result, RunRecord
     from edgekd.studies.schema import Study
 
 ENGINES = ("here", "ray")
@@ -84,13 +84,18 @@ def run(
     from edgekd.studies import cluster, result, running, table
     from edgekd.training import distributed
 
+    def keep(records: Sequence[RunRecord]) -> None:
+        running.result(study, found, records).save(out / result.NAME)
+
     running.check_cells(cells)
     with running.only_one(out):
         found = running.places(cells, out, distributed.start(), console)
         if trains:
             with StudyProgress(running.steps(found), console) as progress:
-                spread = engine == "ray"
-                records = cluster.run_all(study, found, progress) if spread else running.run_all(found, progress)
+                if engine == "ray":
+                    records = cluster.run_all(study, found, progress, keep)
+                else:
+                    records = running.run_all(found, progress, keep)
         else:
             records = running.records(found)
         made = table.with_table(running.result(study, found, records))

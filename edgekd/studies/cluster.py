@@ -23,7 +23,7 @@ from edgekd.reports.study_progress import StudyProgress
 from edgekd.section import validate
 from edgekd.studies import plan, running
 from edgekd.studies.result import RunRecord
-from edgekd.studies.running import Place
+from edgekd.studies.running import Keep, Place
 from edgekd.studies.schema import Study
 
 RETRIES = 5  # of a run whose worker died
@@ -52,7 +52,7 @@ def connected() -> Iterator[Any]:
         ray.shutdown()
 
 
-def run_all(study: Study, found: Sequence[Place], progress: StudyProgress) -> list[RunRecord]:
+def run_all(study: Study, found: Sequence[Place], progress: StudyProgress, keep: Keep) -> list[RunRecord]:
     """Run what is missing; one record for each place.
 
     Raises: EdgekdError if a machine of the cluster does not see the folders, or has another version of edgekd.
@@ -60,15 +60,19 @@ def run_all(study: Study, found: Sequence[Place], progress: StudyProgress) -> li
     with connected() as ray:
         out = found[0].prepared.folder.resolve()
         check_shared(ray, [out, *{Path(place.cell.recipe.cache).resolve() for place in found}])
-        records, waiting = _start(ray, study, found, out)
+        made = running.recorded(found)
+        finished, waiting = _start(ray, study, found, out)
+        for number, record in finished.items():
+            made[number] = record
         while waiting:
             (done,), _ = ray.wait(list(waiting))
             number, is_teacher = waiting.pop(done)
             if is_teacher:
                 _tell_of_teacher(ray, done, found[number], progress)
             else:
-                records[number] = _told(ray, done, found[number], progress)
-    return [records[number] for number in range(len(found))]
+                made[number] = _told(ray, done, found[number], progress)
+                keep(made)
+    return made
 
 
 def _start(

@@ -1,7 +1,7 @@
 """Running a study, one run after another. What is finished is read, what was interrupted goes on, and a failure is a row.
 
-A run is finished where its bundle is there, or its answers in the study's study.json: the bundles may be removed, and a
-study that was begun on one machine goes on on another.
+A run is finished where its bundle is there, or its answers in the study's study.json, which is written after each run: the
+bundles may be removed, and a study that was begun on one machine goes on on another.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ from edgekd.training.distributed import Processes
 from edgekd.training.run import Run
 
 RUNS, TEACHERS = "runs", "teachers"  # folders of a study
+NOT_RUN = "not run yet"  # the reason why a run has no answers so far
 LETTERS = 16  # of an identity, as a folder's name
+Keep = Callable[[Sequence[RunRecord]], None]  # told of all records so far, one for each place, when a run has ended
 
 
 @dataclass(frozen=True)
@@ -199,17 +201,25 @@ def teacher_key(place: Place) -> str:
     return f"teacher {place.teacher_folder.name[:8]}, fold {place.cell.fold}"
 
 
-def run_all(found: Sequence[Place], progress: StudyProgress) -> list[RunRecord]:
+def run_all(found: Sequence[Place], progress: StudyProgress, keep: Keep) -> list[RunRecord]:
     """Run what is missing; one record for each place."""
     failed: dict[Path, str] = {}
-    return [_run(place, progress, failed) for place in found]
+    made = recorded(found)
+    for number, place in enumerate(found):
+        if not place.recorded:
+            made[number] = _run(place, progress, failed)
+            keep(made)
+    return made
+
+
+def recorded(found: Sequence[Place]) -> list[RunRecord]:
+    """One record for each place, of what study.json has already."""
+    return [place.recorded or unanswered(place.cell, NOT_RUN) for place in found]
 
 
 def _run(place: Place, progress: StudyProgress, failed: dict[Path, str]) -> RunRecord:
     """One run; `failed` holds why teachers failed, so that none is trained in vain again for every student."""
     cell, folder = place.cell, place.teacher_folder
-    if place.recorded:
-        return place.recorded
     try:
         if folder is not None:
             if folder in failed:
@@ -243,7 +253,7 @@ def reason(error: Exception) -> str:
 
 def records(found: Sequence[Place]) -> list[RunRecord]:
     """One record for each place, of what is there already."""
-    return [place.finished_record() or unanswered(place.cell, "not run yet") for place in found]
+    return [place.finished_record() or unanswered(place.cell, NOT_RUN) for place in found]
 
 
 def record(place: Place, made: Bundle, teacher: Bundle | None) -> RunRecord:

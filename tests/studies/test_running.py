@@ -219,7 +219,7 @@ MOMENTS = [
     ("edgekd.training.checkpoint.save", 4),  # in the teacher of the first fold, after the control and one epoch
     ("edgekd.training.checkpoint.save", 3),  # in the second epoch of the student that it teaches
     ("edgekd.studies.running.record", 2),  # between two runs
-    ("edgekd.studies.result.write_atomic", 1),  # all runs are finished, study.json is not there
+    ("edgekd.studies.result.write_atomic", 1),  # a run is finished, and study.json does not have it yet
     ("edgekd.reports.study_page.write_atomic", 2),  # between the table and the page
 ]
 
@@ -230,9 +230,13 @@ def test_killed_studies_end_with_the_same_bits(study_killed_at, write_study, tmp
     assert whole.returncode == 0, whole.stderr
     path = write_study(cache="killed-cache")
     arguments = (str(path), "--out", str(tmp_path / "killed"))
+    told = []
     for place, calls in MOMENTS:
         killed = study_killed_at(place, calls, *arguments)
         assert killed.returncode == -9, f"{place}: not reached\n{killed.stderr}"
+        told.append([not run.reason for run in results.load(tmp_path / "killed").runs])
+    # A run that ends is in study.json at once, so that the study goes on where only that is brought along.
+    assert told == [[True, False, False, False]] * 2 + [[True, True, False, False]] * 2 + [[True] * 4]
     finished = study_killed_at("never", 0, *arguments)
     assert finished.returncode == 0, finished.stderr
     found = [untimed(tmp_path / name) for name in ("whole", "killed")]
