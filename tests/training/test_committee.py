@@ -11,9 +11,9 @@ from edgekd.distillation.batch import Batch
 from edgekd.distillation.committee import CommitteeOutputs
 from edgekd.errors import EdgekdError
 from edgekd.measures.calibration import softmax as probabilities
-from edgekd.networks import from_bundle
+from edgekd.networks import from_bundle, precision
 from edgekd.networks.committee import log_mean
-from edgekd.training import check, precision, stages, teachers
+from edgekd.training import check, stages, teachers
 
 SMALL = 'network="mobilenetv2", width=0.35, training={epochs=1, batch_size=16}'
 RESNET = 'network="resnet10t", input_size=64, training={epochs=1, batch_size=16}'
