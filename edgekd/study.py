@@ -84,12 +84,13 @@ def run(
     from edgekd.studies import cluster, result, running, table
     from edgekd.training import distributed
 
-    def keep(records: Sequence[RunRecord]) -> None:
-        running.result(study, found, records).save(out / result.NAME)
-
     running.check_cells(cells)
     with running.only_one(out):
         found = running.places(cells, out, distributed.start(), console)
+
+        def keep(records: Sequence[RunRecord]) -> None:
+            running.result(study, found, records).save(out / result.NAME)
+
         if trains:
             with StudyProgress(running.steps(found), console) as progress:
                 if engine == "ray":

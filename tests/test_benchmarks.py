@@ -189,8 +189,13 @@ def test_how_far_logits_move_by_hand(monkeypatch):
     assert found["moved"] == pytest.approx((of_the_second / 2) ** 0.5)
 
 
+def words_of(page):
+    """A page's words, wherever its lines end."""
+    return " ".join((ROOT / page).read_text(encoding="utf-8").split()).replace("−", "-")
+
+
 def test_the_readme_quotes_the_reference_students_out_of_fold():
-    words = " ".join((ROOT / "models/README.md").read_text(encoding="utf-8").split()).replace("−", "-")
+    words = words_of("models/README.md")
     studies = [result.load(ROOT / f"benchmarks/results/study_{name}.json") for name in NETWORKS]
     committees: dict[int, float] = {}
     for found in studies:
@@ -201,7 +206,7 @@ def test_the_readme_quotes_the_reference_students_out_of_fold():
         assert f"{100 * taught.accuracy:.2f} %" in words
         assert said in words
         assert "{:+z.3f} [{:z.3f}, {:z.3f}]".format(gain.nll_change, *gain.nll_interval) in words
-        assert said in " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+        assert said in words_of("README.md")
         for run in found.runs:
             if run.teacher_accuracy:  # the same committee teaches all three
                 assert committees.setdefault(run.fold, run.teacher_accuracy) == pytest.approx(run.teacher_accuracy)
@@ -212,11 +217,13 @@ def test_the_readme_quotes_the_reference_students_out_of_fold():
 
 @pytest.mark.parametrize("other", NETWORKS[1:])
 def test_the_readme_compares_the_reference_students_out_of_fold(other):
-    words = " ".join((ROOT / "models/README.md").read_text(encoding="utf-8").split()).replace("−", "-")
+    words = words_of("models/README.md")
     largest, found = (result.load(ROOT / f"benchmarks/results/study_{name}.json") for name in (NETWORKS[0], other))
     for change in comparison.compare(largest, found).changes:
-        p = "p < 0.001" if change.gain.p < 0.001 else f"p = {change.gain.p:.3f}"
-        assert f"{paired.words(change.gain.change_pp, change.gain.interval_pp)} ({p})" in words
+        p = f"(p = {study_report.p_text(change.gain.p)})".replace("= <", "<")
+        assert f"{paired.words(change.gain.change_pp, change.gain.interval_pp)} {p}" in words
+        both = [f"{100 * share:.2f} %" for share in (change.after, change.before)]
+        assert [share for share in both if share not in words] == []
 
 
 def test_the_readme_names_where_the_wrong_answers_are():

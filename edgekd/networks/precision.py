@@ -43,8 +43,8 @@ def autocast(device: torch.device, dtype: torch.dtype | None) -> Iterator[None]:
 class _FastOnProcessors(TorchFunctionMode):
     """Takes another way where a processor is slow (`benchmarks/training_precision.py`).
 
-    What learns, and what is of bfloat16, does nothing in place: bfloat16 takes four times as long there, and of what ReLU6
-    overwrites autograd makes a copy first. The values are the same.
+    What learns, and what is of bfloat16, does nothing in place: bfloat16 is slow there, and of what ReLU6 overwrites autograd
+    makes a copy first. The values are the same.
 
     What learns under autocast is computed in float32 where bfloat16 has the slower gradient, and its result rounded as the rest
     is: depthwise convolutions with a stride or of 5 x 5, whose gradient oneDNN has fast kernels for in float32 alone, and
