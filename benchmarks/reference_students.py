@@ -50,7 +50,17 @@ GAINS = (
     "ms",
     "times as fast as MobileNetV2-224 in float32 [95 %]",
 )
-SEEDS = ("student", "seed", "control", "student", "gain, pp [95 %]", "p", "change of NLL [95 %]")
+SEEDS = (
+    "student",
+    "seed",
+    "validation (NLL)",
+    "committee, test",
+    "control, test",
+    "student, test",
+    "gain on test, pp [95 %]",
+    "p",
+    "change of NLL [95 %]",
+)
 
 
 def measured(e: Evaluation) -> dict[str, Any]:
@@ -67,7 +77,7 @@ def scores(role: str, bundle: Bundle) -> dict[str, Any]:
     network = {"network": n.network, "width": n.width, "parameters": n.parameters, "macs": n.macs}
     facts = {"role": role, "size": bundle.manifest.input.size, "seconds": bundle.manifest.training_seconds}
     found = measured(Evaluation.load(bundle.file("evaluation/test.json")))
-    return facts | network | found | {"val_accuracy": val.accuracy}
+    return facts | network | found | {"val_accuracy": val.accuracy, "val_nll": val.nll}
 
 
 def of_file(folder: Path) -> dict[str, Any]:
@@ -81,9 +91,10 @@ def of_file(folder: Path) -> dict[str, Any]:
 
 def of_run(folder: Path) -> dict[str, Any]:
     """Everything of one run, from its bundles."""
-    student, teacher = Bundle.open(folder), Bundle.open(folder / "teacher")
+    student = Bundle.open(folder)
+    teacher = Bundle.open(student.manifest.recipe["teacher"]["bundle"] or folder / "teacher")
     control = Bundle.open(folder / "control") if (folder / "control" / MANIFEST).exists() else None
-    members = [Bundle.open(path) for path in sorted((folder / "teacher/members").glob("*"))]
+    members = [Bundle.open(path) for path in sorted((teacher.folder / "members").glob("*"))]
     rows = [scores("teacher", member) for member in members]
     rows.append(scores("committee" if members else "teacher", teacher))
     rows += [scores("control", control)] if control else []
@@ -96,9 +107,17 @@ def of_run(folder: Path) -> dict[str, Any]:
 
 
 def of_seed(found: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a run with another seed."""
-    accuracies = {row["role"]: row["accuracy"] for row in found["rows"]}
-    return {"control": accuracies.get("control"), "student": accuracies["student"], "gain": found["gain"]}
+    """What is kept of a run with one seed."""
+    rows = {row["role"]: row for row in found["rows"]}
+    accuracies = {role: rows[role]["accuracy"] for role in ("committee", "control", "student") if role in rows}
+    validation = {name: rows["student"][name] for name in ("val_accuracy", "val_nll")}
+    return accuracies | validation | {"gain": found["gain"]}
+
+
+def median_seed(seeds: dict[str, dict[str, Any]]) -> str:
+    """The seed whose student lies in the middle on validation: by accuracy, and by NLL where that is equal."""
+    by_validation = sorted(seeds, key=lambda seed: (seeds[seed]["val_accuracy"], -seeds[seed]["val_nll"]))
+    return by_validation[len(seeds) // 2]
 
 
 def drift_of(name: str) -> dict[str, Any] | None:
@@ -168,15 +187,10 @@ def sets_of(file: dict[str, Any]) -> str:
 
 def seed_row(name: str, seed: str, found: dict[str, Any]) -> str:
     """One seed of a student."""
-    gain = found["gain"]
-    cells = (
-        f"`{name}`",
-        seed,
-        f"{100 * found['control']:.2f}",
-        f"{100 * found['student']:.2f}",
-        *gained(gain),
-    )
-    return line(cells)
+    accuracies = (f"{100 * found[role]:.2f}" if role in found else "–" for role in ("committee", "control", "student"))
+    validation = f"{100 * found['val_accuracy']:.2f} ({found['val_nll']:.4f})"
+    gain = gained(found["gain"]) if found["gain"] else ("–", "–", "–")
+    return line([f"`{name}`", seed, validation, *accuracies, *gain])
 
 
 def tables(results: dict[str, Any], latency: dict[str, Any]) -> list[str]:
