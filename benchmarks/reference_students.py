@@ -114,12 +114,6 @@ def of_seed(found: dict[str, Any]) -> dict[str, Any]:
     return accuracies | validation | {"gain": found["gain"]}
 
 
-def median_seed(seeds: dict[str, dict[str, Any]]) -> str:
-    """The seed whose student lies in the middle on validation: by accuracy, and by NLL where that is equal."""
-    by_validation = sorted(seeds, key=lambda seed: (seeds[seed]["val_accuracy"], -seeds[seed]["val_nll"]))
-    return by_validation[len(seeds) // 2]
-
-
 def drift_of(name: str) -> dict[str, Any] | None:
     """How the int8 file's answers differ from the float student's, where that was measured; of the graph that it ships from."""
     path = RESULTS / "int8_drift.json"
