@@ -79,6 +79,9 @@ def test_the_readme_quotes_how_far_seeds_move_a_student(stored):
         found = [100 * one[accuracy] for one in stored[name]["seeds"].values() if accuracy in one]
         return min(found), max(found)
 
+    front = (ROOT / "README.md").read_text(encoding="utf-8")
+    whole, half = (" to ".join(f"{one:.2f}" for one in told(name, "student")) for name in (NAMES[0], NAMES[2]))
+    assert f"MobileNetV2 has {whole} % and the small one {half} % in float32" in front
     low, high = told(NAMES[0], "student")
     assert f"(three seeds: {low:.2f} to {high:.2f})" in readme
     assert f"move a student by {high - low:.1f} pp on test" in readme
