@@ -210,8 +210,8 @@ def test_the_readme_quotes_the_reference_students_out_of_fold():
         for run in found.runs:
             if run.teacher_accuracy:  # the same committee teaches all three
                 assert committees.setdefault(run.fold, run.teacher_accuracy) == pytest.approx(run.teacher_accuracy)
-    shares = [f"{100 * committees[fold]:.2f}" for fold in sorted(committees)]
-    assert f"{' and '.join(shares)} % of the two folds" in words
+    *shares, last = [f"{100 * committees[fold]:.2f}" for fold in sorted(committees)]
+    assert f"{', '.join(shares)} and {last} % of the three folds" in words
     assert "93.96 % [91.9, 96.0] of 3,890 slices" in words
 
 
