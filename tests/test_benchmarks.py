@@ -221,7 +221,7 @@ FOLDS = {1: "one fold", 2: "two folds", 3: "three folds", 4: "four folds", 5: "a
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_first_page_tells_of_each_student_on_test_and_out_of_fold(name, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    drift = importlib.import_module("reference_students").drift_of(name)
+    script = importlib.import_module("reference_students")
     measured = json.loads((ROOT / "benchmarks/results/reference_students.json").read_text(encoding="utf-8"))[name]
     found = result.load(ROOT / f"benchmarks/results/study_{name}.json")
     alone, taught = ({row.variant: row for row in found.table}[variant] for variant in ("control", "kd"))
@@ -231,18 +231,13 @@ def test_the_first_page_tells_of_each_student_on_test_and_out_of_fold(name, monk
     file = measured["file"]
     cells = [
         f"{file['size_bytes'] / 1e6:.2f}",
-        share_with_interval(file["accuracy"], file["accuracy_interval"]),
+        script.answered(file)[0],
         paired.words(measured["gain"]["accuracy_change_pp"], measured["gain"]["interval_pp"]),
-        f"{drift['flips']} answers",
-        f"{share_with_interval(alone.accuracy, alone.interval)}, {folds[0]}",
+        f"{script.drift_of(name)['flips']} answers",
+        f"{study_report.percent(alone.accuracy, alone.interval)}, {folds[0]}",
         f"{paired.words(taught.gain.change_pp, taught.gain.interval_pp)}, {folds[1]}",
     ]
     assert f"| {' | '.join(cells)} |" in words_of("README.md")
-
-
-def share_with_interval(share, interval):
-    low, high = (100 * end for end in interval)
-    return f"{100 * share:.2f} [{low:.1f}, {high:.1f}]"
 
 
 @pytest.mark.parametrize("other", NETWORKS[1:])
